@@ -1,0 +1,8 @@
+"""The one kind of error that a user's input may cause."""
+
+
+class UserError(Exception):
+    """One line that says what is wrong, where (file, line or flag) and how to mend it.
+
+    Recipes print it as `error: …` and end with exit code 2; it never shows a traceback.
+    """

@@ -1,0 +1,77 @@
+"""The line: how every task becomes one sequence of tokens.
+
+    source tokens  <separator>  target tokens  <|endoftext|>
+    └── context: attended to ──┘└── learned ─────────────┘
+
+Liu et al. 2018, "Generating Wikipedia by Summarizing Long Sequences", section 4.2.3: a decoder alone can do the work of
+an encoder and a decoder when source and target stand in one sequence, divided by a token of their own.
+"""
+
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass, field
+
+import numpy as np
+
+IGNORED = -100  # the label that torch's and transformers' cross-entropy leave out
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One line of token ids: `context` is attended to, `target` is learned; `cut` source tokens were left out."""
+
+    context: Tokens[int]
+    target: Tokens[int] = field(default=())
+    cut: int = 0
+
+    def __len__(self) -> int:
+        return len(self.context) + len(self.target)
+
+
+def lay_out(
+    source: Tokens[int], separator: int, target: Tokens[int], end: int, max_length: int
+) -> Sequence | None:
+    """The line of one training row, in at most `max_length` tokens.
+
+    The end of an overlong source is cut; a target never is. None where the target leaves no room for a single
+    source token: such a row cannot be learned and is to be dropped (and counted) by the caller.
+    """
+    room = max_length - len(target) - 2  # the separator and the end
+    if room < min(len(source), 1):
+        return None
+    kept = source[:room]
+    return Sequence([*kept, separator], [*target, end], cut=len(source) - len(kept))
+
+
+def lay_out_prompt(source: Tokens[int], separator: int, max_length: int, new_tokens: int) -> Sequence:
+    """The line up to and with its separator, its source cut so that `new_tokens` more fit into `max_length`.
+
+    At least half of the line stays for the source, so that a generous `new_tokens` cannot empty the prompt.
+    """
+    room = max(max_length - new_tokens, max_length // 2) - 1
+    kept = source[:room]
+    return Sequence([*kept, separator], cut=len(source) - len(kept))
+
+
+def windows(tokens: Tokens[int], max_length: int, stride: int) -> list[Sequence]:
+    """A long text as overlapping windows of at most `max_length` tokens, each new one `stride` tokens further on.
+
+    Every token but the first is learned exactly once: what overlaps the window before is context only. A small
+    stride gives each token more context (and costs more), as in transformers' guide to the perplexity of
+    fixed-length models.
+    """
+    if not 0 < stride <= max_length - 1:
+        raise ValueError(f"stride {stride} is outside 1 … {max_length - 1}")
+    found, learned = [], 1
+    while learned < len(tokens):
+        stop = min(len(tokens), learned + stride if found else max_length)
+        start = max(0, stop - max_length)
+        found.append(Sequence(tokens[start:learned], tokens[learned:stop]))
+        learned = stop
+    return found
+
+
+def labels(sequence_length: int, context_length: int, learn: str) -> np.ndarray:
+    """True at the positions [sequence_length] that are learned: the `target` only, or `all` but the first token."""
+    learned = np.zeros(sequence_length, dtype=bool)
+    learned[context_length if learn == "target" else 1 :] = True
+    return learned
