@@ -1,8 +1,8 @@
 """Many sequences in one row, each blind to its neighbours.
 
 Padding wastes most of a batch of short lines; packing fills rows of fixed length instead. A row restarts its positions
-with every sequence, and the decoder's mask follows those restarts, so that a packed row gives the same logits as each of
-its sequences alone (Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination").
+with every sequence, and the decoder's mask follows those restarts, so that a packed row gives the same logits as each
+of its sequences alone (Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination").
 """
 
 import numpy as np

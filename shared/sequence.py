@@ -27,9 +27,7 @@ class Sequence:
         return len(self.context) + len(self.target)
 
 
-def lay_out(
-    source: Tokens[int], separator: int, target: Tokens[int], end: int, max_length: int
-) -> Sequence | None:
+def lay_out(source: Tokens[int], separator: int, target: Tokens[int], end: int, max_length: int) -> Sequence | None:
     """The line of one training row, in at most `max_length` tokens.
 
     The end of an overlong source is cut; a target never is. None where the target leaves no room for a single

@@ -1,8 +1,8 @@
 """One id space: text tokens | separators | MIDI events.
 
-A run has one vocabulary. Those of text are a Hugging Face tokenizer, those of music a MidiTok one; both answer to the few
-names of `Vocabulary`. A decoder moves from one vocabulary to another by the tokens they share and the words that name
-the new ones (`new_embeddings`).
+A run has one vocabulary. That of text is a Hugging Face tokenizer, that of music a MidiTok one; both answer to the few
+names of `Vocabulary`. A decoder moves from one vocabulary to another by the tokens they share and by the words that
+name the new ones (`new_embeddings`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -81,7 +81,7 @@ class TextVocabulary:
         return cls(PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=END, eos_token=END), separators)
 
     def encode(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens left out."""
@@ -101,14 +101,13 @@ def first_line(error: Exception) -> str:
 
 
 @torch.no_grad()
-def new_embeddings(
-    old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, noise: float = 0.002
-) -> torch.Tensor:
+def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, noise: float = 0.002) -> torch.Tensor:
     """Embeddings [len(new.tokens), D] for a new vocabulary out of the old one's [len(old.tokens), D].
 
     A token that both have keeps its embedding. A new one starts at the mean of the old embeddings of the words that
-    name it (as Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models", starts them at the mean
-    of all), with a little noise so that no two are equal. An old vocabulary that has no words (music) gives the mean of all.
+    name it, with a little noise so that no two are equal; Hewitt 2021 ("Initializing New Word Embeddings for Pretrained
+    Language Models") starts all new ones at the mean of everything, which is what remains where the old vocabulary has
+    no words.
     """
     generator = torch.Generator().manual_seed(0)
     everything = old_weight.float().mean(0)

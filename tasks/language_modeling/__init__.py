@@ -1,0 +1,3 @@
+from tasks.language_modeling.task import LanguageModeling
+
+__all__ = ["LanguageModeling"]

@@ -1,0 +1,3 @@
+from tasks.summarization.task import Summarization
+
+__all__ = ["Summarization"]

@@ -1,0 +1,3 @@
+from tasks.translation.task import Translation
+
+__all__ = ["Translation"]

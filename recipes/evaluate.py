@@ -1,0 +1,78 @@
+"""Score a run: the likelihood of a split, and what the decoder writes for it.
+
+    python recipes/evaluate.py outputs/translation
+    python recipes/evaluate.py outputs/en-de --num_beams 5 --test_file test_2017.jsonl --name test_2017
+    accelerate launch recipes/evaluate.py outputs/en-de        # on all GPUs
+
+Data and ways to write are those the run was trained with, unless flags say otherwise. The scores go to RUN/metrics.json
+under --name, the outputs to RUN/NAME.
+"""
+
+from dataclasses import dataclass, field
+
+from accelerate import Accelerator
+
+from shared.cli import Parser, run
+from shared.decoder import load_decoder
+from shared.errors import UserError
+from shared.evaluation import evaluate
+from shared.generation import GenerationArguments
+from shared.recipe import ModelArguments, pack_split, print_metrics
+from shared.runs import Run, add_metrics
+from tasks import TASKS
+
+
+@dataclass
+class ScoreArguments:
+    """Which split to score, under which name."""
+
+    split: str = field(default="test", metadata={"help": "train, validation or test."})
+    name: str | None = field(default=None, metadata={"help": "What to call the scores (default: the split)."})
+    eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once."})
+    seed: int = field(default=42, metadata={"help": "Where the random numbers of sampling start."})
+
+
+def main(arguments: list[str]) -> None:
+    first = Parser(ScoreArguments)
+    first.add_argument("run", help="A run's folder, such as outputs/translation.")
+    opened = Run.open(first.parse_known_args(arguments)[0].run)
+    kind = TASKS[opened.settings["task"]]
+    parser = Parser(kind.Arguments, GenerationArguments, ScoreArguments)
+    parser.add_argument("run", help="A run's folder, such as outputs/translation.")
+    known = {**opened.settings["task_arguments"], **opened.settings["generation"]}
+    if any(argument.startswith("--test_file") for argument in arguments):
+        known["dataset_name"] = None
+    task_arguments, generation, wanted, _ = parser.parse(arguments, known)
+    generation.check()
+
+    task = opened.task(TASKS)
+    task.arguments = task_arguments
+    splits = task.read_rows()
+    if wanted.split not in splits:
+        raise UserError(f"--split {wanted.split}: the data have {', '.join(splits)}; give --{wanted.split}_file")
+    rows = splits[wanted.split]
+    rows = rows.select(range(min(task_arguments.max_predict_samples or len(rows), len(rows))))
+
+    accelerator = Accelerator()
+    decoder = load_decoder(str(opened.folder)).to(accelerator.device)
+    model = ModelArguments(**opened.settings["model"])
+    name = wanted.name or wanted.split
+    metrics = evaluate(
+        decoder,
+        task,
+        rows,
+        pack_split(task, rows, model, wanted.split),
+        generation,
+        batch_size=wanted.eval_batch_size,
+        max_length=model.max_length,
+        seed=wanted.seed,
+        accelerator=accelerator,
+        samples=opened.folder / ("samples" if name == "test" else name),
+    )
+    if accelerator.is_main_process:
+        add_metrics(opened.folder, {name: metrics})
+        print_metrics(opened.folder, {name: metrics})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,12 @@
+"""Train a decoder to model plain text, for the other recipes to start from.
+
+accelerate launch recipes/language_modeling.py
+accelerate launch recipes/language_modeling.py --train_file train.jsonl --test_file test.jsonl
+"""
+
+from shared.cli import run
+from shared.recipe import train
+from tasks.language_modeling import LanguageModeling
+
+if __name__ == "__main__":
+    run(lambda arguments: train(LanguageModeling, arguments))

@@ -1,0 +1,12 @@
+"""Train a decoder to summarise articles as Wikipedia's leads do.
+
+accelerate launch recipes/summarization.py
+accelerate launch recipes/summarization.py --train_file train.jsonl --test_file test.jsonl
+"""
+
+from shared.cli import run
+from shared.recipe import train
+from tasks.summarization import Summarization
+
+if __name__ == "__main__":
+    run(lambda arguments: train(Summarization, arguments))

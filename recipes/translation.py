@@ -1,0 +1,13 @@
+"""Train a decoder to translate.
+
+    accelerate launch recipes/translation.py
+    accelerate launch recipes/translation.py --train_file train.jsonl --validation_file validation.jsonl \
+        --test_file test.jsonl --source_lang en --target_lang de --output_dir outputs/en-de
+"""
+
+from shared.cli import run
+from shared.recipe import train
+from tasks.translation import Translation
+
+if __name__ == "__main__":
+    run(lambda arguments: train(Translation, arguments))

@@ -1,0 +1,79 @@
+"""Beam search, as transformers' `generate` scores and ends it, over a batch of sentences at once."""
+
+import torch
+from torch import Tensor
+
+WORST = -1e9
+
+
+class BeamSearch:
+    """The hypotheses of a batch of N sentences, K beams each: running ones, and the best finished so far.
+
+    A finished hypothesis scores its log-probability / length ** length_penalty, `<|endoftext|>` counted (the length
+    normalisation of Wu et al. 2016). A sentence is over when no running beam can beat its worst of K finished ones at
+    the present length or, with `early_stopping`, as soon as K are finished.
+    """
+
+    def __init__(self, limits: list[int], settings, end: int, device: torch.device):
+        beams, longest = settings.num_beams, max(limits)
+        self.settings, self.end = settings, end
+        self.limits = torch.tensor(limits, device=device)
+        self.length = 0
+        self.running = torch.full((len(limits), beams, longest), end, device=device)  # ids [N, K, T]
+        self.running_scores = torch.zeros(len(limits), beams, device=device)
+        self.running_scores[:, 1:] = WORST  # all beams start alike: only one may branch
+        self.finished = self.running.clone()
+        self.finished_scores = torch.full((len(limits), beams), WORST, device=device)
+        self.over = torch.zeros(len(limits), dtype=torch.bool, device=device)
+
+    def step(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Extend every beam by one token, given logits [N * K, V].
+
+        Returns, for each beam that runs on, the row [N * K] it grew from and its new token [N * K].
+        """
+        sentences, beams = self.running_scores.shape
+        scores = logits.log_softmax(-1).view(sentences, beams, -1) + self.running_scores[..., None]
+        vocabulary = scores.shape[-1]
+        # Twice as many as needed, so that K go on even if K end here.
+        top, index = scores.flatten(1).topk(2 * beams)
+        parents, tokens = index // vocabulary, index % vocabulary
+        grown = self.running.gather(1, parents[..., None].expand(-1, -1, self.running.shape[-1]))
+        grown[:, :, self.length] = tokens
+        self.length += 1
+        ends = tokens.eq(self.end) | (self.limits <= self.length)[:, None]
+
+        ending = ends.clone()
+        ending[:, beams:] = False  # an end that is not among the best K is no better than what runs on
+        ending &= ~self.over[:, None]
+        candidates = (top / self.length**self.settings.length_penalty).masked_fill(~ending, WORST)
+        pool_scores = torch.cat([self.finished_scores, candidates], 1)
+        self.finished_scores, best = pool_scores.topk(beams)
+        pool = torch.cat([self.finished, grown], 1)
+        self.finished = pool.gather(1, best[..., None].expand(-1, -1, pool.shape[-1]))
+
+        self.running_scores, kept = (top + ends * WORST).topk(beams)
+        self.running = grown.gather(1, kept[..., None].expand(-1, -1, grown.shape[-1]))
+        self._close()
+        offsets = torch.arange(sentences, device=logits.device)[:, None] * beams
+        return (parents.gather(1, kept) + offsets).flatten(), tokens.gather(1, kept).flatten()
+
+    def _close(self) -> None:
+        full = self.finished_scores[:, -1] > WORST
+        hope = self.running_scores[:, 0] / self.length**self.settings.length_penalty
+        beaten = hope <= self.finished_scores[:, -1]
+        self.over |= full & (beaten | self.settings.early_stopping)
+        self.over |= self.limits <= self.length
+
+    @property
+    def done(self) -> bool:
+        return bool(self.over.all())
+
+    def best(self) -> list[list[int]]:
+        """The best hypothesis of each sentence, without its end."""
+        sentences = zip(self.finished[:, 0].tolist(), self.limits.tolist(), strict=True)
+        return [until(self.end, ids[:limit]) for ids, limit in sentences]
+
+
+def until(end: int, ids: list[int]) -> list[int]:
+    """What comes before the first `end`, or all."""
+    return ids[: ids.index(end)] if end in ids else ids

@@ -1,0 +1,175 @@
+"""The GPT-2 core: new, pre-trained or grown; its masks and its loss.
+
+The modules and the weights are `transformers`' own, so that GPT-2's published weights load here and what is saved here
+loads with `AutoModelForCausalLM`. Ours is how the modules are run: packed rows, prefix masks, a loss on learned tokens.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.modeling_outputs import CausalLMOutput
+
+from shared.errors import UserError
+from shared.sequence import IGNORED
+from shared.vocabulary import Vocabulary, first_line, new_embeddings
+
+# name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
+SIZES = {
+    "tiny": (4, 128, 4),
+    "mini": (4, 256, 4),
+    "small": (6, 384, 6),
+    "medium": (6, 512, 8),
+    "distilgpt2": (6, 768, 12),
+    "gpt2": (12, 768, 12),
+    "gpt2-medium": (24, 1024, 16),
+    "gpt2-large": (36, 1280, 20),
+    "gpt2-xl": (48, 1600, 25),
+}
+
+
+def attention_mask(position_ids: Tensor, prefix: Tensor | None = None) -> Tensor:
+    """Which keys each query sees, bool [B, 1, T, T], in rows whose `position_ids` [B, T] restart with every sequence.
+
+    A token sees itself and what stands before it in its own sequence; with `prefix` [B, T] (True on context), context
+    is seen by the whole of its sequence, so that the source reads itself both ways.
+    """
+    sequence = (position_ids == 0).cumsum(-1)
+    same = sequence[:, :, None] == sequence[:, None, :]
+    length = position_ids.shape[1]
+    seen = torch.ones(length, length, dtype=torch.bool, device=position_ids.device).tril()
+    if prefix is not None:
+        seen = seen | prefix[:, None, :]
+    return (same & seen)[:, None]
+
+
+class Decoder(GPT2LMHeadModel):
+    """GPT-2 over packed rows, with the loss on learned tokens only."""
+
+    accepts_loss_kwargs = True  # transformers' Trainer then counts the learned tokens of a step for us
+    label_smoothing = 0.0
+
+    def __init__(self, config: GPT2Config):
+        super().__init__(config)
+        if not hasattr(config, "mask"):
+            config.mask = "causal"
+        if config.activation_function == "gelu_new":  # the same function, in one kernel instead of eight
+            for block in self.transformer.h:
+                block.mlp.act = nn.GELU(approximate="tanh")
+
+    def mask(self, batch: dict[str, Tensor]) -> Tensor:
+        """The attention mask of a batch of packed rows, prefix or causal as the decoder was trained."""
+        return attention_mask(batch["position_ids"], batch["prefix"] if self.config.mask == "prefix" else None)
+
+    def hidden_states(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor | None = None, cache=None) -> Tensor:
+        """The last layer's output [B, T, D] for tokens [B, T].
+
+        `mask` is bool [B, 1, T, K]; None is the causal mask over whole rows. Where a cache is given, its
+        `update(keys, values, layer)` stores what the layer computed and returns the keys and values to attend to.
+        """
+        body = self.transformer
+        states = body.drop(body.wte(input_ids) + body.wpe(position_ids))
+        for block in body.h:
+            states = block(states, cache, mask)
+        return body.ln_f(states)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        prefix: Tensor,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> CausalLMOutput:
+        """Logits [B, T, V] of packed rows, or with `labels` [B, T] the loss in nats per learned token.
+
+        `labels` are token ids at their own places (`IGNORED` elsewhere), as in transformers: the shift is done here.
+        The sum of the losses is divided by `num_items_in_batch`, the learned tokens of all the rows that make up one
+        step, so that neither accumulation nor the number of processes changes the gradient.
+        """
+        mask = self.mask({"position_ids": position_ids, "prefix": prefix})
+        states = self.hidden_states(input_ids, position_ids, mask)
+        if labels is None:
+            return CausalLMOutput(logits=self.lm_head(states))
+        losses = self.losses(states, labels)
+        return CausalLMOutput(loss=losses.sum() / (num_items_in_batch or max(losses.numel(), 1)))
+
+    def losses(self, states: Tensor, labels: Tensor) -> Tensor:
+        """The loss of every learned token [N], in nats; logits are computed at learned positions only."""
+        learned = labels[:, 1:] != IGNORED
+        logits = self.lm_head(states[:, :-1][learned]).float()
+        smoothing = self.label_smoothing if self.training else 0.0
+        return F.cross_entropy(logits, labels[:, 1:][learned], reduction="none", label_smoothing=smoothing)
+
+    def save_pretrained(self, folder: str | Path, *args, **kwargs) -> None:
+        """As in transformers, under the name of the class that other programs know."""
+        super().save_pretrained(folder, *args, **kwargs)
+        if kwargs.get("is_main_process", True):
+            self.config.architectures = ["GPT2LMHeadModel"]
+            self.config.save_pretrained(folder)
+
+    @property
+    def context(self) -> int:
+        """The longest sequence it has positions for, in tokens."""
+        return self.config.n_positions
+
+    @property
+    def parameters_without_positions(self) -> int:
+        return self.num_parameters() - self.transformer.wpe.weight.numel()
+
+
+def new_decoder(
+    size: str, vocabulary: Vocabulary, context: int, dropout: float = 0.0, mask: str = "causal", seed: int = 0
+) -> Decoder:
+    """A decoder of one of `SIZES` with fresh weights."""
+    layers, width, heads = SIZES[size]
+    torch.manual_seed(seed)
+    return Decoder(
+        GPT2Config(
+            vocab_size=max(vocabulary.tokens.values()) + 1,
+            n_positions=context,
+            n_layer=layers,
+            n_embd=width,
+            n_head=heads,
+            mask=mask,
+            **_dropouts(dropout),
+            **_special_ids(vocabulary),
+        )
+    )
+
+
+def load_decoder(name: str, dropout: float = 0.0) -> Decoder:
+    """From an earlier run's folder, any folder in transformers' format, or a name on the hub. Safetensors only."""
+    try:
+        decoder = Decoder.from_pretrained(name, use_safetensors=True, dtype=torch.float32, **_dropouts(dropout))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(
+            f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
+            f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
+        ) from error
+    if decoder.config.model_type != "gpt2":
+        raise UserError(f"'{name}' is a {decoder.config.model_type} model: the core of this program is GPT-2")
+    return decoder
+
+
+def change_vocabulary(decoder: Decoder, old: Vocabulary, new: Vocabulary) -> None:
+    """Give a decoder the embeddings of another vocabulary, in place (see `new_embeddings`)."""
+    weight = new_embeddings(decoder.transformer.wte.weight, old, new)
+    decoder.resize_token_embeddings(len(weight), mean_resizing=False)
+    decoder.transformer.wte.weight.data.copy_(weight)
+    decoder.config.update(_special_ids(new))
+    decoder.generation_config.update(**_special_ids(new))
+
+
+def _dropouts(rate: float) -> dict[str, float]:
+    return {"resid_pdrop": rate, "embd_pdrop": rate, "attn_pdrop": rate}
+
+
+def _special_ids(vocabulary: Vocabulary) -> dict[str, int]:
+    return {
+        "bos_token_id": vocabulary.end,
+        "eos_token_id": vocabulary.end,
+        "pad_token_id": vocabulary.padding,
+    }

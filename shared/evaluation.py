@@ -1,0 +1,124 @@
+"""Likelihood and generation over a split, exact under any batch size and number of processes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from shared.decoder import Decoder
+from shared.errors import UserError
+from shared.generation import GenerationArguments, generate
+from shared.packing import PackedDataset, collate
+from shared.task import Row, Task
+
+
+def encode(task: Task, rows: Dataset, max_length: int, training: bool, split: str) -> tuple[Dataset, dict[str, int]]:
+    """All lines of `rows`, as an Arrow table, and how many rows were dropped or had their source cut.
+
+    Columns: `input_ids`, `context` (tokens before the target) and `length`.
+    """
+
+    def lines(batch: dict[str, list]) -> dict[str, list]:
+        columns = {"input_ids": [], "context": [], "length": [], "dropped": [], "cut": []}
+        for values in zip(*batch.values(), strict=True):
+            found = task.sequences(dict(zip(batch, values, strict=True)), max_length, training)
+            for line in found:
+                columns["input_ids"].append([*line.context, *line.target])
+                columns["context"].append(len(line.context))
+                columns["length"].append(len(line))
+                columns["dropped"].append(0)
+                columns["cut"].append(int(line.cut > 0))
+            if not found:  # an empty line marks the row that did not fit
+                columns["input_ids"].append([])
+                for name, value in {"context": 0, "length": 0, "dropped": 1, "cut": 0}.items():
+                    columns[name].append(value)
+        return columns
+
+    table = rows.map(lines, batched=True, batch_size=100, remove_columns=rows.column_names, desc=f"tokenising {split}")
+    counts = {name: int(np.sum(table.with_format("arrow")[name])) for name in ("dropped", "cut")}
+    if counts["dropped"]:
+        table = table.select(np.flatnonzero(np.asarray(table.with_format("arrow")["length"]))).flatten_indices()
+    if not len(table):
+        raise UserError(f"none of the {len(rows)} rows of {split} fits into --max_length {max_length}: raise it")
+    return table.remove_columns(["dropped", "cut"]), counts
+
+
+@torch.no_grad()
+def likelihood(decoder: Decoder, packed: PackedDataset, batch_size: int, accelerator: Accelerator) -> tuple[float, int]:
+    """Total negative log-likelihood in nats, and the number of learned tokens it falls on."""
+    loader = DataLoader(packed, batch_size=batch_size, collate_fn=collate)
+    decoder.eval()
+    nats, tokens = 0.0, 0
+    # Whole batches go round-robin to the processes: unlike a padded sampler, no row is counted twice.
+    for index, batch in enumerate(
+        tqdm(loader, desc="likelihood", disable=not accelerator.is_main_process, leave=False)
+    ):
+        if index % accelerator.num_processes == accelerator.process_index:
+            here = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
+            with accelerator.autocast():
+                states = decoder.hidden_states(here["input_ids"], here["position_ids"], decoder.mask(here))
+                losses = decoder.losses(states, here["labels"])
+            nats += losses.double().sum().item()
+            tokens += losses.numel()
+    totals = gather_object([(nats, tokens)])
+    return sum(nats for nats, _ in totals), sum(tokens for _, tokens in totals)
+
+
+def outputs_for(
+    decoder: Decoder,
+    task: Task,
+    rows: Dataset | list[Row],
+    generation: GenerationArguments,
+    max_length: int,
+    seed: int,
+    accelerator: Accelerator,
+) -> list[Any]:
+    """What the decoder writes for each of `rows`, in their order, on every process."""
+    prompts = [task.prompt(row, max_length, generation.max_new_tokens).context for row in rows]
+    mine = range(accelerator.process_index, len(prompts), accelerator.num_processes)
+    with accelerator.autocast():
+        written = generate(
+            decoder,
+            [prompts[index] for index in mine],
+            generation,
+            task.vocabulary,
+            streams=list(mine),
+            seed=seed,
+            progress="generating" if accelerator.is_main_process else None,
+        )
+    gathered = dict(gather_object(list(zip(mine, written, strict=True))))
+    return [task.read(gathered[index]) for index in range(len(prompts))]
+
+
+def evaluate(
+    decoder: Decoder,
+    task: Task,
+    rows: Dataset,
+    packed: PackedDataset,
+    generation: GenerationArguments | None,
+    *,
+    batch_size: int,
+    max_length: int,
+    seed: int,
+    accelerator: Accelerator,
+    samples: Path | None = None,
+) -> dict[str, Any]:
+    """Every metric of `rows`: the likelihood and, with `generation`, the scores of what the decoder writes.
+
+    The outputs go to the folder `samples`, where one is given.
+    """
+    nats, tokens = likelihood(decoder, packed, batch_size, accelerator)
+    metrics: dict[str, Any] = {"loss": nats / tokens, **task.score_likelihood(nats, tokens, rows)}
+    if generation is not None:
+        requests = task.requests(rows)
+        outputs = outputs_for(decoder, task, requests, generation, max_length, seed, accelerator)
+        metrics |= task.score(outputs, rows)
+        if samples is not None and accelerator.is_main_process:
+            task.write_outputs(outputs, requests, samples)
+    return metrics

@@ -1,0 +1,78 @@
+"""What is wrong with a file, and where: datasets' own errors name neither the line nor the way out."""
+
+import csv
+import io
+import json
+import lzma
+import zlib
+from pathlib import Path
+from typing import Any
+
+import datasets
+import fsspec
+
+from shared.errors import UserError
+
+
+def check_file(path: str) -> None:
+    """UserError unless `path` is a file with something in it, in a compression that can be undone here."""
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such file; check the path")
+    if Path(path).is_dir():
+        raise UserError(f"{path}: is a folder; give its files, or --dataset_name for the hub's layout")
+    if not Path(path).stat().st_size:
+        raise UserError(f"{path}: is empty; check the file")
+    if path.lower().endswith(".zst") and not datasets.config.ZSTANDARD_AVAILABLE:
+        raise UserError(f"{path}: needs `pip install zstandard`, or another compression (.xz, .gz, .bz2)")
+
+
+def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
+    """The names in the first line; UserError if the first record has more fields than these."""
+    with _open(path) as file:
+        records = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), **dialect)
+        columns, first = next(records, []), next(records, [])
+        # pandas would take the first column of such a file for row labels, and shift the others.
+        if len(first) > len(columns):
+            raise UserError(
+                f"{path}, line {records.line_num}: {len(first)} fields under {len(columns)} column names; "
+                "quote fields that hold the separator, and name every column in line 1"
+            )
+    return columns
+
+
+def check_contents(path: str, builder: str) -> None:
+    """UserError with the first bad line, for a file that datasets' `builder` (json, csv, text) failed on."""
+    try:
+        with _open(path) as file:
+            contents = file.read()
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read: {error}; check the file") from error
+    if builder == "parquet":
+        return
+    for number, line in enumerate(contents.split(b"\n"), start=1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}, line {number}: is not UTF-8 (byte 0x{line[error.start]:02x}); "
+                "convert the file, for instance with iconv"
+            ) from error
+    if builder == "json":
+        _check_json(path, contents.decode("utf-8-sig"))
+
+
+def _check_json(path: str, text: str) -> None:
+    is_array = text.lstrip().startswith("[")
+    for number, part in enumerate([text] if is_array else text.split("\n"), start=1):
+        try:
+            if part.strip() and not isinstance(json.loads(part), list if is_array else dict):
+                raise UserError(f"{path}, line {number}: is not a JSON object; give one {{…}} per line")
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{path}, line {number + error.lineno - 1}: is not JSON: {error.msg} (column {error.colno}); "
+                "give one {…} per line, or one array of them"
+            ) from error
+
+
+def _open(path: str) -> Any:
+    return fsspec.open(path, "rb", compression="infer").open()

@@ -1,0 +1,60 @@
+"""The README of a run's folder: what it is, how it was made, how it scores, how to use it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.task import Task
+
+CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [gpt2, {task}]
+---
+
+# A GPT-2 decoder for {task}
+
+{parameters:,} parameters. The line it was trained on:
+
+    {line}
+
+## Use
+
+    python recipes/generate.py FOLDER …
+    python recipes/evaluate.py FOLDER
+
+The weights load with `transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.{prefix}
+
+## Scores
+
+{scores}
+
+## Training
+
+```json
+{settings}
+```
+"""
+
+
+def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Markdown with the front matter of the hub's model cards."""
+    rows = [
+        f"| {split} | {name} | {value:.4f} |"
+        for split in ("validation", "test")
+        for name, value in metrics.get(split, {}).items()
+        if isinstance(value, float)
+    ]
+    prefix = (
+        " It reads its source both ways (prefix mask), which transformers' own `generate` does not do: use the recipe."
+        if settings["model"]["mask"] == "prefix"
+        else ""
+    )
+    return CARD.format(
+        task=task.name,
+        parameters=metrics["parameters"],
+        line=task.line,
+        prefix=prefix,
+        scores="\n".join(["| split | score | value |", "| --- | --- | ---: |", *rows]),
+        settings=json.dumps({"model": settings["model"], "generation": settings["generation"]}, indent=2),
+    )

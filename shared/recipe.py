@@ -1,0 +1,166 @@
+"""The life of a training run, from flags to scores; a recipe names its task and starts it."""
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets import Dataset
+from transformers import set_seed
+
+from shared.cli import Parser
+from shared.decoder import SIZES, Decoder, change_vocabulary, load_decoder, new_decoder
+from shared.errors import UserError
+from shared.evaluation import encode
+from shared.files import written_whole
+from shared.generation import GenerationArguments
+from shared.model_card import model_card
+from shared.packing import PackedDataset
+from shared.runs import add_metrics, prepare, save_settings
+from shared.task import Task
+from shared.training import Trainer, TrainingArguments
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass
+class ModelArguments:
+    """Which decoder to train, and on which form of the line."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Start from this: a hub name such as gpt2, a folder holding it, an earlier run."},
+    )
+    size: str = field(
+        default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
+    )
+    vocab_size: int = field(default=8192, metadata={"help": "Tokens of a newly trained text vocabulary, at most."})
+    max_length: int = field(default=256, metadata={"help": "Tokens in a line: source, separator, target and end."})
+    row_length: int | None = field(
+        default=None, metadata={"help": "Tokens in a packed row, shared by several lines (default: max_length)."}
+    )
+    dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings, attention and residuals."})
+    mask: Literal["causal", "prefix"] = field(
+        default="causal", metadata={"help": "How the source sees itself: causal, or prefix (both ways)."}
+    )
+    loss_on: Literal["target", "line"] = field(
+        default="target", metadata={"help": "What is learned: the target, or the whole line."}
+    )
+
+
+def train(kind: type[Task], arguments: list[str]) -> None:
+    """Train, score and save one task's decoder, as the flags in `arguments` say."""
+    task_arguments, model, generation, training, _ = Parser(
+        kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
+    ).parse(arguments, kind.generation_defaults, lambda parsed: sample_config(kind, parsed[0]))
+    generation.check()
+    settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
+    settings["training"] = training.to_sanitized_dict()
+    training.output_dir = training.output_dir or f"outputs/{kind.name}"
+    folder = Path(training.output_dir)
+    set_seed(training.seed)
+
+    task = kind(task_arguments)
+    with training.main_process_first():
+        resume = prepare(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
+        rows = task.read_rows()
+        decoder = start(task, rows.get("train"), model, training.seed)
+        limits = {
+            "train": task_arguments.max_train_samples,
+            "validation": task_arguments.max_eval_samples,
+            "test": task_arguments.max_predict_samples,
+        }
+        rows = {split: part.select(range(min(limits[split] or len(part), len(part)))) for split, part in rows.items()}
+        packed = {split: pack_split(task, part, model, split) for split, part in rows.items()}
+    if training.should_save:
+        save_settings(folder, task, settings)
+
+    trainer = Trainer(
+        decoder,
+        task,
+        training,
+        generation,
+        model.max_length,
+        train_dataset=packed.get("train"),
+        eval_dataset=packed.get("validation"),
+        eval_rows=rows.get("validation"),
+    )
+    metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
+    if training.do_train:
+        result = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        metrics["train"] = {name: round(value, 6) for name, value in result.metrics.items()}
+        save(trainer, folder)
+    for split, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
+        if wanted and split in rows:
+            samples = folder / "samples" if split == "test" else None
+            metrics[split] = trainer.score(rows[split], packed[split], generate=split == "test", samples=samples)
+    if training.should_save:
+        add_metrics(folder, metrics)
+        (folder / "README.md").write_text(model_card(task, settings, metrics))
+        print_metrics(folder, metrics)
+
+
+def sample_config(kind: type[Task], data: Any) -> Path | None:
+    """Without data of the user's, the embedded sample is meant, and the settings that fit it."""
+    if not data.sample:
+        return None
+    path = REPOSITORY / "recipes" / "configs" / kind.name / "sample.yaml"
+    print(f"no data given: the embedded sample, with {path.relative_to(REPOSITORY)}", file=sys.stderr)
+    return path
+
+
+def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) -> Decoder:
+    """The decoder to train, new or pre-trained, with the task's vocabulary (which `task` is given)."""
+    if model.model_name_or_path:
+        decoder = load_decoder(model.model_name_or_path, model.dropout)
+        decoder.config.mask = model.mask
+        old = task.load_vocabulary(model.model_name_or_path)
+        task.vocabulary = task.make_vocabulary(old, rows, model.vocab_size)
+        change_vocabulary(decoder, old, task.vocabulary)
+        if model.max_length > decoder.context:
+            raise UserError(
+                f"--max_length {model.max_length}: {model.model_name_or_path} has positions for {decoder.context} only"
+            )
+    else:
+        if model.size not in SIZES:
+            raise UserError(f"--size {model.size}: choose one of {', '.join(SIZES)}")
+        if rows is None:
+            raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
+        task.vocabulary = task.make_vocabulary(None, rows, model.vocab_size)
+        decoder = new_decoder(model.size, task.vocabulary, model.max_length, model.dropout, model.mask, seed)
+    name = model.model_name_or_path or model.size
+    print(f"{name}: {decoder.num_parameters():,} parameters, {len(task.vocabulary.tokens):,} tokens", file=sys.stderr)
+    return decoder
+
+
+def pack_split(task: Task, rows: Dataset, model: ModelArguments, split: str) -> PackedDataset:
+    """A split as packed rows; what was dropped or cut is said aloud."""
+    lines, counts = encode(task, rows, model.max_length, split == "train", split)
+    row_length = max(model.row_length or model.max_length, model.max_length)
+    learn = model.loss_on if split == "train" else "target"
+    packed = PackedDataset(lines, row_length, task.vocabulary.padding, learn)
+    print(
+        f"{split}: {len(rows):,} rows as {len(lines):,} lines, {packed.tokens:,} tokens in {len(packed):,} rows; "
+        f"{counts['dropped']:,} dropped (target longer than --max_length {model.max_length}), "
+        f"{counts['cut']:,} sources cut",
+        file=sys.stderr,
+    )
+    return packed
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """The trained decoder and its tokenizer, whole or not at all."""
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    if trainer.args.should_save:
+        with written_whole(folder) as staging:
+            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(staging, state_dict=state)
+            trainer.task.vocabulary.save(staging)
+
+
+def print_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """The scores of each split, one a line."""
+    print(f"\n{folder}")
+    for split, scores in metrics.items():
+        for name, value in scores.items() if isinstance(scores, dict) and split != "train" else ():
+            if isinstance(value, int | float):
+                print(f"  {split:<10}  {name:<28} {value:>10,.3f}")

@@ -1,0 +1,104 @@
+"""A run's folder: all that is needed to use a trained decoder again.
+
+config.json model.safetensors generation_config.json    transformers' own, for AutoModelForCausalLM
+tokenizer.json …                                        the tokenizer's own, for AutoTokenizer or MidiTok
+run.yaml                                                the task and every setting
+metrics.json  samples/  README.md                       scores, outputs to look at, a model card
+checkpoint-N/                                           to resume from
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers.trainer import TRAINER_STATE_NAME
+
+from shared.errors import UserError
+from shared.files import written_whole
+from shared.task import Task
+
+SETTINGS = "run.yaml"
+METRICS = "metrics.json"
+
+
+def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
+    """Make the run's folder ready; returns the checkpoint to resume from, if one is asked for.
+
+    A folder that already holds a run is neither mixed with another nor deleted unasked.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output_dir {folder} is a file: give a folder")
+    if resume and resume.lower() not in ("true", "false"):
+        if not (Path(resume) / TRAINER_STATE_NAME).is_file():
+            raise UserError(
+                f"--resume_from_checkpoint {resume}: no complete checkpoint there ({TRAINER_STATE_NAME} is missing)"
+            )
+        return Path(resume)
+    # The trainer's state is the last file written: a checkpoint without one was cut off.
+    complete = sorted(
+        (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")),
+        key=lambda path: int(path.name.rpartition("-")[2]),
+    )
+    if resume and resume.lower() == "true":
+        if not complete:
+            raise UserError(
+                f"--resume_from_checkpoint: {folder} holds no complete checkpoint; leave the flag out to start"
+            )
+        return complete[-1]
+    if complete or (folder / SETTINGS).exists():
+        if not overwrite:
+            raise UserError(
+                f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
+                "--overwrite_output_dir to replace it, or another --output_dir"
+            )
+        shutil.rmtree(folder)
+    return None
+
+
+def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
+    """Write run.yaml: the task's name and arguments and, by group, everything else that was set."""
+    content = {"task": task.name, "task_arguments": asdict(task.arguments), **settings}
+    with written_whole(folder) as staging:
+        (staging / SETTINGS).write_text(yaml.safe_dump(json.loads(json.dumps(content, default=str)), sort_keys=False))
+
+
+@dataclass
+class Run:
+    """A run read back: `folder` holds the model, `settings` is run.yaml."""
+
+    folder: Path
+    settings: dict[str, Any]
+
+    @classmethod
+    def open(cls, name: str) -> "Run":
+        """UserError where there is none. A checkpoint's folder counts too: its settings stand in its parent."""
+        folder = Path(name)
+        if not folder.is_dir():
+            raise UserError(
+                f"there is no run in {folder}: give the --output_dir of a training, such as outputs/translation"
+            )
+        place = next((place for place in (folder, folder.parent) if (place / SETTINGS).is_file()), None)
+        if place is None or not (folder / "config.json").is_file():
+            missing = SETTINGS if place is None else "config.json"
+            raise UserError(f"{folder} is not a finished run: {missing} is missing")
+        return cls(folder, yaml.safe_load((place / SETTINGS).read_text()))
+
+    def task(self, tasks: Mapping[str, type[Task]], **changes: Any) -> Task:
+        """The run's task, with its vocabulary, some of its arguments changed."""
+        kind = tasks[self.settings["task"]]
+        task = kind(kind.Arguments(**{**self.settings["task_arguments"], **changes}))
+        place = self.folder if (self.folder / "tokenizer.json").is_file() else self.folder.parent
+        task.vocabulary = task.make_vocabulary(task.load_vocabulary(str(place)), None, 0)
+        return task
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Add to (or replace in) the run's metrics.json."""
+    path = folder / METRICS
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    with written_whole(folder) as staging:
+        (staging / METRICS).write_text(json.dumps({**known, **metrics}, indent=2) + "\n")

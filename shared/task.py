@@ -1,0 +1,169 @@
+"""What a task must say of itself; everything else is shared.
+
+rows ── Task.sequences ──> Sequence ── pack ──> Batch ── Decoder ──> loss             training
+rows ── Task.prompt ─────> Sequence ── generate ──> ids ── Task.read ──> output ── Task.score ──> metrics
+
+                   source <separator> target <|endoftext|>
+Task.sequences:    └────────────── from a row ───────────┘
+Task.prompt:       └─────────────────┘└── Task.read ─────┘
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets import Dataset, DatasetDict
+
+from shared.files import written_whole
+from shared.sequence import Sequence, lay_out, lay_out_prompt
+from shared.vocabulary import TextVocabulary, Vocabulary
+
+Row = Mapping[str, Any]
+
+
+@dataclass
+class DataArguments:
+    """Where rows come from. Without any of these a recipe runs on its embedded sample."""
+
+    train_file: list[str] | None = field(default=None, metadata={"help": "File(s) to learn from."})
+    validation_file: list[str] | None = field(default=None, metadata={"help": "File(s) to watch the training by."})
+    test_file: list[str] | None = field(default=None, metadata={"help": "File(s) to score at the end."})
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "A data set on the hub, or a folder in the hub's layout."}
+    )
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Which part of that data set."})
+    validation_split_percentage: int = field(
+        default=5,
+        metadata={"help": "The share of training that validates where there is no validation split."},
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
+
+    @property
+    def sample(self) -> bool:
+        """Whether no data were given, so that the embedded sample is meant."""
+        return not any(self.sources.values())
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """The arguments of `shared.rows.read_rows`."""
+        names = ("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name")
+        return {name: getattr(self, name) for name in names}
+
+
+class Task(ABC):
+    """One task. `arguments` are an instance of `Arguments`; `vocabulary` is set before any sequence is made."""
+
+    name: ClassVar[str]
+    line: str  # how a row becomes one sequence, for people to read
+    Arguments: ClassVar[type[DataArguments]] = DataArguments
+    generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments
+    needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
+
+    def __init__(self, arguments: DataArguments):
+        self.arguments = arguments
+        self.vocabulary: Any = None
+
+    @abstractmethod
+    def read_rows(self) -> DatasetDict:
+        """The rows of `train`, `validation` and `test`, as far as given; UserError where they cannot be read."""
+
+    @abstractmethod
+    def load_vocabulary(self, name: str) -> Vocabulary:
+        """The vocabulary of a decoder to start from: a run's folder or a hub name."""
+
+    @abstractmethod
+    def make_vocabulary(self, old: Vocabulary | None, rows: Dataset | None, size: int) -> Vocabulary:
+        """This task's vocabulary: grown from the `old` one, or new, with at most `size` tokens learned from `rows`."""
+
+    @abstractmethod
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+        """The lines of one row, each in at most `max_length` tokens. None at all: the row does not fit."""
+
+    @abstractmethod
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+        """The line of one row up to where the decoder shall write."""
+
+    @abstractmethod
+    def read(self, ids: list[int]) -> Any:
+        """The output that a continuation spells, whatever ids it holds."""
+
+    @abstractmethod
+    def request(self, given: str) -> Row:
+        """The row behind what a user typed (or named, where the input is a file)."""
+
+    def inputs(self, text: str) -> list[str]:
+        """The inputs that a file or standard input holds: by default the whole text is one."""
+        return [text] if text.strip() else []
+
+    def requests(self, rows: Dataset) -> Dataset | list[Row]:
+        """The rows to generate for when a split is scored: its own, unless the task writes freely."""
+        return rows
+
+    def score(self, outputs: list[Any], rows: Dataset) -> dict[str, Any]:
+        """Metrics of what was generated for the split `rows`."""
+        return {}
+
+    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
+        """Metrics of the total negative log-likelihood (`nats` over `tokens` learned tokens) of `rows`."""
+        return {"nll_per_token": nats / tokens}
+
+    def output_folder(self, run: Path) -> Path | None:
+        """Where generated outputs go if no folder is named; None: they are printed."""
+        return None
+
+    def show(self, row: Row, output: Any) -> str:
+        """An output as it is printed."""
+        return str(output)
+
+    @abstractmethod
+    def write_outputs(self, outputs: list[Any], rows: Dataset | list[Row], folder: Path) -> None:
+        """Leave outputs in `folder` to be read, looked at or listened to."""
+
+
+class TextTask(Task):
+    """A task from text to text: `source` and `target` of a row are strings, tokenised apart."""
+
+    separator: str  # the token that names the job
+    separator_words: str  # what it means in English, from which its embedding starts
+
+    @abstractmethod
+    def texts(self, row: Row) -> tuple[str, str]:
+        """Source and target."""
+
+    @property
+    def separators(self) -> dict[str, str]:
+        return {self.separator: self.separator_words}
+
+    def load_vocabulary(self, name: str) -> TextVocabulary:
+        return TextVocabulary.load(name)
+
+    def make_vocabulary(self, old: TextVocabulary | None, rows: Dataset | None, size: int) -> TextVocabulary:
+        if old is not None:
+            return TextVocabulary(old.tokenizer, self.separators)
+        texts: Iterable[str] = (text for row in rows for text in self.texts(row))
+        return TextVocabulary.train(texts, size, self.separators)
+
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+        source, target = (self.vocabulary.encode(text) for text in self.texts(row))
+        line = lay_out(source, self.vocabulary.tokens[self.separator], target, self.vocabulary.end, max_length)
+        return [line] if line else []
+
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+        source = self.vocabulary.encode(self.texts(row)[0])
+        return lay_out_prompt(source, self.vocabulary.tokens[self.separator], max_length, new_tokens)
+
+    def read(self, ids: list[int]) -> str:
+        return self.vocabulary.decode(ids).strip()
+
+    def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
+        """`outputs.jsonl`: the source, the output and the reference of each row."""
+        with written_whole(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
+            for row, output in zip(rows, outputs, strict=True):
+                source, reference = self.texts(row)
+                line = {"source": source, "output": output, "reference": reference}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,120 @@
+"""transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from datasets import Dataset
+from safetensors import SafetensorError
+from transformers.trainer_utils import EvalLoopOutput
+
+from shared.decoder import Decoder
+from shared.errors import UserError
+from shared.evaluation import evaluate
+from shared.generation import GenerationArguments
+from shared.packing import PackedDataset, collate
+from shared.task import Task
+
+
+def _bf16() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+@dataclass
+class TrainingArguments(transformers.TrainingArguments):
+    """transformers' own arguments, with the defaults of a decoder's training.
+
+    The learning rate warms up and decays along a cosine; bfloat16 is used where the GPU has it.
+    """
+
+    output_dir: str | None = field(default=None, metadata={"help": "The run's folder (default: outputs/<recipe>)."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
+    do_train: bool = field(default=True, metadata={"help": "Whether to train."})
+    do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
+    do_predict: bool = field(default=True, metadata={"help": "Whether to score the test split after training."})
+    predict_with_generate: bool = field(
+        default=False, metadata={"help": "Also score what the decoder writes whenever it is evaluated in training."}
+    )
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Packed rows in one step of one device."})
+    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once when evaluating."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate of AdamW."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
+    weight_decay: float = field(default=0.1, metadata={"help": "AdamW's weight decay."})
+    adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
+    bf16: bool = field(default_factory=_bf16, metadata={"help": "bfloat16 mixed precision (default: if available)."})
+    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
+    save_strategy: str = field(
+        default="epoch", metadata={"help": "When to save a checkpoint: no, steps, epoch or best."}
+    )
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
+    report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Kept false: rows are packed already."})
+
+
+class Trainer(transformers.Trainer):
+    """Trains a `Decoder` on packed rows and evaluates it on a task's own terms.
+
+    `rows` are the validation rows behind `eval_dataset`; `generation` is used while training only with
+    `--predict_with_generate`.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        task: Task,
+        arguments: TrainingArguments,
+        generation: GenerationArguments,
+        max_length: int,
+        train_dataset: PackedDataset | None = None,
+        eval_dataset: PackedDataset | None = None,
+        eval_rows: Dataset | None = None,
+    ):
+        decoder.label_smoothing = arguments.label_smoothing_factor
+        arguments.label_smoothing_factor = (
+            0.0  # done by the decoder, on learned tokens; the Trainer's own wants all logits
+        )
+        super().__init__(
+            decoder, arguments, data_collator=collate, train_dataset=train_dataset, eval_dataset=eval_dataset
+        )
+        self.task, self.generation, self.max_length = task, generation, max_length
+        self.eval_rows = eval_rows
+
+    def score(
+        self, rows: Dataset, packed: PackedDataset, generate: bool, samples: Path | None = None
+    ) -> dict[str, Any]:
+        """Every metric of a split; with `generate` also those of what the decoder writes, kept in `samples`."""
+        return evaluate(
+            self.accelerator.unwrap_model(self.model),
+            self.task,
+            rows,
+            packed,
+            self.generation if generate else None,
+            batch_size=self.args.per_device_eval_batch_size,
+            max_length=self.max_length,
+            seed=self.args.seed,
+            accelerator=self.accelerator,
+            samples=samples,
+        )
+
+    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs) -> EvalLoopOutput:
+        metrics = self.score(self.eval_rows, dataloader.dataset, self.args.predict_with_generate)
+        numbers = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        return EvalLoopOutput(None, None, numbers, num_samples=len(self.eval_rows))
+
+    def _save_checkpoint(self, model, trial) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "write" not in str(error):  # torch.save's word for a full disk
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            raise UserError(
+                f"checkpoint {folder} could not be written ({' '.join(str(error).split())}) and was removed; free some "
+                "space, then go on with --resume_from_checkpoint true"
+            ) from error

@@ -1,0 +1,146 @@
+"""Plain language modeling: `<|endoftext|> text … <|endoftext|>`, the source is empty.
+
+For pre-training what the other recipes start from, and for writing freely.
+"""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from datasets import Dataset, DatasetDict
+
+from shared.errors import UserError
+from shared.files import written_whole
+from shared.rows import (
+    clean_text,
+    convert_rows,
+    hold_out_validation,
+    origin,
+    read_files,
+    read_rows,
+)
+from shared.sequence import Sequence, windows
+from shared.task import DataArguments, Row, TextTask
+from shared.vocabulary import END
+from tasks.summarization.reading import summarization_rows
+from tasks.summarization.sample import sample
+
+
+@dataclass
+class LanguageModelingArguments(DataArguments):
+    """Text files (each a document), rows with a text column, or articles as the summarization recipe reads them."""
+
+    text_column: str = field(default="text", metadata={"help": "The column that holds the text."})
+    concatenate: bool = field(
+        default=False,
+        metadata={"help": "Join all rows into one text, where rows are lines (as in the hub's wikitext)."},
+    )
+    stride: int | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens learned or scored per window, the rest being context from the window before "
+            "(default: max_length - 1 in training, half of max_length in evaluation)."
+        },
+    )
+    num_samples: int = field(default=4, metadata={"help": "Free texts to write at the end."})
+
+
+class LanguageModeling(TextTask):
+    """No source, text as the target; long texts become overlapping windows, every token learned once."""
+
+    name = "language_modeling"
+    Arguments = LanguageModelingArguments
+    generation_defaults: ClassVar = {"do_sample": True, "top_k": 40}
+    needs_input = False
+    separator = END
+    separator_words = ""
+    line = "<|endoftext|> text … <|endoftext|>"
+
+    @property
+    def separators(self) -> dict[str, str]:
+        return {}
+
+    def read_rows(self) -> DatasetDict:
+        if self.arguments.sample:
+            splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
+        else:
+            splits = read_rows(**self.arguments.sources, read=_read_documents)
+        splits = DatasetDict({split: self._text_rows(rows) for split, rows in splits.items()})
+        return hold_out_validation(splits, self.arguments.validation_split_percentage)
+
+    def _text_rows(self, rows: Dataset) -> Dataset:
+        column = self.arguments.text_column
+        if column not in rows.column_names:
+            if {"title", "lead", "sections"} <= set(rows.column_names):
+                articles = summarization_rows(rows)
+                return articles.map(_article_text, remove_columns=articles.column_names)
+            raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
+        if self.arguments.concatenate:
+            joined = Dataset.from_dict(
+                {"text": ["".join(line if line.endswith("\n") else line + "\n" for line in rows[column] if line)]}
+            )
+            joined.info.description = origin(rows)
+            rows, column = joined, "text"
+        return convert_rows(
+            rows, lambda row: {"text": text} if (text := clean_text(row[column], column)) else None, ["text"]
+        )
+
+    def texts(self, row: Row) -> tuple[str, str]:
+        return "", row["text"]
+
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+        end = self.vocabulary.end
+        stride = self.arguments.stride or (max_length - 1 if training else max_length // 2)
+        if not 0 < stride < max_length:
+            raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
+        return windows([end, *self.vocabulary.encode(row["text"]), end], max_length, stride)
+
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+        """`<|endoftext|>` and the beginning of the text, of which the last tokens are kept if there are too many."""
+        room = max(max_length - new_tokens, max_length // 2)
+        ids = [self.vocabulary.end, *self.vocabulary.encode(row["text"])]
+        return Sequence(ids[-room:], cut=max(0, len(ids) - room))
+
+    def read(self, ids: list[int]) -> str:
+        return self.vocabulary.decode(ids)
+
+    def request(self, given: str) -> Row:
+        return {"text": given}
+
+    def requests(self, rows: Dataset) -> list[Row]:
+        return [self.request("")] * self.arguments.num_samples
+
+    def show(self, row: Row, output: str) -> str:
+        return f"{row['text']}{output}\n"
+
+    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
+        """Perplexity per token, per word (as white space divides them) and bits per byte of UTF-8.
+
+        Only the first is the model's own measure; the others compare models of different vocabularies.
+        """
+        words = sum(len(text.split()) for text in rows["text"])
+        size = sum(len(text.encode()) for text in rows["text"])
+        return {
+            "perplexity": math.exp(nats / tokens),
+            "word_perplexity": math.exp(nats / words),
+            "bits_per_byte": nats / math.log(2) / size,
+        }
+
+    def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
+        """`outputs.jsonl`: prompt and continuation."""
+        with written_whole(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
+            for row, output in zip(rows, outputs, strict=True):
+                file.write(json.dumps({"prompt": row["text"], "output": output}, ensure_ascii=False) + "\n")
+
+
+def _read_documents(paths: list[str], split: str) -> Dataset:
+    """Text files as one document each, everything else as rows."""
+    return read_files(paths, split, sample_by="document")
+
+
+def _article_text(article: Row) -> Row:
+    """Title, lead and body, as one would read an article."""
+    title, _, body = article["document"].partition("\n")
+    return {"text": f"{title}\n{article['summary']}\n{body}"}
