@@ -7,13 +7,12 @@ loads with `AutoModelForCausalLM`. Ours is how the modules are run: packed rows,
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from shared.errors import UserError
-from shared.sequence import IGNORED
+from shared.loss import cross_entropy_sum
 from shared.vocabulary import Vocabulary, first_line, new_embeddings
 
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
@@ -59,9 +58,18 @@ class Decoder(GPT2LMHeadModel):
             for block in self.transformer.h:
                 block.mlp.act = nn.GELU(approximate="tanh")
 
-    def mask(self, batch: dict[str, Tensor]) -> Tensor:
-        """The attention mask of a batch of packed rows, prefix or causal as the decoder was trained."""
-        return attention_mask(batch["position_ids"], batch["prefix"] if self.config.mask == "prefix" else None)
+    def inputs(self, input_ids: Tensor, prefix: Tensor, position_ids: Tensor | None = None, **_: Tensor) -> dict:
+        """What `hidden_states` takes, from a batch of packed rows [B, T] as `shared.packing` collates them.
+
+        Without `position_ids` every row is one sequence, for which the causal mask needs no tensor.
+        """
+        masked_by_prefix = self.config.mask == "prefix"
+        if position_ids is None:
+            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+            if not masked_by_prefix:
+                return {"input_ids": input_ids, "position_ids": position_ids}
+        mask = attention_mask(position_ids, prefix if masked_by_prefix else None)
+        return {"input_ids": input_ids, "position_ids": position_ids, "mask": mask}
 
     def hidden_states(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor | None = None, cache=None) -> Tensor:
         """The last layer's output [B, T, D] for tokens [B, T].
@@ -78,30 +86,31 @@ class Decoder(GPT2LMHeadModel):
     def forward(
         self,
         input_ids: Tensor,
-        position_ids: Tensor,
         prefix: Tensor,
+        position_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        learned: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutput:
         """Logits [B, T, V] of packed rows, or with `labels` [B, T] the loss in nats per learned token.
 
         `labels` are token ids at their own places (`IGNORED` elsewhere), as in transformers: the shift is done here.
+        `learned` [N] lists those places in the flattened batch.
         The sum of the losses is divided by `num_items_in_batch`, the learned tokens of all the rows that make up one
         step, so that neither accumulation nor the number of processes changes the gradient.
         """
-        mask = self.mask({"position_ids": position_ids, "prefix": prefix})
-        states = self.hidden_states(input_ids, position_ids, mask)
+        states = self.hidden_states(**self.inputs(input_ids, prefix, position_ids))
         if labels is None:
             return CausalLMOutput(logits=self.lm_head(states))
-        losses = self.losses(states, labels)
-        return CausalLMOutput(loss=losses.sum() / (num_items_in_batch or max(losses.numel(), 1)))
+        total = self.loss_sum(states, labels, learned)
+        return CausalLMOutput(loss=total / (num_items_in_batch or len(learned)))
 
-    def losses(self, states: Tensor, labels: Tensor) -> Tensor:
-        """The loss of every learned token [N], in nats; logits are computed at learned positions only."""
-        learned = labels[:, 1:] != IGNORED
-        logits = self.lm_head(states[:, :-1][learned]).float()
+    def loss_sum(self, states: Tensor, labels: Tensor, learned: Tensor) -> Tensor:
+        """The summed loss of the learned tokens, in nats; logits are computed at learned positions only."""
         smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits, labels[:, 1:][learned], reduction="none", label_smoothing=smoothing)
+        return cross_entropy_sum(
+            states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing
+        )
 
     def save_pretrained(self, folder: str | Path, *args, **kwargs) -> None:
         """As in transformers, under the name of the class that other programs know."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -16,6 +16,13 @@ from shared.errors import UserError
 from shared.generation import GenerationArguments, generate
 from shared.packing import PackedDataset, collate
 from shared.task import Row, Task
+
+LINES = Features(
+    {
+        "input_ids": List(Value("int32")),
+        **{name: Value("int32") for name in ("context", "length", "dropped", "cut")},
+    }
+)
 
 
 def encode(task: Task, rows: Dataset, max_length: int, training: bool, split: str) -> tuple[Dataset, dict[str, int]]:
@@ -40,10 +47,18 @@ def encode(task: Task, rows: Dataset, max_length: int, training: bool, split: st
                     columns[name].append(value)
         return columns
 
-    table = rows.map(lines, batched=True, batch_size=100, remove_columns=rows.column_names, desc=f"tokenising {split}")
-    counts = {name: int(np.sum(table.with_format("arrow")[name])) for name in ("dropped", "cut")}
+    table = rows.map(
+        lines,
+        batched=True,
+        batch_size=100,
+        remove_columns=rows.column_names,
+        features=LINES,
+        load_from_cache_file=False,  # the cache's key names imported functions, but does not hash their code
+        desc=f"tokenising {split}",
+    )
+    counts = {name: int(table.data.column(name).to_numpy().sum()) for name in ("dropped", "cut")}
     if counts["dropped"]:
-        table = table.select(np.flatnonzero(np.asarray(table.with_format("arrow")["length"]))).flatten_indices()
+        table = table.select(np.flatnonzero(table.data.column("length").to_numpy())).flatten_indices()
     if not len(table):
         raise UserError(f"none of the {len(rows)} rows of {split} fits into --max_length {max_length}: raise it")
     return table.remove_columns(["dropped", "cut"]), counts
@@ -62,10 +77,9 @@ def likelihood(decoder: Decoder, packed: PackedDataset, batch_size: int, acceler
         if index % accelerator.num_processes == accelerator.process_index:
             here = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
             with accelerator.autocast():
-                states = decoder.hidden_states(here["input_ids"], here["position_ids"], decoder.mask(here))
-                losses = decoder.losses(states, here["labels"])
-            nats += losses.double().sum().item()
-            tokens += losses.numel()
+                states = decoder.hidden_states(**decoder.inputs(**here))
+                nats += decoder.loss_sum(states, here["labels"], here["learned"]).item()
+            tokens += len(batch["learned"])
     totals = gather_object([(nats, tokens)])
     return sum(nats for nats, _ in totals), sum(tokens for _, tokens in totals)
 
@@ -96,6 +110,7 @@ def outputs_for(
     return [task.read(gathered[index]) for index in range(len(prompts))]
 
 
+@torch.compiler.set_stance("force_eager")  # what training compiled would be compiled anew for every shape met here
 def evaluate(
     decoder: Decoder,
     task: Task,

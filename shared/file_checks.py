@@ -28,6 +28,7 @@ def check_file(path: str) -> None:
 
 def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
     """The names in the first line; UserError if the first record has more fields than these."""
+    csv.field_size_limit(2**31 - 1)  # articles are longer than its 128 KiB
     with _open(path) as file:
         records = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), **dialect)
         columns, first = next(records, []), next(records, [])

@@ -48,11 +48,19 @@ class PackedDataset(Dataset):
     """
 
     def __init__(self, sequences: ArrowDataset, row_length: int, padding: int, learn: str = "target"):
-        self.sequences = sequences.with_format("numpy")
+        table = sequences.data  # its columns lie flat in memory: rows are cut out of them without any conversion
+        self.ids = table.column("input_ids").combine_chunks().flatten().to_numpy()
+        self.context = table.column("context").to_numpy()
+        lengths = table.column("length").to_numpy()
+        self.starts = np.cumsum(lengths) - lengths
+        self.lengths = lengths
         self.row_length, self.padding, self.learn = row_length, padding, learn
-        lengths = np.asarray(sequences.with_format("arrow")["length"])
         self.rows = pack(lengths, row_length)
-        self.tokens = int(lengths.sum())
+
+    @property
+    def tokens(self) -> int:
+        """All tokens but padding."""
+        return len(self.ids)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,17 +73,27 @@ class PackedDataset(Dataset):
             "prefix": np.zeros(self.row_length, dtype=bool),
         }
         start = 0
-        for sequence in self.sequences.select(self.rows[index]):
-            ids, context = sequence["input_ids"], int(sequence["context"])
-            stop = start + len(ids)
+        for sequence in self.rows[index]:
+            length, context = self.lengths[sequence], self.context[sequence]
+            ids = self.ids[self.starts[sequence] : self.starts[sequence] + length]
+            stop = start + length
             row["input_ids"][start:stop] = ids
-            row["position_ids"][start:stop] = np.arange(len(ids))
-            row["labels"][start:stop] = np.where(labels(len(ids), context, self.learn), ids, IGNORED)
+            row["position_ids"][start:stop] = np.arange(length)
+            row["labels"][start:stop] = np.where(labels(length, context, self.learn), ids, IGNORED)
             row["prefix"][start : start + context] = True
             start = stop
         return row
 
 
 def collate(rows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
-    """Stack rows into a batch of tensors [B, T]."""
-    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+    """Stack rows into a batch of tensors [B, T].
+
+    `learned` [N] lists the places of the labels in the flattened batch. Where every row is one sequence, `position_ids`
+    are left out: the decoder then needs no mask but the causal one.
+    """
+    batch = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+    # Where the loss falls is known here: asking a GPU for it would stop it in its tracks.
+    batch["learned"] = (batch["labels"].flatten() != IGNORED).nonzero()[:, 0]
+    if (batch["position_ids"] == torch.arange(batch["position_ids"].shape[1])).all():
+        del batch["position_ids"]
+    return batch

@@ -50,13 +50,13 @@ class ModelArguments:
 
 def train(kind: type[Task], arguments: list[str]) -> None:
     """Train, score and save one task's decoder, as the flags in `arguments` say."""
+    base = {"output_dir": f"outputs/{kind.name}", **kind.generation_defaults}
     task_arguments, model, generation, training, _ = Parser(
         kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
-    ).parse(arguments, kind.generation_defaults, lambda parsed: sample_config(kind, parsed[0]))
+    ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
     settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
     settings["training"] = training.to_sanitized_dict()
-    training.output_dir = training.output_dir or f"outputs/{kind.name}"
     folder = Path(training.output_dir)
     set_seed(training.seed)
 

@@ -109,7 +109,8 @@ def hold_out_validation(rows: DatasetDict, percentage: float = 5, seed: int = 42
     train = rows["train"]
     if len(train) < 2:
         raise UserError(f"{origin(train)}: one row cannot be split; give --validation_file")
-    parts = train.train_test_split(test_size=percentage / 100, seed=seed)
+    # As in convert_rows, the cache cannot tell whether the rows came from the same code.
+    parts = train.train_test_split(test_size=percentage / 100, seed=seed, load_from_cache_file=False)
     share = f"{len(parts['test'])} of {len(train)} training rows ({percentage} %, seed {seed})"
     logger.warning("%s: no validation split; %s are held out for it", origin(train), share)
     return DatasetDict({**rows, "train": parts["train"], "validation": parts["test"]})
@@ -123,6 +124,7 @@ def convert_rows(
     Skipped rows are counted in a warning. UserError names the row of a ValueError; it also comes where no row
     is left.
     """
+    name = origin(rows)  # not in the function, whose hash would take in the rows
 
     def convert_batch(batch: dict[str, list], indices: list[int]) -> dict[str, list[str]]:
         kept = []
@@ -130,7 +132,7 @@ def convert_rows(
             try:
                 row = convert(dict(zip(batch, values, strict=True)))
             except ValueError as error:
-                raise UserError(f"{origin(rows)}, row {index + 1}: {error}") from error
+                raise UserError(f"{name}, row {index + 1}: {error}") from error
             if row is not None:
                 kept.append(row)
         return {column: [row[column] for row in kept] for column in columns}
@@ -145,9 +147,9 @@ def convert_rows(
             load_from_cache_file=False,  # the cache's key holds an imported function's name, not its code
         )
     if not len(converted):
-        raise UserError(f"{origin(rows)}: all {len(rows)} rows are empty; check the files and the columns")
+        raise UserError(f"{name}: all {len(rows)} rows are empty; check the files and the columns")
     if skipped := len(rows) - len(converted):
-        logger.warning("%s: %d of %d rows are empty and are skipped", origin(rows), skipped, len(rows))
+        logger.warning("%s: %d of %d rows are empty and are skipped", name, skipped, len(rows))
     return converted
 
 

@@ -71,5 +71,5 @@ def windows(tokens: Tokens[int], max_length: int, stride: int) -> list[Sequence]
 def labels(sequence_length: int, context_length: int, learn: str) -> np.ndarray:
     """True at the positions [sequence_length] that are learned: the `target` only, or `all` but the first token."""
     learned = np.zeros(sequence_length, dtype=bool)
-    learned[context_length if learn == "target" else 1 :] = True
+    learned[max(1, context_length) if learn == "target" else 1 :] = True  # the first token has nothing to be told from
     return learned

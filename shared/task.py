@@ -26,7 +26,21 @@ Row = Mapping[str, Any]
 
 @dataclass
 class DataArguments:
-    """Where rows come from. Without any of these a recipe runs on its embedded sample."""
+    """How many rows of each split to use."""
+
+    max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
+
+    @property
+    def sample(self) -> bool:
+        """Whether no data were given, so that the embedded sample is meant."""
+        raise NotImplementedError
+
+
+@dataclass
+class TextDataArguments(DataArguments):
+    """Where rows of text come from. Without any of these a recipe runs on its embedded sample."""
 
     train_file: list[str] | None = field(default=None, metadata={"help": "File(s) to learn from."})
     validation_file: list[str] | None = field(default=None, metadata={"help": "File(s) to watch the training by."})
@@ -36,16 +50,11 @@ class DataArguments:
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "Which part of that data set."})
     validation_split_percentage: int = field(
-        default=5,
-        metadata={"help": "The share of training that validates where there is no validation split."},
+        default=5, metadata={"help": "The share of training that validates where there is no validation split."}
     )
-    max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
-    max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
 
     @property
     def sample(self) -> bool:
-        """Whether no data were given, so that the embedded sample is meant."""
         return not any(self.sources.values())
 
     @property

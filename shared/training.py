@@ -31,6 +31,9 @@ class TrainingArguments(transformers.TrainingArguments):
     """
 
     output_dir: str | None = field(default=None, metadata={"help": "The run's folder (default: outputs/<recipe>)."})
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available, metadata={"help": "Pin batches in memory (default: with a GPU)."}
+    )
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
     do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
@@ -45,6 +48,10 @@ class TrainingArguments(transformers.TrainingArguments):
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
     weight_decay: float = field(default=0.1, metadata={"help": "AdamW's weight decay."})
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
+    compile: bool = field(
+        default_factory=torch.cuda.is_available,
+        metadata={"help": "Compile the decoder's blocks (default: with a GPU)."},
+    )
     bf16: bool = field(default_factory=_bf16, metadata={"help": "bfloat16 mixed precision (default: if available)."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
@@ -78,6 +85,9 @@ class Trainer(transformers.Trainer):
         arguments.label_smoothing_factor = (
             0.0  # done by the decoder, on learned tokens; the Trainer's own wants all logits
         )
+        if arguments.compile:  # block by block: all share one compilation, which takes seconds instead of minutes
+            for block in decoder.transformer.h:
+                block.compile()
         super().__init__(
             decoder, arguments, data_collator=collate, train_dataset=train_dataset, eval_dataset=eval_dataset
         )

@@ -2,7 +2,8 @@
 
 from shared.task import Task
 from tasks.language_modeling import LanguageModeling
+from tasks.music import Music
 from tasks.summarization import Summarization
 from tasks.translation import Translation
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Translation, Summarization, LanguageModeling)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Translation, Summarization, Music, LanguageModeling)}

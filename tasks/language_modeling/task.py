@@ -22,14 +22,14 @@ from shared.rows import (
     read_rows,
 )
 from shared.sequence import Sequence, windows
-from shared.task import DataArguments, Row, TextTask
+from shared.task import Row, TextDataArguments, TextTask
 from shared.vocabulary import END
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
 
 
 @dataclass
-class LanguageModelingArguments(DataArguments):
+class LanguageModelingArguments(TextDataArguments):
     """Text files (each a document), rows with a text column, or articles as the summarization recipe reads them."""
 
     text_column: str = field(default="text", metadata={"help": "The column that holds the text."})
@@ -75,7 +75,7 @@ class LanguageModeling(TextTask):
         if column not in rows.column_names:
             if {"title", "lead", "sections"} <= set(rows.column_names):
                 articles = summarization_rows(rows)
-                return articles.map(_article_text, remove_columns=articles.column_names)
+                return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
             raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
         if self.arguments.concatenate:
             joined = Dataset.from_dict(

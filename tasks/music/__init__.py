@@ -1,0 +1,3 @@
+from tasks.music.task import Music
+
+__all__ = ["Music"]

@@ -10,14 +10,14 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from shared.rows import hold_out_validation, read_rows
-from shared.task import DataArguments, Row, TextTask
+from shared.task import Row, TextDataArguments, TextTask
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
 from tasks.summarization.scores import score
 
 
 @dataclass
-class SummarizationArguments(DataArguments):
+class SummarizationArguments(TextDataArguments):
     """Rows hold `title`, `lead` and `sections`, WikiText's lines, or any two text columns."""
 
     text_column: str | None = field(default=None, metadata={"help": "The column to summarise."})

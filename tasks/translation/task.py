@@ -7,14 +7,14 @@ from datasets import Dataset, DatasetDict
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from shared.rows import hold_out_validation, read_rows
-from shared.task import DataArguments, Row, TextTask
+from shared.task import Row, TextDataArguments, TextTask
 from tasks.translation.reading import read_translation_files, translation_rows
 from tasks.translation.sample import sample
 from tasks.translation.scores import score
 
 
 @dataclass
-class TranslationArguments(DataArguments):
+class TranslationArguments(TextDataArguments):
     """Rows hold two columns named by their languages, or the hub's {"translation": {"en": …, "de": …}}."""
 
     source_lang: str = field(default="en", metadata={"help": "The language to translate from: a column's name."})

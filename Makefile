@@ -1,0 +1,39 @@
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+# On a machine without a GPU, PyTorch's CPU build saves gigabytes:
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_FLAGS ?=
+BIN := .venv/bin
+LAUNCH := $(BIN)/accelerate launch --quiet --config_file recipes/accelerate/one_process.yaml
+DEMO := translation summarization music
+
+.PHONY: help demo test lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (8 minutes on 2 cores)
+	@for task in $(DEMO); do echo "\n=== $$task"; $(LAUNCH) recipes/$$task.py --overwrite_output_dir || exit; done
+	@$(BIN)/python recipes/report.py $(DEMO:%=outputs/%)
+
+test: $(BIN)/installed ## run all tests
+	$(BIN)/pytest
+
+lint: $(BIN)/installed ## check style with ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(BIN)/installed ## mend style with ruff
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove the environment and caches, not the outputs
+	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+$(BIN)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[music21,dev]'
+	@touch $@

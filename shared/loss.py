@@ -1,0 +1,70 @@
+"""Cross-entropy straight from the last hidden states, chunk by chunk, so that no full matrix of logits is in memory.
+
+The logits of a large vocabulary are the largest tensor of a small decoder: 32 rows of 1,024 tokens over 50,257 words
+take 6.6 GB in float32, several times over. A chunk's logits live only until its loss and its gradients are computed,
+both in the forward pass (as in Wijmans et al. 2024, "Cut Your Losses in Large-Vocabulary Language Models", and Liger
+Kernel).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHUNK = 4096  # rows: large enough to fill a GPU's matrix units
+MULTIPLE = 128  # columns: a vocabulary of 50,257 is padded to 50,304 within the product, which the matrix units want
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, states: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        dtype = torch.get_autocast_dtype(states.device.type) if torch.is_autocast_enabled(states.device.type) else None
+        inputs, head = states.to(dtype or states.dtype), weight.to(dtype or weight.dtype)
+        vocabulary = len(head)
+        head = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE))
+        wanted = any(ctx.needs_input_grad)
+        chunk_loss = _compiled_chunk_loss if states.is_cuda else _chunk_loss
+        total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
+        grad_states = torch.empty_like(states) if wanted else None
+        grad_head = torch.zeros_like(head, dtype=total.dtype) if wanted else None
+        for start in range(0, len(inputs), CHUNK):
+            rows = inputs[start : start + CHUNK]
+            loss, grad_logits = chunk_loss(rows @ head.T, targets[start : start + CHUNK], vocabulary, smoothing)
+            total += loss
+            if wanted:
+                grad_states[start : start + CHUNK] = grad_logits @ head
+                grad_head += grad_logits.T @ rows
+        ctx.save_for_backward(grad_states, grad_head[:vocabulary] if wanted else None)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_states, grad_head = ctx.saved_tensors
+        return grad_states * grad_total, grad_head * grad_total, None, None
+
+
+def _chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Sum of the losses of rows [N] and its gradient in the logits [N, padded V]."""
+    dtype = logits.dtype
+    inside = torch.arange(logits.shape[1], device=logits.device) < vocabulary
+    logits = logits.to(torch.promote_types(dtype, torch.float32)).masked_fill(~inside, -torch.inf)
+    normaliser = logits.logsumexp(-1, keepdim=True)
+    at_target = logits.gather(1, targets[:, None])
+    losses = normaliser - at_target
+    wanted = (torch.arange(logits.shape[1], device=logits.device) == targets[:, None]).to(logits.dtype)
+    if smoothing:
+        mean = logits.masked_fill(~inside, 0).sum(-1, keepdim=True) / vocabulary
+        losses = (1 - smoothing) * losses + smoothing * (normaliser - mean)
+        wanted = (1 - smoothing) * wanted + (smoothing / vocabulary) * inside
+    return losses.sum(), ((logits - normaliser).exp() - wanted).to(dtype)
+
+
+_compiled_chunk_loss = torch.compile(_chunk_loss, dynamic=True)
+
+
+def cross_entropy_sum(states: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The summed cross-entropy, in nats, of `targets` [N] under the logits `states` [N, D] @ `weight` [V, D].T.
+
+    Equal to `F.cross_entropy(states @ weight.T, targets, reduction="sum", label_smoothing=smoothing)`. Its gradient may
+    be taken once.
+    """
+    return _ChunkedCrossEntropy.apply(states, weight, targets, smoothing)

@@ -1,0 +1,113 @@
+"""Articles in the shapes Wikipedia comes in, or any two text columns -> {"title", "document", "summary"}."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import Dataset, Features, List, Value
+
+from shared.errors import UserError
+from shared.rows import clean_text, convert_rows, origin, quiet
+
+COLUMNS = ["title", "document", "summary"]
+SECTIONS = List({"heading": Value("string"), "paragraphs": List(Value("string"))})
+ARTICLE = Features({"title": Value("string"), "lead": Value("string"), "sections": SECTIONS})
+# WikiText: ` = Title = `, ` = = Section = = `, ` = = = Subsection = = = `.
+HEADING = re.compile(r"\s*(=(?: =)*) (.*[^ =].*) \1\s*")
+
+
+def summarization_rows(rows: Dataset, text_column: str | None = None, summary_column: str | None = None) -> Dataset:
+    """Rows {"title": str, "document": str, "summary": str}; articles without lead or body are skipped.
+
+    `rows` hold the two named columns (with `title`, if there is one), or `title`, `lead` and `sections` (a
+    list of {"heading", "paragraphs"}), or the lines of WikiText's raw files in a column `text`. The lead, the
+    text before the first section, is the summary; the document is the title, the headings and the paragraphs,
+    a line each. UserError for missing columns, for anything but text, and where no article is left.
+    """
+    found = rows.column_names
+    if text_column or summary_column:
+        for flag, column in (("--text_column", text_column), ("--summary_column", summary_column)):
+            if column not in found:
+                raise UserError(f"{origin(rows)}: no {flag} '{column or ''}'; found: {', '.join(found)}")
+        return convert_rows(rows, lambda row: _from_columns(row, text_column, summary_column), COLUMNS)
+    if found == ["text"]:
+        rows = _wikitext_rows(rows)
+    elif missing := ARTICLE.keys() - set(found):
+        raise UserError(
+            f"{origin(rows)}: no column '{min(missing)}'; found: {', '.join(found)}; "
+            "name two of them with --text_column and --summary_column"
+        )
+    return convert_rows(rows, _from_sections, COLUMNS)
+
+
+def wikitext_articles(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """The articles of WikiText's raw files (Merity et al. 2016) as {"title", "lead", "sections"}.
+
+    A title stands between blank lines. A paragraph may be broken at a formula, and a line of it such as
+    ` = 1 henry and capacitance C = ` is no title.
+    """
+    article: dict[str, Any] | None = None
+    for index, line in enumerate(lines):
+        heading = HEADING.fullmatch(line)
+        neighbours = lines[max(index - 1, 0) : index] + lines[index + 1 : index + 2]
+        if heading and heading[1] == "=" and any(map(str.strip, neighbours)):
+            heading = None
+        if heading and heading[1] == "=":
+            if article:
+                yield article
+            article = {"title": heading[2], "lead": "", "sections": []}
+        elif article and heading:
+            article["sections"].append({"heading": heading[2], "paragraphs": []})
+        elif article and (text := line.strip()):
+            if article["sections"]:
+                article["sections"][-1]["paragraphs"].append(text)
+            else:
+                article["lead"] += "\n" * bool(article["lead"]) + text
+    if article:
+        yield article
+
+
+def _wikitext_rows(lines: Dataset) -> Dataset:
+    with quiet():
+        articles = lines.map(
+            lambda batch: _columns(list(wikitext_articles(batch["text"]))),
+            batched=True,
+            batch_size=None,  # an article is many rows
+            remove_columns=["text"],
+            features=ARTICLE,
+            load_from_cache_file=False,  # as in convert_rows
+        )
+    if not len(articles):
+        raise UserError(
+            f"{origin(lines)}: no article, which WikiText begins with a line ' = Title = '; "
+            f"give its raw files, or rows with {', '.join(ARTICLE)}"
+        )
+    return articles
+
+
+def _columns(articles: list[dict[str, Any]]) -> dict[str, list]:
+    return {column: [article[column] for article in articles] for column in ARTICLE}
+
+
+def _from_columns(row: dict[str, Any], text_column: str, summary_column: str) -> dict[str, str] | None:
+    document = clean_text(row[text_column], text_column)
+    summary = clean_text(row[summary_column], summary_column)
+    title = clean_text(row.get("title"), "title") or ""
+    return {"title": title, "document": document, "summary": summary} if document and summary else None
+
+
+def _from_sections(row: dict[str, Any]) -> dict[str, str] | None:
+    title = clean_text(row["title"], "title") or ""
+    summary = clean_text(row["lead"], "lead")
+    sections = row["sections"] or []
+    lines, has_body = [title], False
+    for section in sections if isinstance(sections, list) else [sections]:
+        match section:
+            case {"heading": heading, "paragraphs": [*paragraphs]}:
+                texts = [clean_text(paragraph, "paragraphs") for paragraph in paragraphs]
+                lines += [clean_text(heading, "heading"), *texts]
+                has_body |= any(texts)
+            case _:
+                raise ValueError('column \'sections\' needs a list of {"heading": …, "paragraphs": […]}')
+    document = "\n".join(filter(None, lines))
+    return {"title": title, "document": document, "summary": summary} if summary and has_body else None

@@ -1,0 +1,50 @@
+"""The sample the translation recipe runs on when it is given no data: English sentences with their German.
+
+It is a small artificial language, written for this project, and not real data: sentences are derived from a synchronous
+grammar over some 330 words (`lexicon.py`, `patterns.py`), and one derivation is written in both languages
+(`grammar.py`), so that every pair is exact. What it holds of German is real: gender, case, the endings of adjectives,
+verbs that stand second or last, verbs in two pieces. A model that learns it has learned to agree and to reorder,
+not German.
+"""
+
+from collections import Counter
+
+from tasks.translation.lexicon import Pair
+from tasks.translation.patterns import pairs
+
+TRAIN_ROWS, VALIDATION_ROWS, TEST_ROWS = 8000, 200, 200
+LONGEST = 14  # words
+SEED = 8  # with it, every word of the lexicon stands in training some thirty times or more
+KNOWN = 5  # a word of a held-out sentence stands in at least so many training sentences
+
+
+def words(pair: Pair) -> set[tuple[str, str]]:
+    """The words of both sides, each with its language."""
+    sides = pair._asdict().items()
+    return {(language, word.strip(".,?").lower()) for language, text in sides for word in text.split()}
+
+
+def sample() -> dict[str, list[dict[str, str]]]:
+    """{"train": [...], "validation": [...], "test": [...]}, with rows {"en": ..., "de": ...}.
+
+    No sentence of either language stands twice. A held-out sentence is new, its words are not: each stands in `KNOWN`
+    training sentences or more.
+    """
+    rows: list[tuple[Pair, set[tuple[str, str]]]] = []
+    seen: set[str] = set()
+    for pair in pairs(SEED):
+        if len(rows) == TRAIN_ROWS + VALIDATION_ROWS + TEST_ROWS:
+            break
+        if seen.isdisjoint(pair) and max(len(text.split()) for text in pair) <= LONGEST:
+            seen.update(pair)
+            rows.append((pair, words(pair)))
+    counts = Counter(word for _, known in rows for word in known)
+    train, held_out = [], []
+    for pair, known in rows:
+        if len(held_out) < VALIDATION_ROWS + TEST_ROWS and all(counts[word] > KNOWN for word in known):
+            counts.subtract(known)
+            held_out.append(pair)
+        else:
+            train.append(pair)
+    splits = {"train": train, "validation": held_out[:VALIDATION_ROWS], "test": held_out[VALIDATION_ROWS:]}
+    return {name: [pair._asdict() for pair in split] for name, split in splits.items()}

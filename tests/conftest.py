@@ -1,0 +1,112 @@
+"""What most tests need: a tiny vocabulary, a tiny decoder, a toy task; one thread, no network, no shared cache."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import datasets
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+from hypothesis import settings
+from transformers import GPT2Config
+
+from shared.decoder import Decoder
+from shared.task import DataArguments, TextTask
+from shared.vocabulary import TextVocabulary
+
+torch.set_num_threads(1)
+settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("tests")
+
+ANIMALS = ["dog", "cat", "fox", "owl", "hen", "rat", "cow", "pig"]
+
+
+class Copying(TextTask):
+    """`source <|copy|> source <|endoftext|>`, the smallest task there is."""
+
+    name = "copying"
+    separator = "<|copy|>"
+    separator_words = "the same again:"
+    line = "source … <|copy|> source … <|endoftext|>"
+
+    def read_rows(self):
+        pairs = [(first, second) for first in ANIMALS for second in ANIMALS]
+        texts = [f"the {a} and the {b}" if a < b else f"{a}, {b}" if a > b else f"the {a}" for a, b in pairs]
+        rows = Dataset.from_list([{"source": text, "target": text} for text in texts]).shuffle(seed=0)
+        return DatasetDict({"train": rows.select(range(48)), "validation": rows.select(range(48, 64))})
+
+    def texts(self, row):
+        return row["source"], row["target"]
+
+    def request(self, given):
+        return {"source": given, "target": ""}
+
+    def score(self, outputs, rows):
+        return {"exact": float(sum(map(str.__eq__, outputs, rows["target"])) / len(outputs))}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Files that datasets caches are no other test's."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
+
+
+@pytest.fixture
+def task():
+    """The toy task with its vocabulary, of which "the", " dog" … are tokens."""
+    task = Copying(DataArguments())
+    task.vocabulary = task.make_vocabulary(None, task.read_rows()["train"], 290)
+    return task
+
+
+@pytest.fixture
+def vocabulary(task):
+    return task.vocabulary
+
+
+@pytest.fixture(scope="session")
+def new_vocabulary():
+    """Trains a byte-level BPE on the given texts, with the given separators."""
+
+    def new(texts=("the dog and the cat",), size=290, separators=None):
+        return TextVocabulary.train(texts, size, separators or {"<|copy|>": "the same again:"})
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def new_decoder():
+    """Makes tiny decoders of random weights, large enough (`spread`) that what they write is not one token repeated."""
+
+    def new(vocab_size=24, context=48, mask="causal", spread=0.3, seed=0, dtype=torch.float32, **changes):
+        torch.manual_seed(seed)
+        config = GPT2Config(
+            vocab_size=vocab_size,
+            n_positions=context,
+            n_layer=2,
+            n_embd=32,
+            n_head=2,
+            initializer_range=spread,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=0,
+            mask=mask,
+            **{"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, **changes},
+        )
+        return Decoder(config).to(dtype).eval()
+
+    return new
+
+
+@pytest.fixture
+def decoder(vocabulary, new_decoder):
+    """A tiny decoder for the toy task's vocabulary."""
+    decoder = new_decoder(len(vocabulary.tokens), spread=0.02)
+    ids = {"bos_token_id": vocabulary.end, "eos_token_id": vocabulary.end, "pad_token_id": vocabulary.padding}
+    decoder.config.update(ids)
+    decoder.generation_config.update(**ids)
+    return decoder

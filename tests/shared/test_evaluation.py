@@ -1,0 +1,163 @@
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from datasets import Dataset
+
+from shared import evaluation
+from shared.errors import UserError
+from shared.evaluation import encode, evaluate, likelihood, outputs_for
+from shared.generation import GenerationArguments
+from shared.packing import PackedDataset
+
+LENGTH = 24
+
+
+def process(index=0, count=1):
+    """What accelerate's Accelerator says of one process of several."""
+    return SimpleNamespace(
+        process_index=index,
+        num_processes=count,
+        is_main_process=index == 0,
+        device=torch.device("cpu"),
+        autocast=nullcontext,
+    )
+
+
+@pytest.fixture
+def rows(task):
+    """Rows of many lengths, in no order."""
+    texts = ["dog", "the cat and the rat", "owl and hen", "a", "pig and the pig and the pig", "the fox", "cow", "hens"]
+    return Dataset.from_list([{"source": text, "target": text[::-1]} for text in texts])
+
+
+@pytest.fixture
+def packed(task, rows):
+    lines, _ = encode(task, rows, 64, training=False, split="test")
+    return PackedDataset(lines, max(lines["length"]), task.vocabulary.padding)
+
+
+@pytest.fixture
+def writer(task, new_decoder):
+    """A decoder of random weights in float64, so that no rounding decides what it writes."""
+    return new_decoder(len(task.vocabulary.tokens), context=64, dtype=torch.float64)
+
+
+def test_rows_become_lines_of_ids(task):
+    rows = Dataset.from_list([{"source": "the dog", "target": "the cat"}, {"source": "", "target": "x"}])
+    lines, counts = encode(task, rows, LENGTH, training=True, split="train")
+    assert counts == {"dropped": 0, "cut": 0}
+    read, copy, end = task.vocabulary.encode, task.vocabulary.tokens["<|copy|>"], task.vocabulary.end
+    expected = [[*read("the dog"), copy, *read("the cat"), end], [copy, *read("x"), end]]
+    assert lines["input_ids"][:] == expected
+    assert lines["context"][:] == [len(read("the dog")) + 1, 1]
+    assert lines["length"][:] == [len(ids) for ids in expected]
+
+
+def test_rows_that_do_not_fit_are_dropped_and_counted_and_cut_ones_are_counted(task):
+    texts = [("zzzzz", "ab"), ("zzzzzzzzzz", "cd"), ("z", "q" * 20), ("zz", "ef"), ("z", "q" * 30), ("zzzzzzzzz", "gh")]
+    rows = Dataset.from_list([{"source": source, "target": target} for source, target in texts])
+    lines, counts = encode(task, rows, 10, training=True, split="train")
+    assert counts == {"dropped": 2, "cut": 2}
+    assert [task.vocabulary.decode(ids) for ids in lines["input_ids"]] == ["zzzzzab", "zzzzzzcd", "zzef", "zzzzzzgh"]
+    assert max(lines["length"]) == 10
+    packed = PackedDataset(lines, 10, task.vocabulary.padding)
+    assert packed.tokens == sum(lines["length"])
+    starts = {task.vocabulary.decode(packed[index]["input_ids"]) for index in range(len(packed))}
+    assert starts == set(task.vocabulary.decode(ids) for ids in lines["input_ids"])
+
+
+def test_more_rows_than_one_batch_of_the_tokeniser_keep_their_order(task):
+    rows = Dataset.from_list([{"source": str(number), "target": "x"} for number in range(250)])
+    lines, _ = encode(task, rows, LENGTH, training=True, split="train")
+    assert [task.vocabulary.decode(ids) for ids in lines["input_ids"]] == [f"{number}x" for number in range(250)]
+
+
+def test_rows_of_which_none_fits_are_an_error_of_the_user(task):
+    rows = Dataset.from_list([{"source": "z", "target": "q" * 30}])
+    with pytest.raises(UserError, match="none of the 1 rows of train fits into --max_length 10"):
+        encode(task, rows, 10, training=True, split="train")
+
+
+def test_the_likelihood_is_the_sum_over_single_lines(task, rows, packed, writer):
+    nats, tokens = likelihood(writer, packed, 3, process())
+    expected, count = 0.0, 0
+    for row in rows:
+        (line,) = task.sequences(row, 64, training=False)
+        ids = torch.tensor([[*line.context, *line.target]])
+        with torch.no_grad():
+            logits = writer(ids, prefix=torch.zeros_like(ids, dtype=torch.bool)).logits[0, len(line.context) - 1 : -1]
+        expected += F.cross_entropy(logits, torch.tensor(line.target), reduction="sum").item()
+        count += len(line.target)
+    assert tokens == count
+    assert nats == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
+def test_the_likelihood_does_not_depend_on_the_batch_size(packed, writer, batch_size):
+    assert len(packed) > 2
+    one = likelihood(writer, packed, 3, process())
+    other = likelihood(writer, packed, batch_size, process())
+    assert other[1] == one[1]
+    assert other[0] == pytest.approx(one[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_processes_share_the_likelihood_and_count_no_row_twice(packed, writer, count):
+    parts = [likelihood(writer, packed, 1, process(index, count)) for index in range(count)]
+    nats, tokens = likelihood(writer, packed, 1, process())
+    assert sum(part[1] for part in parts) == tokens
+    assert sum(part[0] for part in parts) == pytest.approx(nats, rel=1e-9)
+    assert parts[0][1] < tokens
+
+
+def test_the_likelihood_is_without_dropout(packed, new_decoder, task):
+    decoder = new_decoder(len(task.vocabulary.tokens), context=64, resid_pdrop=0.5).train()
+    assert likelihood(decoder, packed, 3, process()) == likelihood(decoder.train(), packed, 3, process())
+
+
+def test_outputs_come_in_the_order_of_the_rows(task, rows, writer):
+    settings = GenerationArguments(max_new_tokens=6, generation_batch_size=3)
+    written = outputs_for(writer, task, rows, settings, 64, 0, process())
+    alone = [outputs_for(writer, task, [row], settings, 64, 0, process())[0] for row in rows]
+    assert written == alone
+    assert len(set(written)) > 4
+
+
+@pytest.mark.parametrize("settings", [{"do_sample": True}, {"num_beams": 3}], ids=str)
+def test_processes_share_the_writing_and_write_what_one_would(task, rows, writer, monkeypatch, settings):
+    settings = GenerationArguments(max_new_tokens=6, **settings)
+    expected = outputs_for(writer, task, rows, settings, 64, 5, process())
+    written = []
+
+    def gather(pairs):
+        written.extend(pairs)
+        return [(index, []) for index in range(len(rows)) if index not in dict(written)] + written
+
+    monkeypatch.setattr(evaluation, "gather_object", gather)
+    for index in range(3):
+        outputs = outputs_for(writer, task, rows, settings, 64, 5, process(index, 3))
+    assert outputs == expected
+    assert len(written) == len(rows)
+
+
+def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows, packed, writer, tmp_path):
+    settings = GenerationArguments(max_new_tokens=6)
+    options = {"batch_size": 2, "max_length": 64, "seed": 0, "accelerator": process(), "samples": tmp_path / "samples"}
+    metrics = evaluate(writer, task, rows, packed, settings, **options)
+    nats, tokens = likelihood(writer, packed, 2, process())
+    assert metrics == {"loss": nats / tokens, "nll_per_token": nats / tokens, "exact": 0.0}
+    lines = [json.loads(line) for line in (tmp_path / "samples" / "outputs.jsonl").read_text().splitlines()]
+    outputs = outputs_for(writer, task, rows, settings, 64, 0, process())
+    assert [line["output"] for line in lines] == outputs
+    assert [line["source"] for line in lines] == rows["source"][:]
+    assert [line["reference"] for line in lines] == rows["target"][:]
+
+
+def test_without_settings_of_generation_nothing_is_written(task, rows, packed, writer, tmp_path):
+    options = {"batch_size": 2, "max_length": 64, "seed": 0, "accelerator": process(), "samples": tmp_path / "samples"}
+    assert evaluate(writer, task, rows, packed, None, **options).keys() == {"loss", "nll_per_token"}
+    assert not (tmp_path / "samples").exists()

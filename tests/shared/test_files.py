@@ -1,0 +1,75 @@
+import errno
+
+import pytest
+
+from shared.errors import UserError
+from shared.files import written_whole
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run that holds something already."""
+    (tmp_path / "run" / "samples").mkdir(parents=True)
+    (tmp_path / "run" / "metrics.json").write_text("old")
+    (tmp_path / "run" / "samples" / "1.txt").write_text("old")
+    return tmp_path / "run"
+
+
+def test_everything_moves_to_its_place_at_the_end(folder):
+    with written_whole(folder) as staging:
+        (staging / "metrics.json").write_text("new")
+        (staging / "samples").mkdir()
+        (staging / "samples" / "2.txt").write_text("new")
+        (staging / "deep" / "er").mkdir(parents=True)
+        (staging / "deep" / "er" / "3.txt").write_text("new")
+        assert (folder / "metrics.json").read_text() == "old"
+    assert files(folder) == {"metrics.json": "new", "samples/1.txt": "old", "samples/2.txt": "new", "deep/er/3.txt": "new"}
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "samples", "deep"}
+
+
+def test_a_new_folder_is_made(tmp_path):
+    with written_whole(tmp_path / "a" / "b") as staging:
+        (staging / "c.txt").write_text("new")
+    assert files(tmp_path) == {"a/b/c.txt": "new"}
+
+
+def test_a_full_disk_leaves_the_folder_as_it_was(folder):
+    before = files(folder)
+    with pytest.raises(UserError, match="No space left on device") as caught, written_whole(folder) as staging:
+        (staging / "metrics.json").write_text("half of the ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert files(folder) == before
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "samples"}
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, ZeroDivisionError])
+def test_another_fault_passes_through_and_leaves_the_folder_as_it_was(folder, fault):
+    before = files(folder)
+    with pytest.raises(fault), written_whole(folder) as staging:
+        (staging / "metrics.json").write_text("half of the ne")
+        raise fault
+    assert files(folder) == before
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "samples"}
+
+
+def test_a_file_in_the_folders_place_is_an_error_of_the_user(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(UserError, match="could not write to"), written_whole(tmp_path / "run"):
+        pass
+    assert files(tmp_path) == {"run": "a file"}
+
+
+def test_what_is_written_can_be_read_by_whoever_may_read_the_folder(tmp_path):
+    with written_whole(tmp_path / "run") as staging:
+        (staging / "samples").mkdir()
+        (staging / "samples" / "1.txt").write_text("new")
+    (tmp_path / "usual").mkdir()
+    (tmp_path / "usual" / "1.txt").write_text("new")
+    assert (tmp_path / "run" / "samples").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert (tmp_path / "run" / "samples" / "1.txt").stat().st_mode == (tmp_path / "usual" / "1.txt").stat().st_mode

@@ -1,0 +1,282 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2LMHeadModel
+from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from shared.errors import UserError
+from shared.generation import GenerationArguments, choose, generate
+
+END = 0
+VOCABULARY = SimpleNamespace(end=END)
+CONTEXT = 48
+SETTINGS = {
+    "greedy": {},
+    "sampled": {"do_sample": True},
+    "top_k": {"do_sample": True, "top_k": 4, "temperature": 1.5},
+    "top_p": {"do_sample": True, "top_p": 0.8, "temperature": 0.7},
+    "beams": {"num_beams": 3},
+    "beams, early": {"num_beams": 4, "early_stopping": True, "length_penalty": 0.0},
+}
+
+
+@pytest.fixture
+def prompts():
+    """Many lengths, in no order."""
+    torch.manual_seed(2)
+    return [torch.randint(1, 24, (length,)).tolist() for length in (3, 17, 1, 9, 9, 30, 2, 12, 5, 22, 7, 4)]
+
+
+@pytest.fixture
+def plain(new_decoder):
+    """A decoder and transformers' own GPT-2 of the same weights, in float64 so that no rounding decides a choice."""
+    decoder = new_decoder(dtype=torch.float64)
+    model = GPT2LMHeadModel(decoder.config).double().eval()
+    model.load_state_dict(decoder.state_dict())
+    return decoder, model
+
+
+@torch.no_grad()
+def step_by_step(decoder, prompt, new_tokens):
+    """Greedy writing without a cache: the whole line is read again for every token."""
+    ids = list(prompt)
+    while len(ids) < min(len(prompt) + new_tokens, decoder.context):
+        prefix = torch.arange(len(ids)) < len(prompt)
+        token = int(decoder(torch.tensor([ids]), prefix=prefix[None]).logits[0, -1].argmax())
+        if token == END:
+            break
+        ids.append(token)
+    return ids[len(prompt) :]
+
+
+def test_greedy_is_transformers_generate(plain, prompts):
+    decoder, model = plain
+    written = generate(decoder, prompts, GenerationArguments(max_new_tokens=15), VOCABULARY)
+    for prompt, ids in zip(prompts, written, strict=True):
+        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=15, do_sample=False, pad_token_id=END)[0]
+        theirs = theirs[len(prompt) :].tolist()
+        assert ids == (theirs[: theirs.index(END)] if END in theirs else theirs)
+    assert {len(ids) == 15 for ids in written} == {True, False}  # some ended, some did not
+    assert all(len(set(ids)) > 1 for ids in written if len(ids) > 4)
+
+
+@pytest.mark.parametrize("mask", ["causal", "prefix"])
+def test_the_cache_changes_nothing(new_decoder, prompts, mask):
+    decoder = new_decoder(mask=mask, dtype=torch.float64)
+    written = generate(decoder, prompts, GenerationArguments(max_new_tokens=20), VOCABULARY)
+    assert written == [step_by_step(decoder, prompt, 20) for prompt in prompts]
+
+
+@pytest.mark.parametrize("mask", ["causal", "prefix"])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_batch_writes_what_its_prompts_give_one_by_one(new_decoder, prompts, mask, settings):
+    decoder = new_decoder(mask=mask, dtype=torch.float64)
+    written = [
+        generate(
+            decoder,
+            prompts,
+            GenerationArguments(max_new_tokens=12, generation_batch_size=size, **settings),
+            VOCABULARY,
+            seed=3,
+        )
+        for size in (64, 5, 1)
+    ]
+    assert written[0] == written[1] == written[2]
+    backwards = generate(
+        decoder,
+        prompts[::-1],
+        GenerationArguments(max_new_tokens=12, **settings),
+        VOCABULARY,
+        seed=3,
+        streams=range(len(prompts))[::-1],
+    )
+    assert backwards[::-1] == written[0]
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_nothing_unwritten_is_ever_read(new_decoder, prompts, settings):
+    """Memory that nobody wrote may hold NaN, which spreads even where it is masked: 0 times NaN is NaN."""
+    decoder = new_decoder(dtype=torch.float64)
+    arguments = GenerationArguments(max_new_tokens=12, **settings)
+    expected = generate(decoder, prompts, arguments, VOCABULARY)
+    torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+    try:
+        assert torch.empty(1).isnan().all()
+        assert generate(decoder, prompts, arguments, VOCABULARY) == expected
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_the_seed_decides_what_is_drawn(new_decoder, prompts):
+    decoder, settings = new_decoder(), GenerationArguments(max_new_tokens=12, do_sample=True)
+    first, same, other = (generate(decoder, prompts, settings, VOCABULARY, seed=seed) for seed in (1, 1, 2))
+    assert first == same
+    assert first != other
+
+
+def test_equal_prompts_draw_differently(new_decoder):
+    settings = GenerationArguments(max_new_tokens=12, do_sample=True)
+    written = generate(new_decoder(), [[5, 6, 7]] * 6, settings, VOCABULARY)
+    assert len({tuple(ids) for ids in written}) == 6
+
+
+def test_what_is_drawn_follows_the_models_distribution(plain):
+    decoder, model = plain
+    prompt, count = [5, 6, 7], 4000
+    settings = GenerationArguments(max_new_tokens=1, do_sample=True, temperature=2.0, generation_batch_size=500)
+    written = generate(decoder, [prompt] * count, settings, VOCABULARY)
+    drawn = np.bincount([ids[0] if ids else END for ids in written], minlength=24) / count
+    with torch.no_grad():
+        wanted = (model(torch.tensor([prompt])).logits[0, -1] / 2).softmax(-1).numpy()
+    assert np.abs(drawn - wanted).sum() / 2 < 0.04
+
+
+def spread(count):
+    """Numbers evenly over [0, 1): what is drawn by them has the shares of the distribution itself."""
+    return (torch.arange(count) + 0.5) / count
+
+
+def drawn_by(logits, **settings):
+    uniform = spread(1000)
+    tokens = choose(logits.expand(1000, -1), GenerationArguments(do_sample=True, **settings), uniform)
+    return (torch.bincount(tokens, minlength=len(logits)) / 1000).tolist()
+
+
+LOGITS = torch.tensor([0.1, 0.4, 0.2, 0.3]).log()
+
+
+@pytest.mark.parametrize(
+    ("settings", "shares"),
+    [
+        ({}, [0.1, 0.4, 0.2, 0.3]),
+        ({"top_k": 1}, [0, 1, 0, 0]),
+        ({"top_k": 2}, [0, 4 / 7, 0, 3 / 7]),
+        ({"top_k": 3}, [0, 4 / 9, 2 / 9, 3 / 9]),
+        ({"top_k": 9}, [0.1, 0.4, 0.2, 0.3]),
+        ({"top_p": 0.01}, [0, 1, 0, 0]),
+        ({"top_p": 0.39}, [0, 1, 0, 0]),
+        ({"top_p": 0.41}, [0, 4 / 7, 0, 3 / 7]),
+        ({"top_p": 0.71}, [0, 4 / 9, 2 / 9, 3 / 9]),
+        ({"top_p": 0.91}, [0.1, 0.4, 0.2, 0.3]),
+        ({"top_k": 3, "top_p": 0.7}, [0, 4 / 7, 0, 3 / 7]),  # the nucleus of the three, of which two hold 7/9
+        ({"temperature": 0.5}, [1 / 30, 16 / 30, 4 / 30, 9 / 30]),
+        ({"temperature": 1e-4}, [0, 1, 0, 0]),
+    ],
+)
+def test_top_k_top_p_and_temperature_cut_and_sharpen_the_distribution(settings, shares):
+    assert drawn_by(LOGITS, **settings) == pytest.approx(shares, abs=0.0021)
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (5, 1.0), (0, 0.9), (0, 0.3), (7, 0.6)])
+def test_drawing_follows_transformers_warpers(top_k, top_p):
+    torch.manual_seed(0)
+    for logits in torch.randn(20, 30) * 3:
+        warped = TemperatureLogitsWarper(0.8)(None, logits[None])
+        for warper in ([TopKLogitsWarper(top_k)] if top_k else []) + [TopPLogitsWarper(top_p)]:
+            warped = warper(None, warped)
+        shares = torch.tensor(drawn_by(logits, top_k=top_k, top_p=top_p, temperature=0.8))
+        assert (shares - warped[0].softmax(-1)).abs().max() < 0.0021
+        assert not shares[warped[0] == -torch.inf].any()
+
+
+@pytest.mark.parametrize("number", [0.0, 1.0])
+@pytest.mark.parametrize("settings", [{}, {"top_k": 2}, {"top_p": 0.6}])
+def test_the_extremes_draw_the_first_and_the_last_token_kept(settings, number):
+    """1.0 comes up where a float64 just below 1 is rounded to float32."""
+    logits = torch.tensor([[0.0, 2.0, 1.9, -1.0]])
+    token = choose(logits, GenerationArguments(do_sample=True, **settings), torch.tensor([number]))
+    assert token.item() == (1 if number == 0.0 else 2 if settings else 3)
+
+
+def test_without_a_number_the_likeliest_is_chosen():
+    assert choose(torch.tensor([[0.0, 3.0, 1.0], [2.0, 0.0, 1.0]]), GenerationArguments(), None).tolist() == [1, 0]
+
+
+def only(decoder, token):
+    """Make the decoder write one token for ever, by a last layer that ignores its input."""
+    with torch.no_grad():
+        decoder.transformer.ln_f.weight.zero_()
+        decoder.transformer.ln_f.bias.copy_(100 * decoder.lm_head.weight[token])
+    return decoder
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_writing_stops_at_the_end_and_leaves_it_out(new_decoder, prompts, settings):
+    written = generate(only(new_decoder(), END), prompts, GenerationArguments(**settings), VOCABULARY)
+    assert written == [[]] * len(prompts)
+
+
+@pytest.mark.parametrize("new_tokens", [1, 2, 6])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_writing_stops_after_max_new_tokens(new_decoder, prompts, settings, new_tokens):
+    arguments = GenerationArguments(max_new_tokens=new_tokens, **settings)
+    written = generate(only(new_decoder(), 7), prompts, arguments, VOCABULARY)
+    assert written == [[7] * new_tokens] * len(prompts)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_writing_stops_where_the_context_ends(new_decoder, prompts, settings):
+    arguments = GenerationArguments(max_new_tokens=100, **settings)
+    written = generate(only(new_decoder(), 7), prompts, arguments, VOCABULARY)
+    assert written == [[7] * (CONTEXT - len(prompt)) for prompt in prompts]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS["sampled"], SETTINGS["beams"]], ids=["sampled", "beams"])
+def test_a_prompt_that_fills_the_context_stops_alone(new_decoder, prompts, settings):
+    decoder = new_decoder(dtype=torch.float64)
+    full = torch.randint(1, 24, (CONTEXT - 1,), generator=torch.Generator().manual_seed(0)).tolist()
+    arguments = GenerationArguments(max_new_tokens=20, **settings)
+    *short, long = generate(decoder, [*prompts, full], arguments, VOCABULARY)
+    assert len(long) <= 1
+    assert short == generate(decoder, prompts, arguments, VOCABULARY)
+
+
+@pytest.mark.parametrize("length", [0, CONTEXT])
+def test_a_prompt_must_leave_a_position(new_decoder, length):
+    with pytest.raises(ValueError, match=f"prompt 1 has {length} tokens: from 1 to {CONTEXT - 1}"):
+        generate(new_decoder(), [[1], [1] * length], GenerationArguments(), VOCABULARY)
+
+
+def test_no_prompts_give_no_continuations(new_decoder):
+    assert generate(new_decoder(), [], GenerationArguments(), VOCABULARY) == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_writing_is_without_dropout_and_leaves_the_decoder_as_it_was(new_decoder, prompts, training):
+    decoder = new_decoder(resid_pdrop=0.5, dtype=torch.float64).train(training)
+    first, second = (generate(decoder, prompts, GenerationArguments(max_new_tokens=9), VOCABULARY) for _ in range(2))
+    assert first == second
+    assert decoder.training is training
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_new_tokens": 0},
+        {"num_beams": 0},
+        {"generation_batch_size": 0},
+        {"top_k": -1},
+        {"temperature": 0.0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_by_their_flag(wrong):
+    with pytest.raises(UserError, match=f"--{next(iter(wrong))}") as caught:
+        GenerationArguments(**wrong).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_sampling_and_beams_exclude_each_other():
+    with pytest.raises(UserError, match=r"--do_sample and --num_beams 4"):
+        GenerationArguments(do_sample=True, num_beams=4).check()
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_settings_that_can_be_meant_are_accepted(settings):
+    GenerationArguments(**settings).check()

@@ -1,0 +1,71 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from shared import loss
+from shared.loss import cross_entropy_sum
+
+
+def example(rows=10, width=8, vocabulary=37, dtype=torch.float32):
+    torch.manual_seed(0)
+    states = torch.randn(rows, width, dtype=dtype, requires_grad=True)
+    weight = torch.randn(vocabulary, width, dtype=dtype, requires_grad=True)
+    return states, weight, torch.randint(0, vocabulary, (rows,))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("chunk", [1, 3, 5, 10, 4096])
+@pytest.mark.parametrize("vocabulary", [37, 128])
+def test_loss_and_gradients_are_those_of_torch(monkeypatch, smoothing, chunk, vocabulary):
+    monkeypatch.setattr(loss, "CHUNK", chunk)
+    states, weight, targets = example(vocabulary=vocabulary, dtype=torch.float64)
+    ours = cross_entropy_sum(states, weight, targets, smoothing)
+    theirs = F.cross_entropy(states @ weight.T, targets, reduction="sum", label_smoothing=smoothing)
+    torch.testing.assert_close(ours, theirs)
+    for our_gradient, gradient in zip(
+        torch.autograd.grad(ours / 7, (states, weight)), torch.autograd.grad(theirs / 7, (states, weight)), strict=True
+    ):
+        torch.testing.assert_close(our_gradient, gradient)
+
+
+def test_logits_far_apart_do_not_overflow():
+    states, weight, targets = example()
+    ours = cross_entropy_sum(1000 * states, weight, targets)
+    torch.testing.assert_close(ours, F.cross_entropy(1000 * states @ weight.T, targets, reduction="sum"))
+    assert ours.isfinite()
+
+
+def test_under_autocast_the_product_is_in_bfloat16_and_the_sum_in_float32():
+    states, weight, targets = example(rows=400)
+    exact = cross_entropy_sum(states, weight, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = cross_entropy_sum(states, weight, targets)
+    assert ours.dtype == torch.float32
+    assert ours != exact
+    torch.testing.assert_close(ours, exact, rtol=1e-2, atol=0)
+    gradients = torch.autograd.grad(ours, (states, weight))
+    for ours, exact in zip(gradients, torch.autograd.grad(exact, (states, weight)), strict=True):
+        assert ours.dtype == torch.float32
+        assert F.cosine_similarity(ours.flatten(), exact.flatten(), dim=0) > 0.999
+
+
+def test_no_targets_cost_nothing():
+    states, weight, targets = example(rows=0)
+    total = cross_entropy_sum(states, weight, targets)
+    total.backward()
+    assert total == 0
+    assert not weight.grad.any()
+
+
+def test_without_gradients_only_the_loss_is_computed():
+    states, weight, targets = example()
+    with torch.no_grad():
+        total = cross_entropy_sum(states, weight, targets)
+    assert not total.requires_grad
+    torch.testing.assert_close(total, F.cross_entropy(states @ weight.T, targets, reduction="sum").detach())
+
+
+def test_frozen_embeddings_leave_the_states_gradient_as_it_is():
+    states, weight, targets = example()
+    wanted = torch.autograd.grad(cross_entropy_sum(states, weight, targets), states)
+    torch.testing.assert_close(torch.autograd.grad(cross_entropy_sum(states, weight.detach(), targets), states), wanted)

@@ -1,0 +1,228 @@
+import errno
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from shared.decoder import Decoder
+from shared.errors import UserError
+from shared.evaluation import encode
+from shared.generation import GenerationArguments
+from shared.packing import PackedDataset, collate
+from shared.runs import prepare
+from shared.training import Trainer, TrainingArguments
+
+LENGTH = 32
+
+
+@pytest.fixture
+def new_trainer(task, new_decoder, tmp_path):
+    """Makes a Trainer of the toy task, a tiny decoder and packed rows; a folder of its own for each `name`."""
+
+    def new(name="run", dropout=0.0, rows=None, **settings):
+        rows = rows or task.read_rows()
+        packed = {}
+        for split, part in rows.items():
+            lines, _ = encode(task, part, LENGTH, split == "train", split)
+            packed[split] = PackedDataset(lines, LENGTH, task.vocabulary.padding)
+        dropouts = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
+        decoder = new_decoder(len(task.vocabulary.tokens), context=LENGTH, spread=0.02, **dropouts)
+        arguments = TrainingArguments(
+            **{
+                "output_dir": str(tmp_path / name),
+                "use_cpu": True,
+                "disable_tqdm": True,
+                "eval_strategy": "no",
+                "save_strategy": "no",
+                "per_device_train_batch_size": 8,
+                "learning_rate": 1e-2,
+                **settings,
+            }
+        )
+        return Trainer(
+            decoder,
+            task,
+            arguments,
+            GenerationArguments(max_new_tokens=8),
+            LENGTH,
+            train_dataset=packed["train"],
+            eval_dataset=packed["validation"],
+            eval_rows=rows["validation"],
+        )
+
+    return new
+
+
+def weights(trainer):
+    return {name: weight.detach().clone() for name, weight in trainer.model.named_parameters()}
+
+
+def whole_batch(trainer):
+    dataset = trainer.train_dataset
+    return collate([dataset[index] for index in range(len(dataset))])
+
+
+def test_training_lowers_the_loss(new_trainer):
+    trainer = new_trainer(max_steps=30)
+    before = trainer.evaluate()["eval_loss"]
+    trainer.train()
+    assert trainer.evaluate()["eval_loss"] < before / 2
+
+
+def test_a_batch_of_8_rows_trains_as_8_accumulated_rows(new_trainer):
+    options = {"max_steps": 3, "optim": "sgd", "learning_rate": 1.0, "warmup_steps": 0, "logging_steps": 1}
+    together = new_trainer("together", per_device_train_batch_size=8, **options)
+    one_by_one = new_trainer("one", per_device_train_batch_size=1, gradient_accumulation_steps=8, **options)
+    learned = {int((row["labels"] >= 0).sum()) for row in together.train_dataset}
+    assert len(learned) > 1  # rows of equal weight would hide a wrong mean
+    before = weights(together)
+    together.train()
+    one_by_one.train()
+    after = weights(together)
+    for name, weight in weights(one_by_one).items():
+        torch.testing.assert_close(weight, after[name], atol=1e-5, rtol=0)
+    assert max((after[name] - before[name]).abs().max() for name in before) > 0.01
+    losses = [[entry["loss"] for entry in trainer.state.log_history if "loss" in entry] for trainer in (together, one_by_one)]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-4)
+
+
+def test_the_logged_loss_is_that_of_a_learned_token(new_trainer):
+    trainer = new_trainer(max_steps=1, logging_steps=1, per_device_train_batch_size=64, learning_rate=1e-9)
+    with torch.no_grad():
+        expected = trainer.model(**whole_batch(trainer)).loss.item()
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_resumed_training_ends_where_an_unbroken_one_does(new_trainer, tmp_path):
+    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 4, "dropout": 0.2}
+    unbroken = new_trainer("unbroken", **options)
+    unbroken.train()
+    broken = new_trainer("broken", **options)
+    broken.train(resume_from_checkpoint=str(tmp_path / "unbroken" / "checkpoint-4"))
+    assert broken.state.global_step == 6
+    after = weights(unbroken)
+    for name, weight in weights(broken).items():
+        torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
+    for name, state in unbroken.optimizer.state_dict()["state"].items():
+        torch.testing.assert_close(state, broken.optimizer.state_dict()["state"][name], atol=1e-6, rtol=0)
+
+
+def test_a_checkpoint_is_a_plain_gpt2_to_go_on_from(new_trainer, tmp_path):
+    trainer = new_trainer(max_steps=2, save_strategy="steps", save_steps=2)
+    trainer.train()
+    folder = tmp_path / "run" / "checkpoint-2"
+    assert (folder / "model.safetensors").is_file()
+    assert '"GPT2LMHeadModel"' in (folder / "config.json").read_text()
+    assert prepare(tmp_path / "run", "true", overwrite=False) == folder
+
+
+def full_disk(kind):
+    def fail(*_, **__):
+        raise kind
+
+    return fail
+
+
+@pytest.mark.parametrize("when", ["weights", "optimizer", "state"])
+def test_a_checkpoint_that_cannot_be_written_is_removed(new_trainer, tmp_path, monkeypatch, when):
+    no_space = full_disk(OSError(errno.ENOSPC, "No space left on device"))
+    trainer = new_trainer(max_steps=4, save_strategy="steps", save_steps=2)
+    save_pretrained = Decoder.save_pretrained
+    if when == "weights":
+
+        def half(self, folder, *args, **kwargs):
+            save_pretrained(self, folder, *args, **kwargs)
+            no_space()
+
+        monkeypatch.setattr(Decoder, "save_pretrained", half)
+    if when == "optimizer":  # torch.save does not say it with an OSError
+        full = full_disk(RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0: write failed"))
+        monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full)
+    if when == "state":
+        monkeypatch.setattr(trainer.state, "save_to_json", no_space)
+        monkeypatch.setattr(type(trainer.state), "save_to_json", no_space)
+    with pytest.raises(UserError, match=r"checkpoint-2 could not be written .*--resume_from_checkpoint true") as caught:
+        trainer.train()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "checkpoint-2").exists()
+
+
+def test_a_failed_checkpoint_leaves_the_one_before_to_resume_from(new_trainer, tmp_path, monkeypatch):
+    trainer = new_trainer(max_steps=4, save_strategy="steps", save_steps=2, save_total_limit=1)
+    save = type(trainer)._save_optimizer_and_scheduler
+
+    def second_fails(self, folder):
+        if folder.endswith("checkpoint-4"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, folder)
+
+    monkeypatch.setattr(type(trainer), "_save_optimizer_and_scheduler", second_fails)
+    with pytest.raises(UserError, match="checkpoint-4 could not be written"):
+        trainer.train()
+    assert prepare(tmp_path / "run", "true", overwrite=False) == tmp_path / "run" / "checkpoint-2"
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_full_disk(new_trainer, monkeypatch):
+    trainer = new_trainer(max_steps=2, save_strategy="steps", save_steps=2)
+    monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full_disk(RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        trainer.train()
+
+
+def test_label_smoothing_changes_the_training_loss_but_not_the_evaluations(new_trainer):
+    plain, smooth = new_trainer("plain"), new_trainer("smooth", label_smoothing_factor=0.2)
+    assert smooth.evaluate()["eval_loss"] == plain.evaluate()["eval_loss"]
+    batch = whole_batch(smooth)
+    with torch.no_grad():
+        loss = smooth.model.train()(**batch).loss
+        hidden = smooth.model.hidden_states(**smooth.model.inputs(**batch))
+        learned = batch["labels"][:, 1:] >= 0
+        logits, labels = smooth.model.lm_head(hidden[:, :-1][learned]), batch["labels"][:, 1:][learned]
+        torch.testing.assert_close(loss, F.cross_entropy(logits, labels, label_smoothing=0.2), atol=1e-5, rtol=0)
+        assert abs(loss - plain.model.train()(**batch).loss) > 1e-3
+
+
+def test_smoothed_losses_are_what_the_trainer_steps_on(new_trainer):
+    options = {"max_steps": 1, "logging_steps": 1, "per_device_train_batch_size": 64}
+    trainer = new_trainer(label_smoothing_factor=0.5, **options)
+    with torch.no_grad():
+        expected = trainer.model.train()(**whole_batch(trainer)).loss.item()
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_evaluation_in_training_writes_only_where_that_is_wanted(new_trainer):
+    assert "eval_exact" not in new_trainer("without").evaluate()
+    metrics = new_trainer("with", predict_with_generate=True).evaluate()
+    assert metrics["eval_exact"] == 0.0
+    assert metrics["eval_loss"] == pytest.approx(metrics["eval_nll_per_token"])
+
+
+def test_the_best_checkpoint_is_loaded_at_the_end(new_trainer):
+    trainer = new_trainer(
+        max_steps=6,
+        eval_strategy="steps",
+        eval_steps=2,
+        save_strategy="steps",
+        save_steps=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="nll_per_token",
+        greater_is_better=True,  # so that the first is the best, which would not be loaded by chance
+    )
+    trainer.train()
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 3
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_training_without_a_gpu_is_in_full_precision():
+    assert TrainingArguments(output_dir="unused").bf16 is torch.cuda.is_available()
+
+
+def test_what_is_learned_by_heart_is_written(new_trainer, task):
+    rows = task.read_rows()["train"].select(range(8))
+    trainer = new_trainer(max_steps=100, predict_with_generate=True, rows={"train": rows, "validation": rows})
+    trainer.train()
+    assert trainer.evaluate()["eval_exact"] == 1.0

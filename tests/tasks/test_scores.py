@@ -1,0 +1,116 @@
+"""The text scores: the libraries' figures, defined ends, and the same through `evaluate`."""
+
+import math
+from pathlib import Path
+
+import evaluate
+import numpy as np
+import pytest
+import sacrebleu
+from datasets import Dataset
+from rouge_score.rouge_scorer import RougeScorer
+
+import tasks
+from shared.errors import UserError
+from tasks.summarization.scores import score as score_summaries
+from tasks.translation.scores import score as score_translations
+
+HYPOTHESES = ["Ein Mann mit einem Hut.", "Zwei Hunde spielen im Schnee.", ""]
+REFERENCES = ["Ein Mann mit einem orangefarbenen Hut.", "Zwei Hunde spielen im tiefen Schnee.", "Komm herein."]
+SUMMARIES = ["The cats were sitting. They slept on the mat all day.", "one two three one two three"]
+LEADS = ["They slept all day. A cat sat on the mat!", "one two three four"]
+DOCUMENTS = ["The cats were sitting on the mat all day and slept, they did.", "one two four"]
+
+
+def test_translation_scores_are_sacrebleus():
+    scores = score_translations(HYPOTHESES, REFERENCES, ter=True)
+    assert scores["bleu"] == pytest.approx(sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score)
+    # By hand: 12 of 12 tokens, 8 of 10 pairs, 4 of 8 triples, 2 of 6 quadruples; 12 tokens for the reference's 17.
+    assert scores["bleu"] == pytest.approx(100 * math.exp(1 - 17 / 12) * (8 / 10 * 4 / 8 * 2 / 6) ** 0.25)
+    assert scores["chrf"] == pytest.approx(sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score)
+    assert scores["ter"] == pytest.approx(sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score)
+    assert "|case:mixed|eff:no|tok:13a|smooth:exp|" in scores["bleu_signature"]
+    assert "seed:12345" in scores["bleu_signature"] and "nc:6" in scores["chrf_signature"]
+    assert scores["bleu_low"] < scores["bleu"] < scores["bleu_high"]
+    assert scores == score_translations(HYPOTHESES, Dataset.from_dict({"de": REFERENCES})["de"], ter=True)
+
+
+def test_perfect_and_empty_translations():
+    perfect = score_translations(REFERENCES, REFERENCES)
+    assert perfect["bleu"] == pytest.approx(100) and perfect["chrf"] == pytest.approx(100)
+    empty = score_translations(["", ""], REFERENCES[:2], ter=True)
+    assert {name: empty[name] for name in ("bleu", "bleu_low", "bleu_high", "chrf", "ter")} == {
+        "bleu": 0.0, "bleu_low": 0.0, "bleu_high": 0.0, "chrf": 0.0, "ter": 100.0,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def summary_scores():
+    return score_summaries(SUMMARIES, LEADS, DOCUMENTS)
+
+
+def test_summary_scores_are_rouge_scores(summary_scores):
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
+    lines = [text.replace(". ", ".\n") for text in (SUMMARIES[0], LEADS[0])]
+    expected = [scorer.score(lines[1], lines[0]), scorer.score(LEADS[1], SUMMARIES[1])]
+    for name in ("rouge1", "rouge2", "rougeL", "rougeLsum"):
+        assert summary_scores[name] == pytest.approx(50 * sum(row[name].fmeasure for row in expected))
+        assert summary_scores[f"{name}_low"] <= summary_scores[name] <= summary_scores[f"{name}_high"]
+    assert summary_scores["rougeLsum"] > summary_scores["rougeL"]  # the sentences' order does not count
+
+
+def test_repeated_and_novel_ngrams(summary_scores):
+    # "one two three one two three": 4 trigrams, one of them again; the other summary repeats none.
+    assert summary_scores["repeated_3grams"] == pytest.approx(100 * (0 + 1 / 4) / 2)
+    # All words of the first stand in its document; of "one two three", one does not.
+    assert summary_scores["novel_1grams"] == pytest.approx(100 * (0 + 1 / 3) / 2)
+    # New: sitting they, they slept, slept on (of 10); two three, three one (of 3).
+    assert summary_scores["novel_2grams"] == pytest.approx(100 * (3 / 10 + 2 / 3) / 2)
+
+
+def test_the_lead_baseline_is_scored_like_a_summary(summary_scores):
+    assert summary_scores["lead_words"] == 7  # the mean of 10 and 4
+    baseline = score_summaries(["The cats were sitting on the mat", "one two four"], LEADS)
+    for name in baseline:
+        if name.startswith("rouge"):
+            assert summary_scores[f"lead_{name}"] == baseline[name]
+
+
+def test_empty_summaries_count_nothing():
+    scores = score_summaries(["", ""], ["A lead.", ""], ["A text.", ""])
+    assert all(scores[name] == 0.0 for name in scores if not name.startswith("lead_"))
+    assert all(np.isfinite(list(scores.values())))
+
+
+def test_summary_scores_repeat_and_leave_numpys_generator_alone(summary_scores):
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    again = score_summaries(SUMMARIES, LEADS)
+    assert np.random.rand() == expected
+    assert again == {name: summary_scores[name] for name in again}
+
+
+@pytest.mark.parametrize("score", [score_translations, score_summaries])
+def test_no_or_unequal_lines(score):
+    with pytest.raises(UserError, match="0 predictions for 0 references"):
+        score([], [])
+    with pytest.raises(UserError, match="2 predictions for 1 references"):
+        score(["a", "b"], ["a"])
+
+
+def test_unequal_documents():
+    with pytest.raises(UserError, match="1 predictions for 1 references and 0 documents"):
+        score_summaries(["a"], ["a"], [])
+
+
+def test_the_same_through_evaluate_without_network(tmp_path, monkeypatch, summary_scores):
+    monkeypatch.setattr(evaluate.config, "HF_EVALUATE_OFFLINE", True)
+    monkeypatch.setattr(evaluate.config, "HF_MODULES_CACHE", tmp_path / "modules")
+    folder = Path(tasks.__file__).parent
+    translation = evaluate.load(str(folder / "translation" / "metric.py"), cache_dir=tmp_path)
+    expected = score_translations(HYPOTHESES, REFERENCES)
+    assert translation.compute(predictions=HYPOTHESES, references=REFERENCES) == expected
+    summarization = evaluate.load(str(folder / "summarization" / "metric.py"), cache_dir=tmp_path)
+    given = {"predictions": SUMMARIES, "references": LEADS, "documents": DOCUMENTS}
+    assert summarization.compute(**given) == summary_scores
