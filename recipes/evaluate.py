@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from shared.cli import Parser, run
 from shared.decoder import load_decoder
 from shared.errors import UserError
-from shared.evaluation import evaluate
+from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
 from shared.recipe import ModelArguments, pack_split, print_metrics
 from shared.runs import Run, add_metrics
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     rows = splits[wanted.split]
     rows = rows.select(range(min(task_arguments.max_predict_samples or len(rows), len(rows))))
 
-    accelerator = Accelerator()
+    accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
     decoder = load_decoder(str(opened.folder)).to(accelerator.device)
     model = ModelArguments(**opened.settings["model"])
     name = wanted.name or wanted.split

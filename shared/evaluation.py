@@ -17,6 +17,8 @@ from shared.generation import GenerationArguments, generate
 from shared.packing import PackedDataset, collate
 from shared.task import Row, Task
 
+BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
 LINES = Features(
     {
         "input_ids": List(Value("int32")),

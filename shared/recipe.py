@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset
-from transformers import set_seed
+from transformers import IntervalStrategy, set_seed
 
 from shared.cli import Parser
 from shared.decoder import SIZES, Decoder, change_vocabulary, load_decoder, new_decoder
@@ -75,6 +75,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     if training.should_save:
         save_settings(folder, task, settings)
 
+    if "validation" not in packed:
+        training.do_eval, training.eval_strategy = False, IntervalStrategy.NO
     trainer = Trainer(
         decoder,
         task,

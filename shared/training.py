@@ -13,14 +13,12 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from shared.decoder import Decoder
 from shared.errors import UserError
-from shared.evaluation import evaluate
+from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
 from shared.packing import PackedDataset, collate
 from shared.task import Task
 
-
-def _bf16() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+GPU = torch.cuda.is_available()
 
 
 @dataclass
@@ -31,9 +29,7 @@ class TrainingArguments(transformers.TrainingArguments):
     """
 
     output_dir: str | None = field(default=None, metadata={"help": "The run's folder (default: outputs/<recipe>)."})
-    dataloader_pin_memory: bool = field(
-        default_factory=torch.cuda.is_available, metadata={"help": "Pin batches in memory (default: with a GPU)."}
-    )
+    dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
     do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
@@ -48,11 +44,8 @@ class TrainingArguments(transformers.TrainingArguments):
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
     weight_decay: float = field(default=0.1, metadata={"help": "AdamW's weight decay."})
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
-    compile: bool = field(
-        default_factory=torch.cuda.is_available,
-        metadata={"help": "Compile the decoder's blocks (default: with a GPU)."},
-    )
-    bf16: bool = field(default_factory=_bf16, metadata={"help": "bfloat16 mixed precision (default: if available)."})
+    compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's blocks (default: with a GPU)."})
+    bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
     save_strategy: str = field(

@@ -111,6 +111,7 @@ def prepositional(preposition: Pair, case: str, argument: NounPhrase | Pronoun) 
     for full, short in CONTRACTIONS.items():
         if german.startswith(full + " "):
             german = short + german.removeprefix(full)
+            break
     return Pair(f"{preposition.en} {argument.english(case)}", german)
 
 
@@ -163,7 +164,7 @@ def write(clause: Clause, order: str, opening: Pair = NO_WORDS) -> Pair:
 
 
 def phrase(*words: str) -> str:
-    return " ".join(word for word in words if word)
+    return " ".join(filter(None, words))
 
 
 def sentence(pair: Pair, end: str = ".") -> Pair:

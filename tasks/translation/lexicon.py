@@ -159,7 +159,7 @@ NOUN_TABLES = {
 
 # English, German (with its stem where that differs), and the nouns it is said of; "mood": of people, after "is".
 ADJECTIVE_TABLE = """
-    old alt transport person animal clothing paper device vehicle sight town letter; young jung person animal;
+    old alt transport person animal clothing paper device vehicle tree house bridge town; young jung person animal;
     tall groß person kin tree house; big groß animal fruit dish furniture indoors vehicle thing;
     small klein animal fruit dish furniture indoors vehicle thing; friendly freundlich person kin;
     famous berühmt person; rich reich person; poor arm person; strong stark person animal;
@@ -175,7 +175,7 @@ ADJECTIVE_TABLE = """
     cheap billig clothing device fruit; expensive teuer/teur clothing device vehicle thing; long lang text;
     interesting interessant text; new neu device vehicle clothing thing paper furniture town;
     modern modern device town; broken kaputt device vehicle thing; fast schnell vehicle transport;
-    heavy schwer furniture opening; bright hell indoors; dirty schmutzig indoors dish opening;
+    heavy schwer furniture suitcase box door; bright hell indoors; dirty schmutzig indoors dish opening;
     clean sauber indoors dish; quiet ruhig outdoors room bedroom office library; beautiful schön sight outdoors town
 """
 
@@ -183,7 +183,7 @@ ADJECTIVE_TABLE = """
 # A complement names a role, then kinds of nouns or single nouns; for/auf/acc is a preposition and its German case.
 VERB_TABLES = {
     "event": """
-        buy bought buying | kaufen kauft gekauft | acc fruit staple drink clothing text thing device
+        buy bought buying | kaufen kauft gekauft | acc fruit staple drink clothing book newspaper novel thing device
         sell sold selling | verkaufen verkauft verkauft | acc fruit clothing vehicle device animal
         eat ate eating | essen isst gegessen | acc fruit staple
         drink drank drinking | trinken trinkt getrunken | acc drink

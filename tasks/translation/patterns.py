@@ -6,9 +6,9 @@ adjective from those that are said of its noun, a time from those that go with t
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import accumulate
 from random import Random
-from typing import Any
 
 from tasks.translation.grammar import (
     HE,
@@ -24,6 +24,7 @@ from tasks.translation.grammar import (
     Clause,
     NounPhrase,
     Pronoun,
+    Tense,
     fill,
     location,
     phrase,
@@ -82,16 +83,12 @@ EVENT_WEIGHTS = list(
         4 + sum(noun.kind not in PEOPLE for slot in verb.slots for noun in slot.nouns) ** 0.7 for verb in VERBS["event"]
     )
 )
-# What the weather has a say in; what keeps people from coming; what makes them sad or angry; what makes them happy.
+# What the weather has a say in; what keeps people from coming; what moves them.
 PASTIMES = ("eat", "drink", "read", "cook", "bake", "clean", "paint", "visit", "play", "sleep", "study", "dance")
 CHORES = ("wash", "cook", "bake", "repair", "clean", "feed", "tidy", "look", "write", "buy", "visit", "read", "help")
 LOSSES, GAINS = ("lose", "forget", "break", "miss"), ("find", "meet")
+MOVES = {Pair("sad", "traurig"): LOSSES, Pair("angry", "wütend"): LOSSES, Pair("happy", "glücklich"): GAINS}
 UNLIKELY = {"boy": ("boy", "son", "daughter", "nephew", "niece", "colleague", "boss")}
-MOOD_REASONS = (
-    (Pair("sad", "traurig"), LOSSES),
-    (Pair("angry", "wütend"), LOSSES),
-    (Pair("happy", "glücklich"), GAINS),
-)
 
 
 def noun_phrase(
@@ -99,27 +96,34 @@ def noun_phrase(
 ) -> NounPhrase:
     """The noun with a determiner that suits its kind; definite: not "a"; plain: no adjective."""
     plural = noun.en_plural != "-" and rng.random() < 0.25
-    uncounted = noun.kind in UNCOUNTED
-    determiners = ["the"] * 3 + ["this"]
-    if noun.kind == "kin":
-        determiners = []
-    elif not definite and noun.kind not in PLACES:
-        determiners += [""] * 4 if plural or uncounted else ["a"] * 3
-        if plural and noun.kind in COUNTED:
-            determiners.append(rng.choice(list(NUMBERS)))
-    if noun.kind not in UNOWNED:
-        determiners += [possessive(rng, owner)] * 2
-    described = not plain and rng.random() < (0.2 if noun.kind in PEOPLE else 0.4)
-    adjectives = ADJECTIVES_OF[noun.en] if described else []
-    adjective = rng.choice(adjectives) if adjectives else None
-    return NounPhrase(noun, rng.choice(determiners), plural, adjective)
+    determiner = rng.choice(determiners(noun.kind, plural, definite))
+    if determiner == "my":
+        determiner = possessive(rng, owner)
+    elif determiner == "two":
+        determiner = rng.choice(tuple(NUMBERS))
+    adjective = None
+    if not plain and rng.random() < (0.2 if noun.kind in PEOPLE else 0.4) and ADJECTIVES_OF[noun.en]:
+        adjective = rng.choice(ADJECTIVES_OF[noun.en])
+    return NounPhrase(noun, determiner, plural, adjective)
+
+
+@cache
+def determiners(kind: str, plural: bool, definite: bool) -> list[str]:
+    """What may stand before such a noun, the likelier the more often; "my" and "two" are for all of their like."""
+    if kind == "kin":
+        return ["my"]
+    choices = ["the"] * 3 + ["this"]
+    if not definite and kind not in PLACES:
+        choices += [""] * 4 if plural or kind in UNCOUNTED else ["a"] * 3
+        choices += ["two"] if plural and kind in COUNTED else []
+    return choices if kind in UNOWNED else [*choices, "my", "my"]
 
 
 def possessive(rng: Random, owner: NounPhrase | Pronoun | None) -> str:
     pronoun = reference(owner) if owner else None
     if pronoun and pronoun.en_possessive and rng.random() < 0.5:
         return pronoun.en_possessive
-    return rng.choice(list(POSSESSIVES))
+    return rng.choice(tuple(POSSESSIVES))
 
 
 def reference(subject: NounPhrase | Pronoun) -> Pronoun | None:
@@ -174,7 +178,7 @@ def one_of(rng: Random, group: str, names: tuple[str, ...]) -> Verb:
     return rng.choice([verb for verb in VERBS[group] if verb.en in names])
 
 
-def timed(rng: Random, *tenses: str) -> dict[str, Any]:
+def timed(rng: Random, *tenses: str) -> dict[str, Tense | Pair]:
     """One of the tenses, and a time that goes with it."""
     tense = rng.choice(tenses)
     times = {"present": "every", "progressive": "now", "past": "past", "modal": "future"}[tense]
@@ -338,7 +342,7 @@ def reason(rng: Random) -> Pair:
         subject = person(rng, plain=True)
     kind = rng.choice(("mood", "excuse", "excuse", "illness"))
     if kind == "mood":
-        mood, verbs = rng.choice(MOOD_REASONS)
+        mood, verbs = rng.choice(list(MOVES.items()))
         main = Clause(subject, BE, complements=(mood,))
         because = clause(rng, again, one_of(rng, "mishap", verbs), tense="past")
     elif kind == "excuse":
@@ -389,6 +393,7 @@ PATTERNS = {
 def pairs(seed: int) -> Iterator[Pair]:
     """Derivations without end, in the order of the seed."""
     rng = Random(seed)
-    patterns, weights = list(PATTERNS), list(PATTERNS.values())
+    patterns, weights = list(PATTERNS), list(accumulate(PATTERNS.values()))
     while True:
-        yield rng.choices(patterns, weights)[0](rng)
+        (pattern,) = rng.choices(patterns, cum_weights=weights)
+        yield pattern(rng)

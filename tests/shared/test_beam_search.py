@@ -20,9 +20,7 @@ def twin(decoder):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize(
-    ("num_beams", "length_penalty"), [(2, 1.0), (3, 0.0), (4, 2.0), (4, -1.0), (5, 0.6), (8, 1.0)]
-)
+@pytest.mark.parametrize(("num_beams", "length_penalty"), [(2, 1.0), (3, 0.0), (4, 2.0), (4, -1.0), (5, 0.6), (8, 1.0)])
 def test_beam_search_is_transformers_generate(new_decoder, num_beams, length_penalty, early_stopping):
     decoder = new_decoder(vocab_size=20, spread=0.2, dtype=torch.float64)
     model = twin(decoder)
@@ -31,7 +29,9 @@ def test_beam_search_is_transformers_generate(new_decoder, num_beams, length_pen
     settings = {"num_beams": num_beams, "length_penalty": length_penalty, "early_stopping": early_stopping}
     written = generate(decoder, prompts, GenerationArguments(max_new_tokens=10, **settings), VOCABULARY)
     for prompt, ids in zip(prompts, written, strict=True):
-        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=10, do_sample=False, pad_token_id=END, **settings)
+        theirs = model.generate(
+            torch.tensor([prompt]), max_new_tokens=10, do_sample=False, pad_token_id=END, **settings
+        )
         assert ids == until(END, theirs[0, len(prompt) :].tolist())
 
 

@@ -95,7 +95,9 @@ def test_changing_one_sequence_moves_no_other(new_decoder, sequences, mask, chan
     decoder = new_decoder(mask=mask)
     before = logits_of(decoder, batch_of(sequences))
     ids, context = sequences[changed]
-    after = logits_of(decoder, batch_of([*sequences[:changed], ([23 - i for i in ids], context), *sequences[changed + 1 :]]))
+    after = logits_of(
+        decoder, batch_of([*sequences[:changed], ([23 - i for i in ids], context), *sequences[changed + 1 :]])
+    )
     row, columns = places(sequences)[changed]
     assert not torch.allclose(before[row, columns], after[row, columns])
     before[row, columns] = after[row, columns]

@@ -67,7 +67,7 @@ def test_rows_that_do_not_fit_are_dropped_and_counted_and_cut_ones_are_counted(t
     packed = PackedDataset(lines, 10, task.vocabulary.padding)
     assert packed.tokens == sum(lines["length"])
     starts = {task.vocabulary.decode(packed[index]["input_ids"]) for index in range(len(packed))}
-    assert starts == set(task.vocabulary.decode(ids) for ids in lines["input_ids"])
+    assert starts == {task.vocabulary.decode(ids) for ids in lines["input_ids"]}
 
 
 def test_more_rows_than_one_batch_of_the_tokeniser_keep_their_order(task):

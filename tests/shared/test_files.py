@@ -27,7 +27,12 @@ def test_everything_moves_to_its_place_at_the_end(folder):
         (staging / "deep" / "er").mkdir(parents=True)
         (staging / "deep" / "er" / "3.txt").write_text("new")
         assert (folder / "metrics.json").read_text() == "old"
-    assert files(folder) == {"metrics.json": "new", "samples/1.txt": "old", "samples/2.txt": "new", "deep/er/3.txt": "new"}
+    assert files(folder) == {
+        "metrics.json": "new",
+        "samples/1.txt": "old",
+        "samples/2.txt": "new",
+        "deep/er/3.txt": "new",
+    }
     assert {path.name for path in folder.iterdir()} == {"metrics.json", "samples", "deep"}
 
 

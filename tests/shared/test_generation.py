@@ -77,7 +77,7 @@ def test_a_batch_writes_what_its_prompts_give_one_by_one(new_decoder, prompts, m
         generate(
             decoder,
             prompts,
-            GenerationArguments(max_new_tokens=12, generation_batch_size=size, **settings),
+            GenerationArguments(max_new_tokens=9, generation_batch_size=size, **settings),
             VOCABULARY,
             seed=3,
         )
@@ -87,7 +87,7 @@ def test_a_batch_writes_what_its_prompts_give_one_by_one(new_decoder, prompts, m
     backwards = generate(
         decoder,
         prompts[::-1],
-        GenerationArguments(max_new_tokens=12, **settings),
+        GenerationArguments(max_new_tokens=9, **settings),
         VOCABULARY,
         seed=3,
         streams=range(len(prompts))[::-1],

@@ -43,10 +43,10 @@ def test_under_autocast_the_product_is_in_bfloat16_and_the_sum_in_float32():
     assert ours.dtype == torch.float32
     assert ours != exact
     torch.testing.assert_close(ours, exact, rtol=1e-2, atol=0)
-    gradients = torch.autograd.grad(ours, (states, weight))
-    for ours, exact in zip(gradients, torch.autograd.grad(exact, (states, weight)), strict=True):
-        assert ours.dtype == torch.float32
-        assert F.cosine_similarity(ours.flatten(), exact.flatten(), dim=0) > 0.999
+    exact_gradients = torch.autograd.grad(exact, (states, weight))
+    for gradient, wanted in zip(torch.autograd.grad(ours, (states, weight)), exact_gradients, strict=True):
+        assert gradient.dtype == torch.float32
+        assert F.cosine_similarity(gradient.flatten(), wanted.flatten(), dim=0) > 0.999
 
 
 def test_no_targets_cost_nothing():

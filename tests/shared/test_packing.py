@@ -28,8 +28,9 @@ def test_no_two_rows_would_fit_into_one(lengths):
 
 
 def test_the_tightest_fit_is_taken_longest_first():
-    # 7 and 6 open rows; 4 fits only behind 6; 3 fits tightest behind 7; 2 needs a row of its own.
-    assert pack(np.array([2, 3, 4, 6, 7]), 10) == [[4, 1], [3, 2], [0]]
+    # 7 and 6 open rows, in which 3 and 4 are left: 3 goes where it leaves nothing, and so does 4.
+    assert pack(np.array([6, 3, 7]), 10) == [[2, 1], [0]]
+    assert pack(np.array([3, 6, 4, 7]), 10) == [[3, 0], [1, 2]]
 
 
 def test_random_lengths_fill_the_rows_to_99_percent():

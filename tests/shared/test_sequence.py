@@ -41,7 +41,9 @@ def test_a_line_fits_and_keeps_its_target_whole(source, target, max_length):
 
 
 def test_a_prompt_keeps_room_for_new_tokens():
-    assert lay_out_prompt([1, 2, 3, 4, 5], SEPARATOR, max_length=10, new_tokens=4) == Sequence([1, 2, 3, 4, 5, SEPARATOR])
+    assert lay_out_prompt([1, 2, 3, 4, 5], SEPARATOR, max_length=10, new_tokens=4) == Sequence(
+        [1, 2, 3, 4, 5, SEPARATOR]
+    )
     assert lay_out_prompt([1, 2, 3, 4, 5, 6], SEPARATOR, max_length=10, new_tokens=4) == Sequence(
         [1, 2, 3, 4, 5, SEPARATOR], cut=1
     )

@@ -82,8 +82,22 @@ def test_a_batch_of_8_rows_trains_as_8_accumulated_rows(new_trainer):
     for name, weight in weights(one_by_one).items():
         torch.testing.assert_close(weight, after[name], atol=1e-5, rtol=0)
     assert max((after[name] - before[name]).abs().max() for name in before) > 0.01
-    losses = [[entry["loss"] for entry in trainer.state.log_history if "loss" in entry] for trainer in (together, one_by_one)]
+    losses = [
+        [entry["loss"] for entry in trainer.state.log_history if "loss" in entry] for trainer in (together, one_by_one)
+    ]
     assert losses[0] == pytest.approx(losses[1], abs=2e-4)
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(new_trainer):
+    options = {"max_steps": 2, "dropout": 0.2}
+    plain = new_trainer("plain", **options)
+    plain.train()
+    thrifty = new_trainer("thrifty", gradient_checkpointing=True, **options)  # after it, so that both draw alike
+    thrifty.train()
+    assert thrifty.model.is_gradient_checkpointing
+    after = weights(plain)
+    for name, weight in weights(thrifty).items():
+        torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
 
 
 def test_the_logged_loss_is_that_of_a_learned_token(new_trainer):
@@ -137,7 +151,9 @@ def test_a_checkpoint_that_cannot_be_written_is_removed(new_trainer, tmp_path, m
 
         monkeypatch.setattr(Decoder, "save_pretrained", half)
     if when == "optimizer":  # torch.save does not say it with an OSError
-        full = full_disk(RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0: write failed"))
+        full = full_disk(
+            RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0: write failed")
+        )
         monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full)
     if when == "state":
         monkeypatch.setattr(trainer.state, "save_to_json", no_space)

@@ -107,4 +107,39 @@ def test_language(rows):
 
 
 def test_golden_row(splits):
-    assert splits["test"][0] == {}
+    assert splits["test"][2] == {
+        "title": "Anton Jarrow",
+        "lead": (
+            "Anton Jarrow was a dancer who was born in Rushwell and lived in Crestow. He won the Royal "
+            "Wheel for the ballet The Sleeping Harp."
+        ),
+        "sections": [
+            {
+                "heading": "Training",
+                "paragraphs": [
+                    "Anton Jarrow shared a room with Karel Ulmer, who snored. Jarrow left school "
+                    "early and trained as a dancer.",
+                    "Jarrow's first teacher was Mara Drake, an engraver.",
+                ],
+            },
+            {
+                "heading": "Home",
+                "paragraphs": [
+                    "Jarrow's grave is in Tolmford and bears the year 1817. For many years, Jarrow lived in Crestow.",
+                ],
+            },
+            {
+                "heading": "Childhood",
+                "paragraphs": [
+                    "Jarrow was born in Rushwell in 1766. His grandparents lived far away in Pellworth.",
+                ],
+            },
+            {
+                "heading": "Works",
+                "paragraphs": [
+                    "Jarrow won the Royal Wheel with the ballet The Sleeping Harp. His first ballet, "
+                    "The Evening Heron, was soon forgotten.",
+                ],
+            },
+        ],
+    }

@@ -64,24 +64,21 @@ def test_no_sentence_of_either_language_stands_twice(splits, language):
 def test_english_has_one_translation_whatever_is_drawn():
     """Not of the sample's rows alone, which are chosen to differ, but of the grammar."""
     german: dict[str, set[str]] = {}
-    for pair in islice(pairs(seed=1), 12_000):
+    for pair in islice(pairs(seed=1), 8_000):
         german.setdefault(pair.en, set()).add(pair.de)
     assert [(en, each) for en, each in german.items() if len(each) > 1] == []
 
 
 def test_the_lexicon_has_hundreds_of_words_and_training_shows_each_often(splits):
     english, german = (vocabulary(splits["train"], language) for language in ("en", "de"))
+    forms = {noun.en: {noun.en, noun.en_plural} for kind in NOUN_TABLES for noun in NOUNS[kind]}
+    forms |= {adjective.en: {adjective.en} for adjective in ADJECTIVES}
+    for each in (verb for group in VERBS.values() for verb in group):
+        forms[each.en] = {each.en, english_third(each.en), each.en_past, each.en_ing}
+    assert len(set().union(*forms.values()) & set(english)) >= 300
     assert len(german) >= 300
-    forms = [{noun.en, noun.en_plural} for kind in NOUN_TABLES for noun in NOUNS[kind]]
-    forms += [{adjective.en} for adjective in ADJECTIVES]
-    forms += [
-        {verb.en, english_third(verb.en), verb.en_past, verb.en_ing} for group in VERBS.values() for verb in group
-    ]
-    assert len({min(each) for each in forms}) >= 250
-    assert len(english) >= 300
-    assert {
-        min(each): sum(english[form] for form in each) for each in forms if sum(english[f] for f in each) < 30
-    } == {}
+    counts = {word: sum(english[form] for form in each) for word, each in forms.items()}
+    assert {word: count for word, count in counts.items() if count < 30} == {}
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -120,26 +117,29 @@ def verb(en: str, particle: str = "", group: str = "event"):
 
 
 @pytest.mark.parametrize(
-    ("phrase", "en", "cases"),
+    ("phrase", "english", "german"),
     [
-        (noun("man", "the", "old"), "the old man", ("der alte Mann", "den alten Mann", "dem alten Mann")),
-        (noun("man", "a", "old"), "an old man", ("ein alter Mann", "einen alten Mann", "einem alten Mann")),
-        (noun("woman", "a", "old"), "an old woman", ("eine alte Frau", "eine alte Frau", "einer alten Frau")),
-        (noun("car", "a", "new"), "a new car", ("ein neues Auto", "ein neues Auto", "einem neuen Auto")),
-        (noun("car", "this", "new"), "this new car", ("dieses neue Auto", "dieses neue Auto", "diesem neuen Auto")),
-        (noun("house", "our"), "our house", ("unser Haus", "unser Haus", "unserem Haus")),
-        (noun("dog", "my", "", True), "my dogs", ("meine Hunde", "meine Hunde", "meinen Hunden")),
-        (noun("egg", "two", "fresh", True), "two fresh eggs", ("zwei frische Eier", "zwei frische Eier", "zwei frischen Eiern")),
-        (noun("coffee", "", "hot"), "hot coffee", ("heißer Kaffee", "heißen Kaffee", "heißem Kaffee")),
-        (noun("milk", "", "cold"), "cold milk", ("kalte Milch", "kalte Milch", "kalter Milch")),
-        (noun("boy", "the"), "the boy", ("der Junge", "den Jungen", "dem Jungen")),
-        (noun("coat", "the", "expensive"), "the expensive coat", ("der teure Mantel", "den teuren Mantel", "dem teuren Mantel")),
-        (noun("student", "this", "tall", True), "these tall students", ("diese großen Studenten",) * 2 + ("diesen großen Studenten",)),
+        (noun("man", "the", "old"), "the old man", "der alte Mann, den alten Mann, dem alten Mann"),
+        (noun("man", "a", "old"), "an old man", "ein alter Mann, einen alten Mann, einem alten Mann"),
+        (noun("woman", "a", "old"), "an old woman", "eine alte Frau, eine alte Frau, einer alten Frau"),
+        (noun("car", "a", "new"), "a new car", "ein neues Auto, ein neues Auto, einem neuen Auto"),
+        (noun("car", "this", "new"), "this new car", "dieses neue Auto, dieses neue Auto, diesem neuen Auto"),
+        (noun("house", "our"), "our house", "unser Haus, unser Haus, unserem Haus"),
+        (noun("dog", "my", "", True), "my dogs", "meine Hunde, meine Hunde, meinen Hunden"),
+        (noun("egg", "two", "fresh", True), "two fresh eggs",
+         "zwei frische Eier, zwei frische Eier, zwei frischen Eiern"),
+        (noun("coffee", "", "hot"), "hot coffee", "heißer Kaffee, heißen Kaffee, heißem Kaffee"),
+        (noun("milk", "", "cold"), "cold milk", "kalte Milch, kalte Milch, kalter Milch"),
+        (noun("boy", "the"), "the boy", "der Junge, den Jungen, dem Jungen"),
+        (noun("coat", "the", "expensive"), "the expensive coat",
+         "der teure Mantel, den teuren Mantel, dem teuren Mantel"),
+        (noun("student", "this", "tall", True), "these tall students",
+         "diese großen Studenten, diese großen Studenten, diesen großen Studenten"),
     ],
 )  # fmt: skip
-def test_articles_and_adjectives_agree(phrase, en, cases):
-    assert phrase.english() == en
-    assert tuple(phrase.german(case) for case in ("nom", "acc", "dat")) == cases
+def test_articles_and_adjectives_agree(phrase, english, german):
+    assert phrase.english() == english
+    assert ", ".join(phrase.german(case) for case in ("nom", "acc", "dat")) == german
 
 
 def test_dative_plurals_end_in_n_unless_they_cannot():
@@ -217,7 +217,7 @@ GOLDEN = {
         "fronted", "Tomorrow the child must sleep in the bedroom.", "Morgen muss das Kind im Schlafzimmer schlafen.",
     ),
     "future": (
-        Clause(YOU, verb("wait", "for"), WILL, complements=(Pair("for us", "auf uns"),)),
+        Clause(YOU, verb("wait"), WILL, complements=(Pair("for us", "auf uns"),)),
         "statement", "You will wait for us.", "Du wirst auf uns warten.",
     ),
     "advice": (

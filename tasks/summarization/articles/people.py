@@ -25,7 +25,7 @@ PERSON = Kind(
         Ending(
             "{He} is best known for the {piece} {work}, finished in {finished}.",
             (
-                "{Whose} best known {piece} is {work}, which was finished in {finished}.",
+                "{Whose} best-known {piece} is {work}, which was finished in {finished}.",
                 "{Who} became famous in {finished} with the {piece} {work}.",
                 "The {piece} {work}, finished in {finished}, made {whom} famous.",
             ),
@@ -214,7 +214,7 @@ TOWN = Kind(
             ),
             (
                 "In the past, {old_product} were made here as well.",
-                "About {families} families earn their bread with {exports}.",
+                "Some {families} hundred families earn their bread with {exports}.",
                 "A few people go to work in {next_town}.",
                 "Shops close early on Saturdays.",
             ),
