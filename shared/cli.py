@@ -1,6 +1,7 @@
 """Flags and YAML files of the recipes: transformers' names, one-line errors."""
 
 import difflib
+import json
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 import yaml
 from transformers import HfArgumentParser
 from transformers.utils import logging
@@ -38,11 +40,11 @@ class Parser(HfArgumentParser):
         --config is given, `default_config` is asked for one, with what is known so far.
         """
         base_flags = self._flags(base or {}, "the settings")
-        parsed = self._into_dataclasses([*base_flags, *arguments])
-        config = parsed[-1].config or (default_config(parsed) if default_config else None)
-        if not config:
-            return parsed
-        config_flags = self._flags(_read_yaml(Path(config)), str(config))
+        # Found before anything is checked: the settings may fit together only with those of the config.
+        config = self.parse_known_args([*base_flags, *arguments])[0].config
+        if not config and default_config:
+            config = default_config(self._into_dataclasses([*base_flags, *arguments]))
+        config_flags = self._flags(_read_yaml(Path(config)), str(config)) if config else []
         return self._into_dataclasses([*base_flags, *config_flags, *arguments])
 
     def _into_dataclasses(self, arguments: list[str]) -> tuple:
@@ -62,8 +64,8 @@ class Parser(HfArgumentParser):
             if isinstance(value, list):
                 flags += [f"--{name}", *map(str, value)]
             elif value is not None:
-                flags.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
-        return flags
+                flags.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+        return [*flags, "--config="]  # ends a list, which would take in the word that follows
 
     def _refuse(self, name: str, kind: str) -> NoReturn:
         names = [option.lstrip("-") for option in self._option_string_actions]
@@ -85,6 +87,9 @@ def run(main: Callable[[list[str]], None]) -> None:
     """Call `main` with the command line; what the user can mend ends in one line and exit code 2."""
     logging.disable_progress_bar()  # loading takes a split second
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no warning when data workers fork
+    if "ACCELERATE_MIXED_PRECISION" in os.environ and "WORLD_SIZE" not in os.environ:
+        # accelerate launch allows each process one thread; one that is alone may have all cores.
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
     try:
         main(sys.argv[1:])

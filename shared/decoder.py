@@ -7,8 +7,9 @@ loads with `AutoModelForCausalLM`. Ours is how the modules are run: packed rows,
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from shared.errors import UserError
@@ -152,15 +153,15 @@ def new_decoder(
 def load_decoder(name: str, dropout: float = 0.0) -> Decoder:
     """From an earlier run's folder, any folder in transformers' format, or a name on the hub. Safetensors only."""
     try:
-        decoder = Decoder.from_pretrained(name, use_safetensors=True, dtype=torch.float32, **_dropouts(dropout))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        kind = AutoConfig.from_pretrained(name).model_type
+        if kind != "gpt2":
+            raise UserError(f"'{name}' is a {kind} model: the core of this program is GPT-2")
+        return Decoder.from_pretrained(name, use_safetensors=True, dtype=torch.float32, **_dropouts(dropout))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
             f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
         ) from error
-    if decoder.config.model_type != "gpt2":
-        raise UserError(f"'{name}' is a {decoder.config.model_type} model: the core of this program is GPT-2")
-    return decoder
 
 
 def change_vocabulary(decoder: Decoder, old: Vocabulary, new: Vocabulary) -> None:

@@ -1,5 +1,7 @@
 """Likelihood and generation over a split, exact under any batch size and number of processes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +114,20 @@ def outputs_for(
     return [task.read(gathered[index]) for index in range(len(prompts))]
 
 
-@torch.compiler.set_stance("force_eager")  # what training compiled would be compiled anew for every shape met here
+@contextmanager
+def uncompiled(decoder: Decoder) -> Iterator[None]:
+    """The blocks as they are without torch.compile, which would compile them anew for every shape met here."""
+    blocks = decoder.transformer.h
+    compiled = [block._compiled_call_impl for block in blocks]
+    for block in blocks:
+        block._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for block, call in zip(blocks, compiled, strict=True):
+            block._compiled_call_impl = call
+
+
 def evaluate(
     decoder: Decoder,
     task: Task,
@@ -130,11 +145,13 @@ def evaluate(
 
     The outputs go to the folder `samples`, where one is given.
     """
-    nats, tokens = likelihood(decoder, packed, batch_size, accelerator)
+    with uncompiled(decoder):
+        nats, tokens = likelihood(decoder, packed, batch_size, accelerator)
+        requests = task.requests(rows)
+        if generation is not None:
+            outputs = outputs_for(decoder, task, requests, generation, max_length, seed, accelerator)
     metrics: dict[str, Any] = {"loss": nats / tokens, **task.score_likelihood(nats, tokens, rows)}
     if generation is not None:
-        requests = task.requests(rows)
-        outputs = outputs_for(decoder, task, requests, generation, max_length, seed, accelerator)
         metrics |= task.score(outputs, rows)
         if samples is not None and accelerator.is_main_process:
             task.write_outputs(outputs, requests, samples)

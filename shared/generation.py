@@ -46,7 +46,7 @@ class GenerationArguments:
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name} is {getattr(self, name)}: give {least} or more")
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             raise UserError(f"--temperature is {self.temperature}: give more than 0 (for greedy: --do_sample false)")
         if not 0 < self.top_p <= 1:
             raise UserError(f"--top_p is {self.top_p}: give a share above 0 and up to 1")
@@ -61,8 +61,9 @@ class KeyValueCache:
         config = decoder.config
         shape = (rows, config.n_head, length, config.n_embd // config.n_head)
         weight = decoder.transformer.wte.weight
-        self.keys = [weight.new_empty(shape) for _ in range(config.n_layer)]
-        self.values = [weight.new_empty(shape) for _ in range(config.n_layer)]
+        # Zeros: what a mask hides still takes part with weight 0, and 0 times a NaN found in fresh memory is NaN.
+        self.keys = [weight.new_zeros(shape) for _ in range(config.n_layer)]
+        self.values = [weight.new_zeros(shape) for _ in range(config.n_layer)]
         self.rows = torch.arange(rows, device=weight.device)
         self.positions: Tensor | None = None  # [rows] where the next token goes; None while prompts are read
         self.visible = 0  # longest filled length: nothing is read behind it
@@ -116,7 +117,8 @@ class Reader:
         """Logits [rows, V] after one more token in each row [rows]."""
         cache = self.cache
         cache.visible += 1
-        positions = cache.positions
+        # A row whose context is full is over, but still takes part: it rewrites its last position.
+        positions = cache.positions.clamp(max=self.decoder.context - 1)
         seen = torch.arange(cache.visible, device=tokens.device) <= positions[:, None]
         states = self.decoder.hidden_states(tokens[:, None], positions[:, None], seen[:, None, None], cache)
         cache.positions = positions + 1
@@ -180,7 +182,7 @@ def generate(
             if settings.num_beams > 1:
                 written = _beams(reader, limits, settings, vocabulary)
             else:
-                numbers = [np.random.default_rng([seed, streams[index]]).random(max(limits)) for index in batch]
+                numbers = [np.random.default_rng([seed % 2**63, streams[index]]).random(max(limits)) for index in batch]
                 written = _one_by_one(reader, limits, settings, vocabulary, np.stack(numbers))
             for index, ids in zip(batch, written, strict=True):
                 results[index] = ids
@@ -201,8 +203,6 @@ def _one_by_one(reader, limits, settings, vocabulary, numbers) -> list[list[int]
         written[:, step] = tokens.masked_fill(finished, vocabulary.end)
         if finished.all() or step + 1 == max(limits):
             break
-        # A row at its limit is over, but still takes part: it rewrites its last position.
-        reader.cache.positions = reader.cache.positions.minimum(reader.lengths + limit - 1)
         logits = reader.read_token(written[:, step])
     return [until(vocabulary.end, ids) for ids in written.tolist()]
 

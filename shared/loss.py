@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK = 4096  # rows: large enough to fill a GPU's matrix units
+SMALL = 2**23  # logits that need no chunks: 32 MB in float32
 MULTIPLE = 128  # columns: a vocabulary of 50,257 is padded to 50,304 within the product, which the matrix units want
 
 
@@ -67,4 +68,7 @@ def cross_entropy_sum(states: Tensor, weight: Tensor, targets: Tensor, smoothing
     Equal to `F.cross_entropy(states @ weight.T, targets, reduction="sum", label_smoothing=smoothing)`. Its gradient may
     be taken once.
     """
+    if len(states) * len(weight) <= SMALL:
+        logits = F.linear(states, weight).to(torch.promote_types(states.dtype, torch.float32))
+        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
     return _ChunkedCrossEntropy.apply(states, weight, targets, smoothing)

@@ -55,6 +55,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
+    if model.mask == "prefix" and model.loss_on == "line":
+        raise UserError("--mask prefix shows the source all of itself: --loss_on line would learn to copy what it sees")
     settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
     settings["training"] = training.to_sanitized_dict()
     folder = Path(training.output_dir)

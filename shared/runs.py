@@ -40,8 +40,8 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
         return Path(resume)
     # The trainer's state is the last file written: a checkpoint without one was cut off.
     complete = sorted(
-        (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")),
-        key=lambda path: int(path.name.rpartition("-")[2]),
+        (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}") if path.parent.name[11:].isdigit()),
+        key=lambda path: int(path.name[11:]),
     )
     if resume and resume.lower() == "true":
         if not complete:

@@ -9,6 +9,7 @@ Task.prompt:       └─────────────────┘└�
 """
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -118,8 +119,8 @@ class Task(ABC):
         return {}
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
-        """Metrics of the total negative log-likelihood (`nats` over `tokens` learned tokens) of `rows`."""
-        return {"nll_per_token": nats / tokens}
+        """Metrics of the total negative log-likelihood of `rows`: `nats` over `tokens` learned tokens."""
+        return {"perplexity": math.exp(nats / tokens)}
 
     def output_folder(self, run: Path) -> Path | None:
         """Where generated outputs go if no folder is named; None: they are printed."""

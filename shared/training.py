@@ -78,6 +78,7 @@ class Trainer(transformers.Trainer):
         arguments.label_smoothing_factor = (
             0.0  # done by the decoder, on learned tokens; the Trainer's own wants all logits
         )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
         if arguments.compile:  # block by block: all share one compilation, which takes seconds instead of minutes
             for block in decoder.transformer.h:
                 block.compile()

@@ -114,7 +114,7 @@ def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, n
     size = max(new.tokens.values()) + 1
     weight = torch.randn(size, old_weight.shape[1], generator=generator) * noise
     for token, index in new.tokens.items():
-        if token in old.tokens:
+        if old.tokens.get(token, len(old_weight)) < len(old_weight):  # the old padding may be new itself
             weight[index] = old_weight[old.tokens[token]].float()
             continue
         words = old.encode(" " + new.words(token)) if isinstance(old, TextVocabulary) else []

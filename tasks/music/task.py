@@ -1,6 +1,7 @@
 """Piano performances: `<|compose|> events … <|endoftext|>`, as in Music Transformer (Huang et al. 2018)."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,9 +57,9 @@ class Music(Task):
         else:
             splits, skipped = read_folder(self.arguments.midi_dir, self.arguments.split_seed)
             for reason in skipped:
-                print(f"skipped: {reason}")
-            if skipped:
-                print(f"{len(skipped)} MIDI files skipped, {sum(map(len, splits.values()))} read")
+                print(f"skipped: {reason}", file=sys.stderr)
+            read = sum(map(len, splits.values()))
+            print(f"{read:,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
         self.training_pieces = splits["train"]
         return splits
 

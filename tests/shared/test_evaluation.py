@@ -1,4 +1,5 @@
 import json
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -149,7 +150,7 @@ def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows
     options = {"batch_size": 2, "max_length": 64, "seed": 0, "accelerator": process(), "samples": tmp_path / "samples"}
     metrics = evaluate(writer, task, rows, packed, settings, **options)
     nats, tokens = likelihood(writer, packed, 2, process())
-    assert metrics == {"loss": nats / tokens, "nll_per_token": nats / tokens, "exact": 0.0}
+    assert metrics == {"loss": nats / tokens, "perplexity": math.exp(nats / tokens), "exact": 0.0}
     lines = [json.loads(line) for line in (tmp_path / "samples" / "outputs.jsonl").read_text().splitlines()]
     outputs = outputs_for(writer, task, rows, settings, 64, 0, process())
     assert [line["output"] for line in lines] == outputs
@@ -159,5 +160,5 @@ def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows
 
 def test_without_settings_of_generation_nothing_is_written(task, rows, packed, writer, tmp_path):
     options = {"batch_size": 2, "max_length": 64, "seed": 0, "accelerator": process(), "samples": tmp_path / "samples"}
-    assert evaluate(writer, task, rows, packed, None, **options).keys() == {"loss", "nll_per_token"}
+    assert evaluate(writer, task, rows, packed, None, **options).keys() == {"loss", "perplexity"}
     assert not (tmp_path / "samples").exists()

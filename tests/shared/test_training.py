@@ -63,7 +63,7 @@ def whole_batch(trainer):
 
 
 def test_training_lowers_the_loss(new_trainer):
-    trainer = new_trainer(max_steps=30)
+    trainer = new_trainer(max_steps=20)
     before = trainer.evaluate()["eval_loss"]
     trainer.train()
     assert trainer.evaluate()["eval_loss"] < before / 2

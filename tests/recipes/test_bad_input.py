@@ -1,0 +1,107 @@
+"""What users get wrong ends in one line that says what, where and how to mend it."""
+
+import json
+
+import pytest
+
+from shared.errors import UserError
+from shared.recipe import train
+from tasks import TASKS
+from tests.recipes.conftest import QUICK
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """The error's text that a recipe's flags end in; nothing may have been written."""
+
+    def refused(task, *flags):
+        folder = tmp_path / "run"
+        with pytest.raises(UserError) as caught:
+            train(TASKS[task], [f"--output_dir={folder}", *QUICK, *map(str, flags)])
+        message = str(caught.value)
+        assert "\n" not in message
+        assert not folder.exists()
+        return message
+
+    return refused
+
+
+@pytest.fixture
+def rows(tmp_path):
+    def write(lines, name="rows.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+        return path
+
+    return write
+
+
+GOOD = {"en": "a dog", "de": "ein Hund"}
+
+
+def test_a_language_that_is_not_there(refused, rows):
+    message = refused("translation", "--train_file", rows([GOOD]), "--source_lang=fr")
+    assert "--source_lang 'fr'" in message and "en, de" in message
+
+
+def test_a_broken_line(refused, rows):
+    assert "rows.jsonl, line 2" in refused("translation", "--train_file", rows([GOOD, '{"en": "a do']))
+
+
+def test_an_empty_file(refused, rows):
+    assert "rows.jsonl: is empty" in refused("translation", "--train_file", rows([]))
+
+
+def test_bytes_that_are_no_text(refused, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"en,de\na dog,ein Hund\n\xff\xfe,x\n")
+    assert "rows.csv, line 3" in refused("translation", "--train_file", path)
+
+
+def test_only_empty_targets(refused, rows):
+    assert "empty" in refused("translation", "--train_file", rows([{"en": "a dog", "de": " "}]))
+
+
+def test_missing_columns(refused, rows):
+    assert "found: en, de" in refused("summarization", "--train_file", rows([GOOD]))
+    assert "--text_column 'text'" in refused("language_modeling", "--train_file", rows([GOOD]))
+
+
+def test_targets_that_fit_no_line(refused, rows):
+    long = rows([{"en": "a dog", "de": "Hund " * 100}] * 3)
+    message = refused("translation", "--train_file", long, "--validation_file", long, "--max_length=8")
+    assert "--max_length 8" in message
+
+
+def test_missing_files_and_folders(refused, tmp_path):
+    assert "nothing.jsonl: no such file" in refused("translation", "--train_file=nothing.jsonl")
+    assert "no such folder" in refused("music", "--midi_dir", tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert str(empty) in refused("music", "--midi_dir", empty)
+
+
+def test_flags_and_keys_that_do_not_exist(refused, tmp_path):
+    assert "did you mean 'learning_rate'" in refused("translation", "--learning_rat=1")
+    config = tmp_path / "config.yaml"
+    config.write_text("learning_rat: 1\n")
+    message = refused("translation", "--config", config)
+    assert "learning_rat" in message and "config.yaml" in message
+
+
+def test_settings_that_cannot_be(refused):
+    assert "--size huge" in refused("translation", "--size=huge")
+    assert "--num_beams" in refused("translation", "--num_beams=0")
+    assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
+
+
+def test_decoders_that_are_not_there(refused, tmp_path):
+    assert "no GPT-2 could be loaded" in refused("translation", "--model_name_or_path", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["evaluate", "generate"])
+def test_runs_that_are_not_there(python, name):
+    finished = python(name, "outputs/nowhere")
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines()[-1].startswith("error: there is no run in outputs/nowhere")
+    assert "Traceback" not in finished.stderr

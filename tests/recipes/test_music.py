@@ -1,0 +1,60 @@
+"""The music recipe, launched on a folder of MIDI files."""
+
+import json
+import wave
+
+import numpy as np
+import pretty_midi
+import pytest
+from miditok import MIDILike
+from transformers import AutoModelForCausalLM
+
+from tasks.music.codec import one_piano, save
+from tests.recipes.conftest import QUICK
+
+
+@pytest.fixture(scope="module")
+def midi_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("midi")
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        onset = np.sort(rng.integers(0, 800, 40))
+        piece = one_piano(onset, onset + rng.integers(5, 100, 40), rng.integers(48, 80, 40), rng.integers(30, 100, 40))
+        save(piece, folder / f"{number}.mid")
+    (folder / "broken.mid").write_bytes(b"MThd no more than a beginning")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(launch, midi_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "music"
+    flags = [f"--midi_dir={midi_dir}", "--max_length=128", "--num_samples=2", f"--output_dir={folder}"]
+    return folder, launch("music", *QUICK, *flags)
+
+
+def test_broken_files_are_named_and_counted(trained):
+    _, finished = trained
+    assert "broken.mid" in finished.stderr
+    assert "10 MIDI files read, 1 skipped" in finished.stderr
+
+
+def test_a_run_loads_in_transformers_and_miditok(trained):
+    folder, _ = trained
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), MIDILike.from_pretrained(folder)
+    assert model.config.vocab_size == len(tokenizer)
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    assert {"nll_per_token", "nll_per_note", "unigram_nll_per_token", "valid_midi"} <= set(metrics)
+
+
+def test_pieces_are_written_as_midi_picture_and_sound(trained, python, midi_dir, tmp_path):
+    folder, _ = trained
+    out = tmp_path / "pieces"
+    finished = python("generate", folder, "--prime", midi_dir / "0.mid", "--num_samples=2", "--output_dir", out)
+    assert finished.returncode == 0, finished.stderr
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"piece-{number}.{suffix}" for number in (1, 2) for suffix in ("mid", "png", "wav")
+    ]
+    assert pretty_midi.PrettyMIDI(str(out / "piece-1.mid")).instruments[0].notes
+    assert (out / "piece-1.png").read_bytes().startswith(b"\x89PNG")
+    with wave.open(str(out / "piece-1.wav")) as sound:
+        assert sound.getnframes() > sound.getframerate()

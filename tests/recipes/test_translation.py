@@ -1,0 +1,94 @@
+"""The translation recipe, launched: train, score, use."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.recipes.conftest import QUICK
+
+
+@pytest.fixture(scope="module")
+def trained(launch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "translation"
+    finished = launch("translation", *QUICK, f"--output_dir={folder}")
+    return folder, finished
+
+
+def test_a_run_says_what_it_does(trained):
+    _, finished = trained
+    assert "the embedded sample" in finished.stderr
+    assert "tiny: 1,0" in finished.stderr  # the number of parameters
+    assert "0 dropped" in finished.stderr
+    assert "bleu" in finished.stdout
+
+
+def test_a_run_holds_all_that_is_needed_to_use_it(trained):
+    folder, _ = trained
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "run.yaml", "metrics.json", "README.md"} <= names
+    assert not any(path.suffix in {".bin", ".pt", ".pkl"} for path in folder.iterdir())
+    assert not any(name.startswith(".writing") for name in names)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= metrics["test"]["bleu"] <= 100
+    assert metrics["test"]["bleu_signature"].startswith("nrefs:1|")
+    rows = [json.loads(line) for line in (folder / "samples" / "outputs.jsonl").read_text().splitlines()]
+    assert len(rows) == 4 and set(rows[0]) == {"source", "output", "reference"}
+
+
+def test_plain_transformers_writes_what_the_recipe_writes(trained, python):
+    folder, _ = trained
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    prompt = [*tokenizer("The dog sleeps.")["input_ids"], tokenizer.convert_tokens_to_ids("<|to-de|>")]
+    ids = model.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)[0, len(prompt) :]
+    ours = python("generate", folder, "The dog sleeps.").stdout
+    assert ours.strip() == tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def test_scoring_again_gives_the_same_scores(trained, python):
+    folder, _ = trained
+    before = json.loads((folder / "metrics.json").read_text())
+    finished = python("evaluate", folder)
+    assert finished.returncode == 0, finished.stderr
+    after = json.loads((folder / "metrics.json").read_text())
+    assert after["test"] == pytest.approx(before["test"], rel=1e-4)
+    assert after["train"] == before["train"]
+
+
+def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path):
+    folder, _ = trained
+    file = tmp_path / "sentences.txt"
+    file.write_text("The dog sleeps.\n\nThe cat runs.\n")
+    by_argument = python("generate", folder, "The dog sleeps.", "The cat runs.")
+    assert by_argument.returncode == 0 and len(by_argument.stdout.splitlines()) == 2
+    assert python("generate", folder, "--input_file", file).stdout == by_argument.stdout
+    assert python("generate", folder, input=file.read_text()).stdout == by_argument.stdout
+
+
+def test_the_same_seed_writes_the_same(trained, python):
+    folder, _ = trained
+
+    def sampled(seed):
+        return python("generate", folder, "The dog.", "--do_sample", "--num_samples=3", f"--seed={seed}").stdout
+
+    assert sampled(1) == sampled(1) != sampled(2)
+
+
+def test_a_finished_run_is_not_overwritten_unasked(trained, python):
+    folder, _ = trained
+    before = (folder / "model.safetensors").read_bytes()
+    finished = python("translation", *QUICK, f"--output_dir={folder}")
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines()[-1].startswith(f"error: --output_dir {folder} holds a run already")
+    assert "Traceback" not in finished.stderr
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_no_half_written_model(python, tmp_path):
+    finished = python("translation", *QUICK, f"--output_dir={tmp_path / 'run'}", limit_kib=1500)
+    assert finished.returncode == 2, finished.stderr
+    assert finished.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in finished.stderr
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
