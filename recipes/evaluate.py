@@ -33,15 +33,16 @@ class ScoreArguments:
 
 
 def main(arguments: list[str]) -> None:
-    first = Parser(ScoreArguments)
+    first = Parser(GenerationArguments, ScoreArguments)
     first.add_argument("run", help="A run's folder, such as outputs/translation.")
     opened = Run.open(first.parse_known_args(arguments)[0].run)
     kind = TASKS[opened.settings["task"]]
     parser = Parser(kind.Arguments, GenerationArguments, ScoreArguments)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")
     known = {**opened.settings["task_arguments"], **opened.settings["generation"]}
-    if any(argument.startswith("--test_file") for argument in arguments):
-        known["dataset_name"] = None
+    sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
+    if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
+        known |= dict.fromkeys(sources)  # the data named here instead of those of the training, not beside them
     task_arguments, generation, wanted, _ = parser.parse(arguments, known)
     generation.check()
 

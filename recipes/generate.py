@@ -3,7 +3,7 @@
     python recipes/generate.py outputs/translation "The small dog sleeps." "I drink coffee."
     python recipes/generate.py outputs/summarization --input_file article.txt
     python recipes/generate.py outputs/language_modeling "Once upon a time" --num_samples 3 --temperature 0.8
-    python recipes/generate.py outputs/music --num_samples 4 --output_dir pieces
+    python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
 
 Inputs are arguments, a file, or standard input (also named -). How to write is what the run was trained with, unless
 flags say otherwise. The same seed writes the same.
@@ -28,7 +28,13 @@ from tasks import TASKS
 class RequestArguments:
     """What to write, and where to."""
 
-    input_file: str | None = field(default=None, metadata={"help": "Read the inputs from this file."})
+    input_file: str | None = field(
+        default=None,
+        metadata={
+            "aliases": ["--prime"],
+            "help": "Read the inputs from this file; for music, a MIDI file to go on from.",
+        },
+    )
     num_samples: int = field(default=1, metadata={"help": "How many outputs for each input."})
     output_dir: str | None = field(
         default=None,
@@ -52,7 +58,7 @@ def main(arguments: list[str]) -> None:
     lines = [task.prompt(row, max_length, generation.max_new_tokens) for row in rows]
     for number, line in enumerate(lines, 1):
         if line.cut:
-            print(f"input {number}: the last {line.cut} tokens do not fit and were cut", file=sys.stderr)
+            print(f"input {number}: {line.cut} tokens do not fit and were cut", file=sys.stderr)
     progress = "generating" if sys.stderr.isatty() else None
     written = generate(
         decoder, [line.context for line in lines], generation, task.vocabulary, seed=wanted.seed, progress=progress
@@ -71,7 +77,9 @@ def requests(task: Task, inputs: list[str], wanted: RequestArguments) -> list[Ro
     if wanted.num_samples < 1:
         raise UserError(f"--num_samples is {wanted.num_samples}: give 1 or more")
     texts = [text for text in inputs if text != "-"]
-    if wanted.input_file:
+    if wanted.input_file and task.input_is_file:
+        texts.append(wanted.input_file)
+    elif wanted.input_file:
         try:
             texts += task.inputs(Path(wanted.input_file).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:

@@ -56,7 +56,9 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
     if model.mask == "prefix" and model.loss_on == "line":
-        raise UserError("--mask prefix shows the source all of itself: --loss_on line would learn to copy what it sees")
+        raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
+    if not kind.needs_input and (model.mask, model.loss_on) != ("causal", "target"):
+        raise UserError(f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}")
     settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
     settings["training"] = training.to_sanitized_dict()
     folder = Path(training.output_dir)

@@ -73,6 +73,7 @@ class Task(ABC):
     Arguments: ClassVar[type[DataArguments]] = DataArguments
     generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
+    input_is_file: ClassVar[bool] = False  # whether an input is a file's name rather than a text
 
     def __init__(self, arguments: DataArguments):
         self.arguments = arguments

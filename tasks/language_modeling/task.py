@@ -44,7 +44,11 @@ class LanguageModelingArguments(TextDataArguments):
             "(default: max_length - 1 in training, half of max_length in evaluation)."
         },
     )
-    num_samples: int = field(default=4, metadata={"help": "Free texts to write at the end."})
+    num_samples: int = field(default=4, metadata={"help": "Free texts to write at the end, at least one."})
+
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
 
 
 class LanguageModeling(TextTask):
@@ -73,7 +77,7 @@ class LanguageModeling(TextTask):
     def _text_rows(self, rows: Dataset) -> Dataset:
         column = self.arguments.text_column
         if column not in rows.column_names:
-            if {"title", "lead", "sections"} <= set(rows.column_names):
+            if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
                 articles = summarization_rows(rows)
                 return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
             raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")

@@ -37,6 +37,10 @@ class MusicArguments(DataArguments):
     )
     num_samples: int = field(default=4, metadata={"help": "Pieces to compose at the end, at least one."})
 
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
+
     @property
     def sample(self) -> bool:
         return self.midi_dir is None
@@ -49,6 +53,7 @@ class Music(Task):
     Arguments = MusicArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
     needs_input = False
+    input_is_file = True
     line = "<|compose|> events … <|endoftext|>"
 
     def read_rows(self) -> DatasetDict:

@@ -55,6 +55,7 @@ def write(tmp_path):
         ("a.jsonl.gz", gzip.compress(JSONL)),
         ("a.JSONL.bz2", bz2.compress(JSONL)),
     ],
+    ids=lambda value: value if str(value).startswith(("a.", "array", "bom", "blank")) else "",
 )
 def test_every_format_gives_the_same_rows(write, name, contents):
     assert read_files([write(name, contents)], "train").to_list() == ROWS
