@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from accelerate import PartialState
 from datasets import Dataset
 from transformers import IntervalStrategy, set_seed
 
@@ -135,7 +136,8 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
         task.vocabulary = task.make_vocabulary(None, rows, model.vocab_size)
         decoder = new_decoder(model.size, task.vocabulary, model.max_length, model.dropout, model.mask, seed)
     name = model.model_name_or_path or model.size
-    print(f"{name}: {decoder.num_parameters():,} parameters, {len(task.vocabulary.tokens):,} tokens", file=sys.stderr)
+    tokens = len(task.vocabulary.tokens)
+    PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)
     return decoder
 
 
@@ -145,7 +147,7 @@ def pack_split(task: Task, rows: Dataset, model: ModelArguments, split: str) -> 
     row_length = max(model.row_length or model.max_length, model.max_length)
     learn = model.loss_on if split == "train" else "target"
     packed = PackedDataset(lines, row_length, task.vocabulary.padding, learn)
-    print(
+    PartialState().print(
         f"{split}: {len(rows):,} rows as {len(lines):,} lines, {packed.tokens:,} tokens in {len(packed):,} rows; "
         f"{counts['dropped']:,} dropped (target longer than --max_length {model.max_length}), "
         f"{counts['cut']:,} sources cut",

@@ -30,6 +30,7 @@ class TrainingArguments(transformers.TrainingArguments):
 
     output_dir: str | None = field(default=None, metadata={"help": "The run's folder (default: outputs/<recipe>)."})
     dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
+    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Kept false: all weights are used."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
     do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})

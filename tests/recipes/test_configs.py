@@ -34,7 +34,7 @@ def test_a_configuration_is_understood(path: Path, tmp_path):
     "path", sorted((REPOSITORY / "recipes" / "accelerate").glob("*.yaml")), ids=lambda path: path.name
 )
 def test_a_launch_configuration_is_accelerates(path: Path):
-    assert load_config_from_file(path).num_processes == yaml.safe_load(path.read_text())["num_processes"]
+    assert load_config_from_file(str(path)).num_processes == yaml.safe_load(path.read_text())["num_processes"]
 
 
 def test_every_task_has_a_recipe_and_a_sample():

