@@ -18,7 +18,7 @@ from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
 from shared.recipe import ModelArguments, pack_split, print_metrics
-from shared.runs import Run, add_metrics
+from shared.runs import SAMPLES, Run, add_metrics
 from tasks import TASKS
 
 
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
         max_length=model.max_length,
         seed=wanted.seed,
         accelerator=accelerator,
-        samples=opened.folder / ("samples" if name == "test" else name),
+        samples=opened.folder / (SAMPLES if name == "test" else name),
     )
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})

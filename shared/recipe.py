@@ -17,7 +17,7 @@ from shared.files import written_whole
 from shared.generation import GenerationArguments
 from shared.model_card import model_card
 from shared.packing import PackedDataset
-from shared.runs import add_metrics, prepare, save_settings
+from shared.runs import SAMPLES, add_metrics, prepare, save_settings
 from shared.task import Task
 from shared.training import Trainer, TrainingArguments
 
@@ -99,11 +99,12 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         save(trainer, folder)
     for split, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
         if wanted and split in rows:
-            samples = folder / "samples" if split == "test" else None
+            samples = folder / SAMPLES if split == "test" else None
             metrics[split] = trainer.score(rows[split], packed[split], generate=split == "test", samples=samples)
     if training.should_save:
         add_metrics(folder, metrics)
-        (folder / "README.md").write_text(model_card(task, settings, metrics))
+        with written_whole(folder) as staging:
+            (staging / "README.md").write_text(model_card(task, settings, metrics), encoding="utf-8")
         print_metrics(folder, metrics)
 
 

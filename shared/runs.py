@@ -23,6 +23,7 @@ from shared.task import Task
 
 SETTINGS = "run.yaml"
 METRICS = "metrics.json"
+SAMPLES = "samples"
 
 
 def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
@@ -55,7 +56,10 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
                 f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
                 "--overwrite_output_dir to replace it, or another --output_dir"
             )
-        shutil.rmtree(folder)
+        # What a new run would not write over; whatever else lies in the folder is not ours to delete.
+        for path in (*folder.glob("checkpoint-*"), folder / SAMPLES):
+            shutil.rmtree(path, ignore_errors=True)
+        (folder / METRICS).unlink(missing_ok=True)
     return None
 
 

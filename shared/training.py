@@ -60,7 +60,7 @@ class TrainingArguments(transformers.TrainingArguments):
 class Trainer(transformers.Trainer):
     """Trains a `Decoder` on packed rows and evaluates it on a task's own terms.
 
-    `rows` are the validation rows behind `eval_dataset`; `generation` is used while training only with
+    `eval_rows` are the rows behind `eval_dataset`; `generation` is used while training only with
     `--predict_with_generate`.
     """
 
@@ -75,10 +75,8 @@ class Trainer(transformers.Trainer):
         eval_dataset: PackedDataset | None = None,
         eval_rows: Dataset | None = None,
     ):
-        decoder.label_smoothing = arguments.label_smoothing_factor
-        arguments.label_smoothing_factor = (
-            0.0  # done by the decoder, on learned tokens; the Trainer's own wants all logits
-        )
+        # Smoothed by the decoder, on learned tokens; the Trainer's own way wants all logits.
+        decoder.label_smoothing, arguments.label_smoothing_factor = arguments.label_smoothing_factor, 0.0
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
         if arguments.compile:  # block by block: all share one compilation, which takes seconds instead of minutes
             for block in decoder.transformer.h:

@@ -58,8 +58,11 @@ def test_a_run_is_not_overwritten_unasked(folder, left, resume):
 
 
 def test_a_run_is_replaced_where_that_is_asked_for(folder):
+    (folder / "samples").mkdir()
+    (folder / "metrics.json").write_text("{}")
+    (folder / "notes.txt").write_text("mine")
     assert prepare(folder, None, overwrite=True) is None
-    assert not folder.exists()
+    assert {path.name for path in folder.iterdir()} == {"run.yaml", "notes.txt"}
 
 
 @pytest.mark.parametrize("resume", ["true", "True"])
