@@ -56,6 +56,18 @@ def own_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def write(tmp_path):
+    """Write a file of the test's; returns its path as a user gives it."""
+
+    def write(name, contents):
+        path = tmp_path / name
+        path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
 def task():
     """The toy task with its vocabulary, of which "the", " dog" … are tokens."""
     task = Copying(DataArguments())

@@ -25,21 +25,6 @@ ROWS = [{"en": "Hi.", "de": "Hallo!"}, {"en": "Go.", "de": 'Geh, "müde"!'}]
 JSONL = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(name, contents):
-        path = tmp_path / name
-        path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
-        return str(path)
-
-    return write
-
-
 @pytest.mark.parametrize(
     ("name", "contents"),
     [

@@ -2,7 +2,6 @@
 
 import json
 
-import datasets
 import pytest
 from datasets import Dataset
 
@@ -53,11 +52,6 @@ A lead .
 = = Heading only = =
 
 """.replace("\n", " \n ")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Translation rows from every usual shape."""
 
-import datasets
 import pytest
 from datasets import Dataset, Features, Translation
 
@@ -9,20 +8,6 @@ from shared.rows import read_files
 from tasks.translation.reading import read_translation_files, translation_rows
 
 PAIRS = [{"source": "Hi.", "target": "Hallo!"}, {"source": "Go.", "target": "Geh."}]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(name, contents):
-        (tmp_path / name).write_text(contents, encoding="utf-8")
-        return str(tmp_path / name)
-
-    return write
 
 
 def test_columns():
