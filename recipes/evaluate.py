@@ -17,7 +17,7 @@ from shared.decoder import load_decoder
 from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
-from shared.recipe import ModelArguments, pack_split, print_metrics
+from shared.recipe import ModelArguments, first_rows, pack_split, print_metrics
 from shared.runs import SAMPLES, Run, add_metrics
 from tasks import TASKS
 
@@ -51,8 +51,7 @@ def main(arguments: list[str]) -> None:
     splits = task.read_rows()
     if wanted.split not in splits:
         raise UserError(f"--split {wanted.split}: the data have {', '.join(splits)}; give --{wanted.split}_file")
-    rows = splits[wanted.split]
-    rows = rows.select(range(min(task_arguments.max_predict_samples or len(rows), len(rows))))
+    rows = first_rows(splits[wanted.split], task_arguments.max_predict_samples)
 
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
     decoder = load_decoder(str(opened.folder)).to(accelerator.device)

@@ -75,7 +75,7 @@ def train(kind: type[Task], arguments: list[str]) -> None:
             "validation": task_arguments.max_eval_samples,
             "test": task_arguments.max_predict_samples,
         }
-        rows = {split: part.select(range(min(limits[split] or len(part), len(part)))) for split, part in rows.items()}
+        rows = {split: first_rows(part, limits[split]) for split, part in rows.items()}
         packed = {split: pack_split(task, part, model, split) for split, part in rows.items()}
     if training.should_save:
         save_settings(folder, task, settings)
@@ -140,6 +140,11 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
     tokens = len(task.vocabulary.tokens)
     PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)
     return decoder
+
+
+def first_rows(rows: Dataset, limit: int | None) -> Dataset:
+    """The first `limit` rows, or all where there is no limit or there are no more."""
+    return rows.select(range(min(limit or len(rows), len(rows))))
 
 
 def pack_split(task: Task, rows: Dataset, model: ModelArguments, split: str) -> PackedDataset:

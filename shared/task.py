@@ -172,9 +172,12 @@ class TextTask(Task):
         return self.vocabulary.decode(ids).strip()
 
     def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
-        """`outputs.jsonl`: the source, the output and the reference of each row."""
+        """`outputs.jsonl`: a line of JSON for each row (see `record`)."""
         with written_whole(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
             for row, output in zip(rows, outputs, strict=True):
-                source, reference = self.texts(row)
-                line = {"source": source, "output": output, "reference": reference}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(self.record(row, output), ensure_ascii=False) + "\n")
+
+    def record(self, row: Row, output: str) -> dict[str, str]:
+        """What is kept of an output: by default with its source and its reference."""
+        source, reference = self.texts(row)
+        return {"source": source, "output": output, "reference": reference}

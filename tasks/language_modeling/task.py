@@ -3,16 +3,13 @@
 For pre-training what the other recipes start from, and for writing freely.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 from datasets import Dataset, DatasetDict
 
 from shared.errors import UserError
-from shared.files import written_whole
 from shared.rows import (
     clean_text,
     convert_rows,
@@ -132,11 +129,8 @@ class LanguageModeling(TextTask):
             "bits_per_byte": nats / math.log(2) / size,
         }
 
-    def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
-        """`outputs.jsonl`: prompt and continuation."""
-        with written_whole(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
-            for row, output in zip(rows, outputs, strict=True):
-                file.write(json.dumps({"prompt": row["text"], "output": output}, ensure_ascii=False) + "\n")
+    def record(self, row: Row, output: str) -> dict[str, str]:
+        return {"prompt": row["text"], "output": output}
 
 
 def _read_documents(paths: list[str], split: str) -> Dataset:
