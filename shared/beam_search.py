@@ -11,14 +11,15 @@ class BeamSearch:
 
     A finished hypothesis scores its log-probability / length ** length_penalty, `<|endoftext|>` counted (the length
     normalisation of Wu et al. 2016). A sentence is over when no running beam can beat its worst of K finished ones at
-    the present length or, with `early_stopping`, as soon as K are finished.
+    the present length or, with `early_stopping`, as soon as K are finished. All that a step changes is changed in place,
+    so that it can be replayed as a CUDA graph.
     """
 
     def __init__(self, limits: list[int], settings, end: int, device: torch.device):
         beams, longest = settings.num_beams, max(limits)
         self.settings, self.end = settings, end
         self.limits = torch.tensor(limits, device=device)
-        self.length = 0
+        self.length = torch.zeros((), dtype=torch.long, device=device)
         self.running = torch.full((len(limits), beams, longest), end, device=device)  # ids [N, K, T]
         self.running_scores = torch.zeros(len(limits), beams, device=device)
         self.running_scores[:, 1:] = WORST  # all beams start alike: only one may branch
@@ -38,28 +39,30 @@ class BeamSearch:
         top, index = scores.flatten(1).topk(2 * beams)
         parents, tokens = index // vocabulary, index % vocabulary
         grown = self.running.gather(1, parents[..., None].expand(-1, -1, self.running.shape[-1]))
-        grown[:, :, self.length] = tokens
+        grown.scatter_(2, self.length.clamp(max=grown.shape[-1] - 1).expand_as(tokens)[..., None], tokens[..., None])
         self.length += 1
         ends = tokens.eq(self.end) | (self.limits <= self.length)[:, None]
 
         ending = ends.clone()
         ending[:, beams:] = False  # an end that is not among the best K is no better than what runs on
         ending &= ~self.over[:, None]
-        candidates = (top / self.length**self.settings.length_penalty).masked_fill(~ending, WORST)
+        candidates = (top / self.length.to(top.dtype) ** self.settings.length_penalty).masked_fill(~ending, WORST)
         pool_scores = torch.cat([self.finished_scores, candidates], 1)
-        self.finished_scores, best = pool_scores.topk(beams)
+        scores, best = pool_scores.topk(beams)
+        self.finished_scores.copy_(scores)
         pool = torch.cat([self.finished, grown], 1)
-        self.finished = pool.gather(1, best[..., None].expand(-1, -1, pool.shape[-1]))
+        self.finished.copy_(pool.gather(1, best[..., None].expand(-1, -1, pool.shape[-1])))
 
-        self.running_scores, kept = (top + ends * WORST).topk(beams)
-        self.running = grown.gather(1, kept[..., None].expand(-1, -1, grown.shape[-1]))
+        scores, kept = (top + ends * WORST).topk(beams)
+        self.running_scores.copy_(scores)
+        self.running.copy_(grown.gather(1, kept[..., None].expand(-1, -1, grown.shape[-1])))
         self._close()
         offsets = torch.arange(sentences, device=logits.device)[:, None] * beams
         return (parents.gather(1, kept) + offsets).flatten(), tokens.gather(1, kept).flatten()
 
     def _close(self) -> None:
         full = self.finished_scores[:, -1] > WORST
-        hope = self.running_scores[:, 0] / self.length**self.settings.length_penalty
+        hope = self.running_scores[:, 0] / self.length.to(self.running_scores.dtype) ** self.settings.length_penalty
         beaten = hope <= self.finished_scores[:, -1]
         self.over |= full & (beaten | self.settings.early_stopping)
         self.over |= self.limits <= self.length

@@ -4,6 +4,7 @@ The modules and the weights are `transformers`' own, so that GPT-2's published w
 loads with `AutoModelForCausalLM`. Ours is how the modules are run: packed rows, prefix masks, a loss on learned tokens.
 """
 
+import copy
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
 from transformers.modeling_outputs import CausalLMOutput
 
+from shared.attention import NAME, BlockMask, block_mask, blocks_work, dense_mask
 from shared.errors import UserError
 from shared.loss import cross_entropy_sum
 from shared.vocabulary import Vocabulary, first_line, new_embeddings
@@ -30,21 +32,6 @@ SIZES = {
 }
 
 
-def attention_mask(position_ids: Tensor, prefix: Tensor | None = None) -> Tensor:
-    """Which keys each query sees, bool [B, 1, T, T], in rows whose `position_ids` [B, T] restart with every sequence.
-
-    A token sees itself and what stands before it in its own sequence; with `prefix` [B, T] (True on context), context
-    is seen by the whole of its sequence, so that the source reads itself both ways.
-    """
-    sequence = (position_ids == 0).cumsum(-1)
-    same = sequence[:, :, None] == sequence[:, None, :]
-    length = position_ids.shape[1]
-    seen = torch.ones(length, length, dtype=torch.bool, device=position_ids.device).tril()
-    if prefix is not None:
-        seen = seen | prefix[:, None, :]
-    return (same & seen)[:, None]
-
-
 class Decoder(GPT2LMHeadModel):
     """GPT-2 over packed rows, with the loss on learned tokens only."""
 
@@ -53,8 +40,16 @@ class Decoder(GPT2LMHeadModel):
 
     def __init__(self, config: GPT2Config):
         super().__init__(config)
-        if not hasattr(config, "mask"):
-            config.mask = "causal"
+        ours = copy.copy(
+            config
+        )  # for the attention modules alone: who makes another model of the config gets their own
+        ours._attn_implementation = NAME
+        for block in self.transformer.h:
+            block.attn.config = ours
+        for name, default in {"mask": "causal", "relative_attention": 0}.items():
+            setattr(config, name, getattr(config, name, default))
+        if config.relative_attention:
+            self.add_relative_attention(config.relative_attention)
         if config.activation_function == "gelu_new":  # the same function, in one kernel instead of eight
             for block in self.transformer.h:
                 block.mlp.act = nn.GELU(approximate="tanh")
@@ -69,17 +64,26 @@ class Decoder(GPT2LMHeadModel):
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
             if not masked_by_prefix:
                 return {"input_ids": input_ids, "position_ids": position_ids}
-        mask = attention_mask(position_ids, prefix if masked_by_prefix else None)
+        sparse = (
+            input_ids.is_cuda
+            and not self.config.relative_attention
+            and blocks_work(self.config.attn_pdrop if self.training else 0.0)
+        )
+        mask = (block_mask if sparse else dense_mask)(position_ids, prefix if masked_by_prefix else None)
         return {"input_ids": input_ids, "position_ids": position_ids, "mask": mask}
 
-    def hidden_states(self, input_ids: Tensor, position_ids: Tensor, mask: Tensor | None = None, cache=None) -> Tensor:
+    def hidden_states(
+        self, input_ids: Tensor, position_ids: Tensor, mask: Tensor | BlockMask | None = None, cache=None
+    ) -> Tensor:
         """The last layer's output [B, T, D] for tokens [B, T].
 
-        `mask` is bool [B, 1, T, K]; None is the causal mask over whole rows. Where a cache is given, its
-        `update(keys, values, layer)` stores what the layer computed and returns the keys and values to attend to.
+        `mask` is one of `shared.attention`'s. Where a cache is given, its `update(keys, values, layer)` stores what the
+        layer computed and returns the keys and values to attend to.
         """
         body = self.transformer
         states = body.drop(body.wte(input_ids) + body.wpe(position_ids))
+        if torch.is_autocast_enabled(states.device.type):  # else the residual stream, read and written most, is float32
+            states = states.to(torch.get_autocast_dtype(states.device.type))
         for block in body.h:
             states = block(states, cache, mask)
         return body.ln_f(states)
@@ -103,8 +107,8 @@ class Decoder(GPT2LMHeadModel):
         states = self.hidden_states(**self.inputs(input_ids, prefix, position_ids))
         if labels is None:
             return CausalLMOutput(logits=self.lm_head(states))
-        total = self.loss_sum(states, labels, learned)
-        return CausalLMOutput(loss=total / (num_items_in_batch or len(learned)))
+        items = len(learned) if num_items_in_batch is None else num_items_in_batch
+        return CausalLMOutput(loss=self.loss_sum(states, labels, learned) / items)
 
     def loss_sum(self, states: Tensor, labels: Tensor, learned: Tensor) -> Tensor:
         """The summed loss of the learned tokens, in nats; logits are computed at learned positions only."""
@@ -112,6 +116,17 @@ class Decoder(GPT2LMHeadModel):
         return cross_entropy_sum(
             states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing
         )
+
+    def add_relative_attention(self, distances: int) -> None:
+        """Embeddings of distances in every layer (Huang et al. 2018), the last for all distances that are larger.
+
+        They start at zero: nothing changes before they have learned.
+        """
+        heads = self.config.n_head
+        for block in self.transformer.h:
+            embeddings = torch.zeros(heads, distances, self.config.n_embd // heads, device=block.ln_1.weight.device)
+            block.attn.relative = nn.Parameter(embeddings.to(block.ln_1.weight.dtype))
+        self.config.relative_attention = distances
 
     def save_pretrained(self, folder: str | Path, *args, **kwargs) -> None:
         """As in transformers, under the name of the class that other programs know."""
@@ -131,7 +146,14 @@ class Decoder(GPT2LMHeadModel):
 
 
 def new_decoder(
-    size: str, vocabulary: Vocabulary, context: int, dropout: float = 0.0, mask: str = "causal", seed: int = 0
+    size: str,
+    vocabulary: Vocabulary,
+    context: int,
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    mask: str = "causal",
+    relative_attention: int = 0,
+    seed: int = 0,
 ) -> Decoder:
     """A decoder of one of `SIZES` with fresh weights."""
     layers, width, heads = SIZES[size]
@@ -144,19 +166,22 @@ def new_decoder(
             n_embd=width,
             n_head=heads,
             mask=mask,
-            **_dropouts(dropout),
+            relative_attention=relative_attention,
+            **_dropouts(dropout, attention_dropout),
             **_special_ids(vocabulary),
         )
     )
 
 
-def load_decoder(name: str, dropout: float = 0.0) -> Decoder:
+def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0) -> Decoder:
     """From an earlier run's folder, any folder in transformers' format, or a name on the hub. Safetensors only."""
     try:
         kind = AutoConfig.from_pretrained(name).model_type
         if kind != "gpt2":
             raise UserError(f"'{name}' is a {kind} model: the core of this program is GPT-2")
-        return Decoder.from_pretrained(name, use_safetensors=True, dtype=torch.float32, **_dropouts(dropout))
+        return Decoder.from_pretrained(
+            name, use_safetensors=True, dtype=torch.float32, **_dropouts(dropout, attention_dropout)
+        )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
@@ -173,8 +198,8 @@ def change_vocabulary(decoder: Decoder, old: Vocabulary, new: Vocabulary) -> Non
     decoder.generation_config.update(**_special_ids(new))
 
 
-def _dropouts(rate: float) -> dict[str, float]:
-    return {"resid_pdrop": rate, "embd_pdrop": rate, "attn_pdrop": rate}
+def _dropouts(rate: float, attention: float) -> dict[str, float]:
+    return {"resid_pdrop": rate, "embd_pdrop": rate, "attn_pdrop": attention}
 
 
 def _special_ids(vocabulary: Vocabulary) -> dict[str, int]:

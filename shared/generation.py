@@ -1,22 +1,29 @@
 """Prompts in, continuations out: greedy, sampled or by beam search, a token at a time over a key–value cache.
 
-Prompts of different lengths stand in one batch, padded on the right: every row has a position of its own, writes its
-new keys and values there and sees nothing behind it, so that a batch gives what its prompts give one by one. For the
-same reason each prompt draws from a random stream of its own.
+Every row of a batch has a position of its own, writes its new keys and values there and sees nothing behind it, so that
+a batch gives what its prompts give one by one. For the same reason each prompt draws from a random stream of its own. A
+row that is finished makes room for a prompt that waits.
 """
 
+from collections import deque
+from collections.abc import Callable
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from shared.beam_search import BeamSearch, until
+from shared.beam_search import BeamSearch
+from shared.constraint import Constraint
 from shared.decoder import Decoder
+from shared.decoding import KeyValueCache, Step, compute_dtype, read_prompts
 from shared.errors import UserError
+from shared.sampling import Writer
 from shared.vocabulary import Vocabulary
+
+STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
+SHORT = 32  # steps for which capturing a CUDA graph is not worth while
 
 
 @dataclass
@@ -24,6 +31,7 @@ class GenerationArguments:
     """How to write: the names are those of transformers' GenerationConfig."""
 
     max_new_tokens: int = field(default=128, metadata={"help": "The most tokens written after a prompt."})
+    min_new_tokens: int = field(default=0, metadata={"help": "No end before so many tokens are written."})
     do_sample: bool = field(default=False, metadata={"help": "Draw tokens instead of taking the likeliest."})
     temperature: float = field(default=1.0, metadata={"help": "Below 1 sharpens the distribution, above flattens."})
     top_k: int = field(default=0, metadata={"help": "Draw from the k likeliest tokens only (0: from all)."})
@@ -42,7 +50,7 @@ class GenerationArguments:
 
     def check(self) -> None:
         """UserError for settings that cannot be meant."""
-        lowest = {"max_new_tokens": 1, "num_beams": 1, "generation_batch_size": 1, "top_k": 0}
+        lowest = {"max_new_tokens": 1, "num_beams": 1, "generation_batch_size": 1, "top_k": 0, "min_new_tokens": 0}
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name} is {getattr(self, name)}: give {least} or more")
@@ -54,97 +62,13 @@ class GenerationArguments:
             raise UserError(f"--do_sample and --num_beams {self.num_beams} exclude each other: choose one")
 
 
-class KeyValueCache:
-    """Keys and values of every layer, [rows, heads, length, head width] each, filled row by row at its own position."""
+@dataclass
+class _Line:
+    """One prompt and what is written after it so far."""
 
-    def __init__(self, decoder: Decoder, rows: int, length: int):
-        config = decoder.config
-        shape = (rows, config.n_head, length, config.n_embd // config.n_head)
-        weight = decoder.transformer.wte.weight
-        # Zeros: what a mask hides still takes part with weight 0, and 0 times a NaN found in fresh memory is NaN.
-        self.keys = [weight.new_zeros(shape) for _ in range(config.n_layer)]
-        self.values = [weight.new_zeros(shape) for _ in range(config.n_layer)]
-        self.rows = torch.arange(rows, device=weight.device)
-        self.positions: Tensor | None = None  # [rows] where the next token goes; None while prompts are read
-        self.visible = 0  # longest filled length: nothing is read behind it
-
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Store what `layer` computed for the new tokens and return all it may attend to."""
-        if self.positions is None:
-            self.keys[layer][:, :, : keys.shape[2]] = keys
-            self.values[layer][:, :, : keys.shape[2]] = values
-            return keys, values
-        self.keys[layer][self.rows, :, self.positions] = keys[:, :, 0].to(self.keys[layer].dtype)
-        self.values[layer][self.rows, :, self.positions] = values[:, :, 0].to(self.values[layer].dtype)
-        return self.keys[layer][:, :, : self.visible], self.values[layer][:, :, : self.visible]
-
-    def select(self, rows: Tensor) -> None:
-        """Keep `rows` [N] (each may be named often): beams that live on, prompts shared by several beams."""
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
-        self.rows = torch.arange(len(rows), device=rows.device)
-
-
-class Reader:
-    """A decoder reading a batch of rows: the prompts at once, then a token at a time."""
-
-    def __init__(self, decoder: Decoder, prompts: list[Tokens[int]], new_tokens: int):
-        self.decoder = decoder
-        device = decoder.device
-        lengths = torch.tensor([len(prompt) for prompt in prompts])
-        longest = int(lengths.max())
-        ids = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, prompt in zip(ids, prompts, strict=True):
-            row[: len(prompt)] = torch.as_tensor(prompt)
-        self.lengths = lengths.to(device)
-        self.cache = KeyValueCache(decoder, len(prompts), longest + new_tokens)
-        self.ids = ids.to(device)
-
-    def read_prompts(self) -> Tensor:
-        """Logits [rows, V] of each row's first new token."""
-        position_ids = torch.arange(self.ids.shape[1], device=self.ids.device).expand_as(self.ids)
-        mask = None
-        if self.decoder.config.mask == "prefix":
-            mask = (position_ids < self.lengths[:, None])[:, None, None, :] | torch.ones(
-                self.ids.shape[1], self.ids.shape[1], dtype=torch.bool, device=self.ids.device
-            ).tril()
-        states = self.decoder.hidden_states(self.ids, position_ids, mask, self.cache)
-        self.cache.positions = self.lengths.clone()
-        self.cache.visible = self.ids.shape[1]
-        return self.decoder.lm_head(states[self.cache.rows, self.lengths - 1]).float()
-
-    def read_token(self, tokens: Tensor) -> Tensor:
-        """Logits [rows, V] after one more token in each row [rows]."""
-        cache = self.cache
-        cache.visible += 1
-        # A row whose context is full is over, but still takes part: it rewrites its last position.
-        positions = cache.positions.clamp(max=self.decoder.context - 1)
-        seen = torch.arange(cache.visible, device=tokens.device) <= positions[:, None]
-        states = self.decoder.hidden_states(tokens[:, None], positions[:, None], seen[:, None, None], cache)
-        cache.positions = positions + 1
-        return self.decoder.lm_head(states[:, 0]).float()
-
-    def select(self, rows: Tensor) -> None:
-        self.cache.select(rows)
-        self.cache.positions = self.cache.positions[rows]
-
-
-def choose(logits: Tensor, settings: GenerationArguments, uniform: Tensor | None) -> Tensor:
-    """The next token of each row [N] from logits [N, V]: the likeliest, or drawn by `uniform` [N] numbers in [0, 1).
-
-    Drawing inverts the cumulative distribution over the tokens sorted by probability, cut to the `top_k` likeliest
-    (Fan et al. 2018) and to the nucleus that holds `top_p` of the probability (Holtzman et al. 2020).
-    """
-    if uniform is None:
-        return logits.argmax(-1)
-    kept = min(settings.top_k or logits.shape[-1], logits.shape[-1])
-    top, tokens = (logits / settings.temperature).topk(kept)
-    cumulative = top.softmax(-1).cumsum(-1)
-    # A token is in the nucleus where those before it hold less than top_p; the first always is.
-    inside = (torch.cat([cumulative.new_zeros(len(top), 1), cumulative[:, :-1]], -1) < settings.top_p).sum(-1)
-    mass = cumulative.gather(1, inside[:, None] - 1)
-    drawn = torch.searchsorted(cumulative, uniform[:, None] * mass, right=True)
-    return tokens.gather(1, drawn.minimum(inside[:, None] - 1))[:, 0]
+    index: int
+    prompt: list[int]
+    written: list[int] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -156,65 +80,133 @@ def generate(
     *,
     seed: int = 0,
     streams: Tokens[int] | None = None,
+    constraint: Constraint | None = None,
+    sliding: bool = False,
     progress: str | None = None,
 ) -> list[list[int]]:
     """The continuation of every prompt, without its `<|endoftext|>`, in the prompts' order.
 
-    A continuation ends at `<|endoftext|>`, after `max_new_tokens`, or where the decoder has no position left. Prompt i
-    draws from the random stream (`seed`, `streams[i]`), by default (`seed`, i), whatever batch it falls into.
+    A continuation ends at `<|endoftext|>`, after `max_new_tokens`, or where the decoder has no position left; with
+    `sliding` it goes on there, after the latter half of the line so far. Prompt i draws from the random stream (`seed`,
+    `streams[i]`), by default (`seed`, i), whatever batch it falls into.
     """
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
             raise ValueError(
                 f"prompt {index} has {len(prompt)} tokens: from 1 to {decoder.context - 1} can be continued"
             )
-    streams = range(len(prompts)) if streams is None else streams
+    lines = [_Line(index, [*map(int, prompt)]) for index, prompt in enumerate(prompts)]
+    order = sorted(lines, key=lambda line: -len(line.prompt))
     was_training = decoder.training
     decoder.eval()
-    results: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    rows = max(1, settings.generation_batch_size // settings.num_beams)
     with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="line") as bar:
-        for start in range(0, len(order), rows):
-            batch = order[start : start + rows]
-            limits = [min(settings.max_new_tokens, decoder.context - len(prompts[index])) for index in batch]
-            reader = Reader(decoder, [prompts[index] for index in batch], max(limits))
-            if settings.num_beams > 1:
-                written = _beams(reader, limits, settings, vocabulary)
-            else:
-                numbers = [np.random.default_rng([seed % 2**63, streams[index]]).random(max(limits)) for index in batch]
-                written = _one_by_one(reader, limits, settings, vocabulary, np.stack(numbers))
-            for index, ids in zip(batch, written, strict=True):
-                results[index] = ids
-            bar.update(len(batch))
+        if settings.num_beams > 1:
+            rows = max(1, settings.generation_batch_size // settings.num_beams)
+            for start in range(0, len(order), rows):
+                _search(decoder, order[start : start + rows], settings, vocabulary.end)
+                bar.update(len(order[start : start + rows]))
+        elif order:
+            streams = range(len(prompts)) if streams is None else streams
+            _write(decoder, order, settings, vocabulary.end, seed, streams, constraint, sliding, bar)
     decoder.train(was_training)
-    return results
+    return [line.written for line in lines]
 
 
-def _one_by_one(reader, limits, settings, vocabulary, numbers) -> list[list[int]]:
-    uniform = torch.from_numpy(numbers).float().to(reader.ids.device) if settings.do_sample else None
-    limit = torch.tensor(limits, device=reader.ids.device)
-    written = limit.new_full((len(limits), max(limits)), vocabulary.end)
-    finished = limit.new_zeros(len(limits), dtype=torch.bool)
-    logits = reader.read_prompts()
-    for step in range(max(limits)):
-        tokens = choose(logits, settings, None if uniform is None else uniform[:, step])
-        finished |= tokens.eq(vocabulary.end) | (limit <= step)
-        written[:, step] = tokens.masked_fill(finished, vocabulary.end)
-        if finished.all() or step + 1 == max(limits):
+def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, bar) -> None:
+    context, longest = decoder.context, settings.max_new_tokens
+    rows = min(settings.generation_batch_size, len(lines))
+    length = context if sliding else min(context, max(len(line.prompt) for line in lines) + longest)
+    cache = KeyValueCache(decoder, rows, length, compute_dtype(decoder))
+    writer = Writer(Step(decoder, cache), longest, settings, end, constraint)
+    write, waiting, in_row = _replayed(writer.write, decoder, longest), deque(lines), [None] * rows
+    while waiting or any(in_row):
+        free = [row for row, line in enumerate(in_row) if line is None]
+        begun = {row: waiting.popleft() for row in free[: len(waiting)]}
+        if begun:
+            read = {row: (line.prompt + line.written) for row, line in begun.items()}
+            windows = {row: ids if len(ids) < context else ids[-(context // 2) :] for row, ids in read.items()}
+            read_prompts(decoder, cache, list(windows), list(windows.values()))
+            for row, line in begun.items():
+                left = longest - len(line.written)
+                limit = min(left, context - len(windows[row]))
+                numbers = None
+                if settings.do_sample:
+                    numbers = np.random.default_rng([seed % 2**63, streams[line.index]]).random(longest)
+                    numbers = torch.from_numpy(numbers[len(line.written) :][:limit]).float()
+                writer.admit(row, windows[row], limit, numbers)
+                if constraint:
+                    constraint.begin(writer.state, row, read[row], left)
+                in_row[row] = line
+        for _ in range(STRIDE if decoder.device.type == "cuda" else 1):
+            write()
+        finished, count, limits = writer.finished.tolist(), writer.count.tolist(), writer.limit.tolist()
+        for row, line in enumerate(in_row):
+            if line is None or not finished[row]:
+                continue
+            line.written += writer.ids[row, : count[row]].tolist()
+            in_row[row] = None
+            if sliding and count[row] == limits[row] and len(line.written) < longest:
+                waiting.appendleft(line)
+            else:
+                bar.update()
+        busy = [row for row, line in enumerate(in_row) if line is not None]
+        if not waiting and 0 < len(busy) <= len(in_row) // 2 and decoder.device.type == "cpu":
+            writer.keep(torch.tensor(busy))
+            in_row = [in_row[row] for row in busy]
+
+
+def _search(decoder, lines, settings, end) -> None:
+    limits = [min(settings.max_new_tokens, decoder.context - len(line.prompt)) for line in lines]
+    beams, length = settings.num_beams, max(len(line.prompt) for line in lines) + max(limits)
+    prompts = [line.prompt for line in lines for _ in range(beams)]
+    cache = KeyValueCache(decoder, len(prompts), length, compute_dtype(decoder), shared=True)
+    read_prompts(decoder, cache, list(range(len(prompts))), prompts)
+    device = decoder.device
+    step, search = Step(decoder, cache), BeamSearch(limits, settings, end, device)
+    tokens = torch.tensor([prompt[-1] for prompt in prompts], device=device)
+    positions = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+
+    def grow() -> None:
+        if device.type == "cpu":
+            step.visible = int(positions.max()) + 1
+        rows, new = search.step(step(tokens, positions))
+        tokens.copy_(new)
+        # A row whose context is full is over, but still takes part: it rewrites its last position.
+        positions.copy_((positions + 1).clamp(max=decoder.context - 1))
+        cache.select(rows, positions)
+
+    grow = _replayed(grow, decoder, max(limits))
+    for number in range(1, max(limits) + 1):
+        grow()
+        if (device.type == "cpu" or number % STRIDE == 0) and search.done:
             break
-        logits = reader.read_token(written[:, step])
-    return [until(vocabulary.end, ids) for ids in written.tolist()]
+    for line, best in zip(lines, search.best(), strict=True):
+        line.written = best
 
 
-def _beams(reader, limits, settings, vocabulary) -> list[list[int]]:
-    search = BeamSearch(limits, settings, vocabulary.end, reader.ids.device)
-    logits = reader.read_prompts()
-    logits = logits.repeat_interleave(settings.num_beams, 0)  # the source is read once for all its beams
-    reader.select(reader.cache.rows.repeat_interleave(settings.num_beams))
-    while True:
-        rows, tokens = search.step(logits)
-        if search.done:
-            return search.best()
-        reader.select(rows)
-        logits = reader.read_token(tokens)
+def _replayed(step: Callable[[], None], decoder: Decoder, times: int) -> Callable[[], None]:
+    """`step` itself or, on a GPU, a function that captures it in a CUDA graph at its third call and then replays it.
+
+    The first two calls load and compile what the graph will hold.
+    """
+    if decoder.device.type != "cuda" or times < SHORT:
+        return step
+    graph, calls = torch.cuda.CUDAGraph(), 0
+
+    def replayed() -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= 2:
+            step()
+            return
+        if calls == 3:
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):  # `torch.cuda.graph` would first give back all cached memory
+                graph.capture_begin()
+                step()
+                graph.capture_end()
+            torch.cuda.current_stream().wait_stream(stream)
+        graph.replay()
+
+    return replayed

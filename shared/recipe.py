@@ -40,7 +40,17 @@ class ModelArguments:
     row_length: int | None = field(
         default=None, metadata={"help": "Tokens in a packed row, shared by several lines (default: max_length)."}
     )
-    dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings, attention and residuals."})
+    dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings and residuals."})
+    attention_dropout: float = field(
+        default=0.0, metadata={"help": "Dropout of attention weights (on a GPU, packed rows are slower with it)."}
+    )
+    relative_attention: int = field(
+        default=0,
+        metadata={
+            "help": "Distances with embeddings of their own in relative attention (Huang et al. 2018); larger ones "
+            "share the last (0: none, or those of the decoder to start from)."
+        },
+    )
     mask: Literal["causal", "prefix"] = field(
         default="causal", metadata={"help": "How the source sees itself: causal, or prefix (both ways)."}
     )
@@ -120,7 +130,14 @@ def sample_config(kind: type[Task], data: Any) -> Path | None:
 def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) -> Decoder:
     """The decoder to train, new or pre-trained, with the task's vocabulary (which `task` is given)."""
     if model.model_name_or_path:
-        decoder = load_decoder(model.model_name_or_path, model.dropout)
+        decoder = load_decoder(model.model_name_or_path, model.dropout, model.attention_dropout)
+        distances = decoder.config.relative_attention
+        if model.relative_attention and not distances:
+            decoder.add_relative_attention(model.relative_attention)
+        elif model.relative_attention not in {0, distances}:
+            raise UserError(
+                f"--relative_attention {model.relative_attention}: {model.model_name_or_path} has {distances} distances"
+            )
         decoder.config.mask = model.mask
         old = task.load_vocabulary(model.model_name_or_path)
         task.vocabulary = task.make_vocabulary(old, rows, model.vocab_size)
@@ -135,7 +152,16 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
         if rows is None:
             raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
         task.vocabulary = task.make_vocabulary(None, rows, model.vocab_size)
-        decoder = new_decoder(model.size, task.vocabulary, model.max_length, model.dropout, model.mask, seed)
+        decoder = new_decoder(
+            model.size,
+            task.vocabulary,
+            model.max_length,
+            model.dropout,
+            model.attention_dropout,
+            model.mask,
+            model.relative_attention,
+            seed,
+        )
     name = model.model_name_or_path or model.size
     tokens = len(task.vocabulary.tokens)
     PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)

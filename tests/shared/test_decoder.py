@@ -9,7 +9,8 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from shared import decoder as module
-from shared.decoder import SIZES, attention_mask, load_decoder
+from shared.attention import dense_mask
+from shared.decoder import SIZES, load_decoder
 from shared.errors import UserError
 from shared.packing import PackedDataset, collate
 from shared.sequence import IGNORED
@@ -57,7 +58,7 @@ def alone(decoder, ids, context):
 
 
 def test_a_token_sees_what_stands_before_it_in_its_own_sequence():
-    mask = attention_mask(torch.tensor([[0, 1, 2, 0, 1, 0]]))
+    mask = dense_mask(torch.tensor([[0, 1, 2, 0, 1, 0]]))
     assert mask.shape == (1, 1, 6, 6)
     assert mask[0, 0].int().tolist() == [
         [1, 0, 0, 0, 0, 0],
@@ -71,7 +72,7 @@ def test_a_token_sees_what_stands_before_it_in_its_own_sequence():
 
 def test_with_a_prefix_the_context_is_seen_by_its_whole_sequence():
     prefix = torch.tensor([[True, True, False, True, True, False]])
-    assert attention_mask(torch.tensor([[0, 1, 2, 0, 1, 2]]), prefix)[0, 0].int().tolist() == [
+    assert dense_mask(torch.tensor([[0, 1, 2, 0, 1, 2]]), prefix)[0, 0].int().tolist() == [
         [1, 1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0],
@@ -194,9 +195,9 @@ def test_what_is_saved_is_a_plain_gpt2(task, decoder, tmp_path):
 def test_what_is_saved_loads_as_it_was(new_decoder, tmp_path, mask):
     decoder = new_decoder(mask=mask)
     decoder.save_pretrained(tmp_path)
-    again = load_decoder(str(tmp_path), dropout=0.2).eval()
+    again = load_decoder(str(tmp_path), dropout=0.2, attention_dropout=0.1).eval()
     assert again.config.mask == mask
-    assert (again.config.resid_pdrop, again.config.embd_pdrop, again.config.attn_pdrop) == (0.2, 0.2, 0.2)
+    assert (again.config.resid_pdrop, again.config.embd_pdrop, again.config.attn_pdrop) == (0.2, 0.2, 0.1)
     ids = list(range(1, 12))
     assert torch.equal(alone(again, ids, 6), alone(decoder, ids, 6))
 
@@ -246,12 +247,12 @@ def test_a_folder_without_a_whole_decoder_is_refused_in_one_line(new_decoder, tm
 
 def test_a_new_decoder_has_the_size_the_vocabulary_and_the_context_asked_for(vocabulary, monkeypatch):
     monkeypatch.setitem(SIZES, "nano", (1, 16, 2))
-    decoder = module.new_decoder("nano", vocabulary, context=20, dropout=0.3, mask="prefix")
+    decoder = module.new_decoder("nano", vocabulary, context=20, dropout=0.3, attention_dropout=0.1, mask="prefix")
     config = decoder.config
     assert (config.n_layer, config.n_embd, config.n_head) == (1, 16, 2)
     assert (config.n_positions, decoder.context) == (20, 20)
     assert config.vocab_size == len(vocabulary.tokens)
-    assert (config.mask, config.attn_pdrop) == ("prefix", 0.3)
+    assert (config.mask, config.resid_pdrop, config.attn_pdrop) == ("prefix", 0.3, 0.1)
     for ids in (config, decoder.generation_config):
         assert (ids.bos_token_id, ids.eos_token_id) == (vocabulary.end, vocabulary.end)
         assert ids.pad_token_id == vocabulary.padding

@@ -1,0 +1,114 @@
+"""How the decoder's queries find their keys: masks, packed rows, relative positions.
+
+transformers' GPT-2 calls `attention` in place of its own. What is seen is None (the causal mask over whole rows), a bool
+mask [B, 1, T, K], or a FlexAttention block mask, which knows without looking which blocks of a packed row are empty.
+"""
+
+import functools
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from transformers import AttentionInterface
+
+NAME = "onedecoder"
+
+
+def dense_mask(position_ids: Tensor, prefix: Tensor | None = None) -> Tensor:
+    """Which keys each query sees, bool [B, 1, T, T], in rows whose `position_ids` [B, T] restart with every sequence.
+
+    A token sees itself and what stands before it in its own sequence; with `prefix` [B, T] (True on context), context
+    is seen by the whole of its sequence, so that the source reads itself both ways.
+    """
+    sequence = (position_ids == 0).cumsum(-1)
+    same = sequence[:, :, None] == sequence[:, None, :]
+    length = position_ids.shape[1]
+    seen = torch.ones(length, length, dtype=torch.bool, device=position_ids.device).tril()
+    if prefix is not None:
+        seen = seen | prefix[:, None, :]
+    return (same & seen)[:, None]
+
+
+def block_mask(position_ids: Tensor, prefix: Tensor | None = None) -> BlockMask:
+    """`dense_mask` as the blocks that hold anything seen: time and memory grow with those only."""
+    sequence = (position_ids == 0).cumsum(-1)
+
+    def causal(row, head, query, key):
+        return (sequence[row, query] == sequence[row, key]) & (query >= key)
+
+    def both_ways(row, head, query, key):
+        return (sequence[row, query] == sequence[row, key]) & ((query >= key) | prefix[row, key])
+
+    rows, length = position_ids.shape
+    create = _compiled_create_block_mask if position_ids.is_cuda else create_block_mask
+    return create(causal if prefix is None else both_ways, rows, None, length, length, device=position_ids.device)
+
+
+_compiled_create_block_mask = torch.compile(create_block_mask)
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | BlockMask | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_,
+) -> tuple[Tensor, None]:
+    """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
+
+    Where `module` has `relative` embeddings, the distance between query and key counts too.
+    """
+    relative = getattr(module, "relative", None)
+    if relative is not None:
+        mask = relative_scores(query, relative, scaling, mask)
+    if isinstance(mask, BlockMask):
+        mixed = flex_attention(query, key, value, block_mask=mask, scale=scaling)
+    else:
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=mask is None, scale=scaling
+        )
+    return mixed.transpose(1, 2), None
+
+
+AttentionInterface.register(NAME, attention)
+
+
+def relative_scores(query: Tensor, relative: Tensor, scaling: float, mask: Tensor | None) -> Tensor:
+    """What the distances between queries and keys add to the scores, [B, H, T, T], -inf where nothing is seen.
+
+    Huang et al. 2018, "Music Transformer", section 3.4.1: the products of queries with the embeddings of distances
+    `relative` [H, M, W] (of which the last stands for all distances from M - 1 on) are skewed into place, so that no
+    tensor [T, T, W] arises.
+    """
+    length = query.shape[2]
+    distances = torch.arange(length - 1, -1, -1, device=query.device).clamp(max=relative.shape[1] - 1)
+    scores = skew(query @ relative[:, distances].to(query.dtype).transpose(1, 2)) * scaling
+    if mask is None:
+        mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
+    return scores.masked_fill(~mask, -torch.inf)
+
+
+def skew(scores: Tensor) -> Tensor:
+    """[…, T, T] by query and distance (T - 1 … 0) to [..., T, T] by query and key; right of the diagonal is no sense."""
+    length = scores.shape[-1]
+    padded = F.pad(scores, (1, 0))
+    return padded.view(*scores.shape[:-2], length + 1, length)[..., 1:, :]
+
+
+def blocks_work(attention_dropout: float) -> bool:
+    """Whether packed rows on this GPU can go without a dense mask; where not, the reason is said once."""
+    if attention_dropout:
+        _say("attention dropout")
+    elif not torch.utils._triton.has_triton():
+        _say("a GPU without Triton")
+    return not attention_dropout and torch.utils._triton.has_triton()
+
+
+@functools.cache
+def _say(reason: str) -> None:
+    warnings.warn(f"packed rows use a dense attention mask: FlexAttention does not work with {reason}", stacklevel=2)

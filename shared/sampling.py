@@ -1,0 +1,110 @@
+"""Rows being written: which token comes next, and when a row is over."""
+
+import torch
+from torch import Tensor
+
+from shared.constraint import Constraint
+from shared.decoding import Step, kernels
+
+if kernels:
+    from shared import sampling_kernel
+
+
+def choose(logits: Tensor, settings, uniform: Tensor | None) -> Tensor:
+    """The next token of each row [N] from logits [N, V]: the likeliest, or drawn by `uniform` [N] numbers in [0, 1).
+
+    Drawing inverts the cumulative distribution over the tokens that are left by `temperature`, by the cut to the
+    `top_k` likeliest (Fan et al. 2018) and to the nucleus that holds `top_p` of the probability (Holtzman et al. 2020).
+    """
+    if uniform is None:
+        return logits.argmax(-1)
+    logits = logits / settings.temperature
+    if settings.top_k or settings.top_p < 1:
+        top = logits.topk(min(settings.top_k or logits.shape[-1], logits.shape[-1])).values
+        kept = top.new_full((len(top), 1), top.shape[-1] - 1, dtype=torch.long)
+        if settings.top_p < 1:  # the last of those before which less than top_p is held; the first always is inside
+            kept = (top.softmax(-1).cumsum(-1)[:, :-1] < settings.top_p).sum(-1, keepdim=True)
+        logits = logits.masked_fill(logits < top.gather(1, kept), -torch.inf)
+    cumulative = logits.softmax(-1).cumsum(-1)
+    mass = cumulative[:, -1:]
+    # Below the whole mass even where rounding would reach it: what is drawn must be something that is kept.
+    target = torch.minimum(uniform[:, None].to(mass.dtype) * mass, mass.nextafter(torch.zeros_like(mass)))
+    return torch.searchsorted(cumulative, target, right=True)[:, 0]
+
+
+class Writer:
+    """A fixed number of rows, each writing after a prompt of its own.
+
+    Everything that a step changes is a tensor that is changed in place, so that a step can be replayed as a CUDA graph.
+    """
+
+    def __init__(self, step: Step, longest: int, settings, end: int, constraint: Constraint | None = None):
+        rows, device = len(step.cache.rows), step.cache.rows.device
+        self.step, self.settings, self.end, self.constraint = step, settings, end, constraint
+        self.tokens = torch.zeros(rows, dtype=torch.long, device=device)  # the newest of each row
+        self.drawn = torch.zeros_like(self.tokens)  # what was chosen last, an end included
+        self.positions = torch.zeros_like(self.tokens)  # where the newest stands
+        self.count = torch.zeros_like(self.tokens)  # how many a row has written
+        self.limit = torch.zeros_like(self.tokens)
+        self.finished = torch.ones(rows, dtype=torch.bool, device=device)
+        self.ids = torch.zeros(rows, longest, dtype=torch.long, device=device)
+        self.uniform = torch.zeros(rows, longest, device=device)
+        self.state = constraint.new_state(rows, device) if constraint else {}
+        self.removed = torch.zeros(rows, device=device)  # probability that the constraint forbade, summed over tokens
+
+    def admit(self, row: int, prompt: list[int], limit: int, uniform: Tensor | None) -> None:
+        """Begin a row whose prompt is in the cache."""
+        self.tokens[row] = prompt[-1]
+        self.positions[row] = len(prompt) - 1
+        self.count[row] = 0
+        self.limit[row] = limit
+        self.finished[row] = False
+        self.removed[row] = 0
+        if uniform is not None:
+            self.uniform[row, :limit] = uniform.to(self.uniform.device, non_blocking=True)
+
+    @torch.inference_mode()
+    def write(self) -> None:
+        """One token more in every row that is not finished."""
+        if not self.step.fused and not self.tokens.is_cuda:
+            low, high = (int(bound) for bound in self.positions.aminmax())
+            self.step.visible, self.step.uniform = high + 1, low == high
+        logits = self._allowed(self.step(self.tokens, self.positions))
+        if self.step.fused:
+            sampling_kernel.write(self, logits, self.drawn)
+        else:
+            self.drawn.copy_(self._take(logits))
+        if self.constraint:
+            self.constraint.advance(self.state, self.drawn)
+
+    def _take(self, logits: Tensor) -> Tensor:
+        """Choose, and go on by what was chosen (`shared.sampling_kernel.write` in PyTorch)."""
+        place = self.count.clamp(max=self.ids.shape[1] - 1)[:, None]
+        uniform = self.uniform.gather(1, place)[:, 0] if self.settings.do_sample else None
+        tokens = choose(logits, self.settings, uniform)
+        writing = ~self.finished & tokens.ne(self.end)
+        self.tokens.copy_(torch.where(writing, tokens, self.tokens))
+        self.ids.scatter_(1, place, torch.where(writing, tokens, self.ids.gather(1, place)[:, 0])[:, None])
+        self.count += writing
+        self.positions += writing
+        self.finished |= ~writing | self.count.ge(self.limit)
+        return tokens
+
+    def _allowed(self, logits: Tensor) -> Tensor:
+        """The logits of what may come next."""
+        if self.settings.min_new_tokens:
+            early = self.count[:, None] < self.settings.min_new_tokens
+            is_end = torch.arange(logits.shape[1], device=logits.device) == self.end
+            logits = logits.masked_fill(early & is_end, -torch.inf)
+        if self.constraint:
+            forbidden = ~self.constraint.allowed(self.state)
+            self.removed += (logits.softmax(-1) * forbidden).sum(-1).float() * ~self.finished
+            logits = logits.masked_fill(forbidden, -torch.inf)
+        return logits
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but these."""
+        for name in ("tokens", "drawn", "positions", "count", "limit", "finished", "ids", "uniform", "removed"):
+            setattr(self, name, getattr(self, name)[rows])
+        self.state = {name: tensor[rows] for name, tensor in self.state.items()}
+        self.step.cache.keep(rows)
