@@ -113,7 +113,7 @@ def test_both_trainers_start_with_the_same_weights_and_loss(cases, tmp_path):
 
 @pytest.fixture
 def eight_seconds(monkeypatch):
-    """Trainings that take 8 seconds at 1 GFLOP/s, where a batch fits once it is split into `need`; returns the tries."""
+    """Trainings that take 8 seconds at 1 GFLOP/s, where a batch fits in `need` parts; returns what was tried."""
     tried = []
 
     def train(need):
