@@ -1,10 +1,13 @@
 """transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
 
+import os
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset
@@ -16,9 +19,13 @@ from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
 from shared.packing import PackedDataset, collate
+from shared.speed import mean_context, training_flops_per_token
 from shared.task import Task
+from shared.throughput import Throughput
 
 GPU = torch.cuda.is_available()
+# A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
+WORKERS = min(4, len(os.sched_getaffinity(0)) // torch.cuda.device_count()) if GPU else 0
 
 
 @dataclass
@@ -30,6 +37,13 @@ class TrainingArguments(transformers.TrainingArguments):
 
     output_dir: str | None = field(default=None, metadata={"help": "The run's folder (default: outputs/<recipe>)."})
     dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
+    dataloader_num_workers: int = field(
+        default=WORKERS, metadata={"help": "Processes that prepare batches (default: up to 4 for each GPU, else none)."}
+    )
+    accelerator_config: dict | str | None = field(
+        default_factory=lambda: {"non_blocking": GPU},
+        metadata={"help": "Accelerate's settings, as JSON (default: copies to a GPU that nothing waits for)."},
+    )
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Kept false: all weights are used."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
@@ -48,6 +62,10 @@ class TrainingArguments(transformers.TrainingArguments):
     compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's blocks (default: with a GPU)."})
     bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    logging_nan_inf_filter: bool = field(
+        default=False,
+        metadata={"help": "Leave losses that are no number out of the log, waiting for the GPU each step."},
+    )
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
     save_strategy: str = field(
         default="epoch", metadata={"help": "When to save a checkpoint: no, steps, epoch or best."}
@@ -55,6 +73,16 @@ class TrainingArguments(transformers.TrainingArguments):
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
     report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "Kept false: rows are packed already."})
+
+    def __post_init__(self):
+        super().__post_init__()
+        # Otherwise every epoch would start its workers anew.
+        self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+
+
+def collate_counted(rows: list[dict[str, np.ndarray]], padding: int) -> dict[str, Any]:
+    """As `collate`, with the number of `tokens` that are not `padding`, known here without asking a GPU."""
+    return {**collate(rows), "tokens": int(sum((row["input_ids"] != padding).sum() for row in rows))}
 
 
 class Trainer(transformers.Trainer):
@@ -82,10 +110,31 @@ class Trainer(transformers.Trainer):
             for block in decoder.transformer.h:
                 block.compile()
         super().__init__(
-            decoder, arguments, data_collator=collate, train_dataset=train_dataset, eval_dataset=eval_dataset
+            decoder,
+            arguments,
+            data_collator=partial(collate_counted, padding=task.vocabulary.padding),
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
         )
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows = eval_rows
+        context = mean_context(train_dataset.lengths) if train_dataset else 0
+        self.throughput = Throughput(self.accelerator, training_flops_per_token(decoder, context))
+        self.add_callback(self.throughput)
+
+    def get_batch_samples(self, *args, **kwargs) -> tuple[list, torch.Tensor | int | None]:
+        batches, learned = super().get_batch_samples(*args, **kwargs)
+        self.throughput.tokens += sum(batch.pop("tokens") for batch in batches)
+        return batches, learned
+
+    def floating_point_ops(self, inputs: dict[str, torch.Tensor]) -> float:
+        """What the Trainer sums up as `total_flos`; its own way goes through all parameters in every step."""
+        return self.throughput.flops_per_token * inputs["input_ids"].numel()
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        if "loss" in logs:  # a line of the training, not the scores of an evaluation
+            logs |= self.throughput.read()
+        super().log(logs, *args, **kwargs)
 
     def score(
         self, rows: Dataset, packed: PackedDataset, generate: bool, samples: Path | None = None
@@ -104,6 +153,10 @@ class Trainer(transformers.Trainer):
             samples=samples,
         )
 
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        with self.throughput.paused():
+            return super().evaluate(*args, **kwargs)
+
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs) -> EvalLoopOutput:
         metrics = self.score(self.eval_rows, dataloader.dataset, self.args.predict_with_generate)
         numbers = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
@@ -112,7 +165,8 @@ class Trainer(transformers.Trainer):
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
-            super()._save_checkpoint(model, trial)
+            with self.throughput.paused():
+                super()._save_checkpoint(model, trial)
         except (OSError, SafetensorError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "write" not in str(error):  # torch.save's word for a full disk
                 raise

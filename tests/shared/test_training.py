@@ -3,6 +3,7 @@ import errno
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import HfArgumentParser, TrainerCallback
 
 from shared.decoder import Decoder
 from shared.errors import UserError
@@ -10,6 +11,7 @@ from shared.evaluation import encode
 from shared.generation import GenerationArguments
 from shared.packing import PackedDataset, collate
 from shared.runs import prepare
+from shared.speed import matmul_peak
 from shared.training import Trainer, TrainingArguments
 
 LENGTH = 32
@@ -106,6 +108,91 @@ def test_the_logged_loss_is_that_of_a_learned_token(new_trainer):
         expected = trainer.model(**whole_batch(trainer)).loss.item()
     trainer.train()
     assert trainer.state.log_history[0]["loss"] == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.fixture
+def one_second_a_step(monkeypatch):
+    """A clock for a trainer: a step takes a second, scoring a hundred, saving a thousand."""
+    now = [0.0]
+    monkeypatch.setattr("shared.throughput.perf_counter", lambda: now[0])
+
+    def wait(seconds, then):
+        def waited(*args, **kwargs):
+            now[0] += seconds
+            return then(*args, **kwargs)
+
+        return waited
+
+    def install(trainer):
+        monkeypatch.setattr(trainer, "score", wait(100, trainer.score))
+        monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", wait(1000, trainer._save_optimizer_and_scheduler))
+        trainer.add_callback(type("Step", (TrainerCallback,), {"on_step_end": wait(1, lambda *_, **__: None)}))
+        return trainer
+
+    return install
+
+
+def rates(trainer, name="tokens_per_second"):
+    return [entry[name] for entry in trainer.state.log_history if "loss" in entry]
+
+
+@pytest.mark.parametrize(("rows", "accumulated"), [(4, 1), (1, 4), (2, 3)])
+def test_the_log_counts_every_token_but_padding(new_trainer, one_second_a_step, rows, accumulated):
+    options = {"num_train_epochs": 1, "logging_steps": 1, "gradient_accumulation_steps": accumulated}
+    trainer = one_second_a_step(new_trainer(per_device_train_batch_size=rows, **options))
+    trainer.train()
+    dataset = trainer.train_dataset
+    assert dataset.tokens < len(dataset) * LENGTH  # some padding is there to be left out
+    assert sum(rates(trainer)) == dataset.tokens
+    assert len(rates(trainer)) == -(-len(dataset) // (rows * accumulated)) > 2
+
+
+def test_the_log_leaves_out_the_time_of_scoring_and_saving(new_trainer, one_second_a_step):
+    options = {"num_train_epochs": 1, "logging_steps": 2, "eval_strategy": "steps", "save_strategy": "steps"}
+    trainer = new_trainer(per_device_train_batch_size=4, eval_steps=1, save_steps=1, **options)
+    trainer = one_second_a_step(trainer)
+    trainer.train()
+    assert trainer.state.max_steps % 2 == 0  # the last step of an odd number would have no line
+    assert 2 * sum(rates(trainer)) == trainer.train_dataset.tokens
+
+
+def test_mfu_is_the_share_of_the_products_that_the_processor_can_do(new_trainer):
+    trainer = new_trainer(max_steps=2, logging_steps=1)
+    trainer.train()
+    flops = trainer.throughput.flops_per_token
+    assert flops > 6 * trainer.model.parameters_without_positions
+    assert rates(trainer, "mfu") == pytest.approx(
+        [rate * flops / matmul_peak(torch.device("cpu")) for rate in rates(trainer)]
+    )
+    assert min(rates(trainer, "mfu")) > 0
+
+
+def test_a_resumed_training_counts_its_own_tokens(new_trainer, one_second_a_step, tmp_path):
+    options = {"max_steps": 6, "per_device_train_batch_size": 2, "logging_steps": 1}
+    unbroken = one_second_a_step(new_trainer("unbroken", save_strategy="steps", save_steps=4, **options))
+    unbroken.train()
+    broken = one_second_a_step(new_trainer("broken", **options))
+    broken.train(resume_from_checkpoint=str(tmp_path / "unbroken" / "checkpoint-4"))
+    assert len(set(rates(unbroken))) > 1
+    assert rates(broken) == rates(unbroken)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU is waited for")
+def test_no_step_waits_for_the_gpu(new_trainer):
+    class Watch(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            torch.cuda.set_sync_debug_mode("error" if state.global_step >= 2 else "default")
+
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == state.max_steps:
+                torch.cuda.set_sync_debug_mode("default")
+
+    trainer = new_trainer(max_steps=6, per_device_train_batch_size=1, logging_steps=100, use_cpu=False, compile=False)
+    trainer.add_callback(Watch())
+    try:
+        trainer.train()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_resumed_training_ends_where_an_unbroken_one_does(new_trainer, tmp_path):
@@ -242,3 +329,20 @@ def test_what_is_learned_by_heart_is_written(new_trainer, task):
     trainer = new_trainer(max_steps=100, predict_with_generate=True, rows={"train": rows, "validation": rows})
     trainer.train()
     assert trainer.evaluate()["eval_exact"] == 1.0
+
+
+def test_the_defaults_keep_a_gpu_from_waiting_and_leave_a_cpu_its_cores(tmp_path):
+    (arguments,) = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses([f"--output_dir={tmp_path}"])
+    gpu = torch.cuda.is_available()
+    assert arguments.logging_nan_inf_filter is False
+    assert arguments.accelerator_config.non_blocking is arguments.dataloader_pin_memory is gpu
+    assert (arguments.dataloader_num_workers > 0) is arguments.dataloader_persistent_workers is gpu
+
+
+def test_workers_prepare_the_rows_of_every_epoch(new_trainer):
+    trainer = new_trainer(num_train_epochs=2, logging_steps=1, dataloader_num_workers=1)
+    assert trainer.args.dataloader_persistent_workers
+    alone = new_trainer("alone", num_train_epochs=2, logging_steps=1)
+    for each in (trainer, alone):
+        each.train()
+    assert rates(trainer, "loss") == rates(alone, "loss")

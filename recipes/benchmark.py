@@ -1,0 +1,133 @@
+"""How fast ours and transformers' own train and write on this machine, side by side.
+
+    python recipes/benchmark.py
+    python recipes/benchmark.py train --size gpt2 --batch_size 16
+    python recipes/benchmark.py generate --model outputs/translation --json benchmark.json
+
+A GPU gets GPT-2's size and longer rows by default, a CPU a tiny decoder. Each line is printed when it is measured, the
+whole table last:
+
+    tokens_per_second  useful ones: trained, padding left out, or written
+    ratio              how many times as fast as this line ours is
+    mfu, bandwidth     shares of the arithmetic, and of the memory's speed, that the device was seen to do in this run
+    first_token_s      from a prompt to its first token
+    first_call_s       the first step or the first call, in which things are compiled
+    equal_outputs      share of outputs, written without chance, that equal ours
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import datasets
+import pandas as pd
+import torch
+import transformers
+
+from recipes.benchmarks.generation import GenerationCases, generation_results
+from recipes.benchmarks.measuring import Result
+from recipes.benchmarks.training import TrainingCases, training_results
+from shared.cli import Parser, run
+from shared.errors import UserError
+from shared.speed import bandwidth, matmul_peak
+
+KINDS = ("train", "generate")
+GPU_DEFAULTS = {
+    "size": "gpt2",
+    "steps": 30,
+    "warmup_steps": 10,
+    "pairs_size": "mini",
+    "pairs_vocab_size": 8192,
+    "pairs_length": 256,
+    "pairs_row_length": 1024,
+    "pairs_batch_size": 32,
+    "generation_size": "gpt2",
+    "generation_vocab_size": 50257,
+    "prompt_length": 64,
+    "single_tokens": 512,
+    "batch_tokens": 256,
+    "music_size": "medium",
+}
+COLUMNS = {
+    "case": "{}",
+    "system": "{}",
+    "tokens_per_second": "{:,.0f}",
+    "ratio": "{:.2f}×",
+    "mfu": "{:.1%}",
+    "bandwidth": "{:.1%}",
+    "peak_memory_gb": "{:.2f}",
+    "first_token_s": "{:.4f}",
+    "first_call_s": "{:.2f}",
+    "equal_outputs": "{:.1%}",
+    "note": "{}",
+}
+
+
+@dataclass
+class BenchmarkArguments:
+    """Where to measure, and where to write it."""
+
+    device: str = field(
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        metadata={"help": "cpu or cuda (default: what there is)."},
+    )
+    json: str | None = field(default=None, metadata={"help": "Also write the table to this file."})
+
+
+def main(arguments: list[str]) -> None:
+    parser = Parser(BenchmarkArguments, TrainingCases, GenerationCases)
+    parser.add_argument("kinds", nargs="*", help="train, generate, or both (default).")
+    wanted = parser.parse(arguments)[0]
+    if wanted.device not in ("cpu", "cuda") or (wanted.device == "cuda" and not torch.cuda.is_available()):
+        raise UserError(f"--device {wanted.device}: give cpu" + (" or cuda" if torch.cuda.is_available() else ""))
+    wanted, training, generation, words = parser.parse(arguments, GPU_DEFAULTS if wanted.device == "cuda" else None)
+    kinds = words.kinds or KINDS
+    if unknown := set(kinds) - set(KINDS):
+        raise UserError(f"'{min(unknown)}' is no benchmark: give train, generate or neither for both")
+    training.check()
+    generation.check()
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+
+    device = torch.device(wanted.device)
+    machine = {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "matmul_flops": matmul_peak(device),
+        "bandwidth_bytes": bandwidth(device),
+    }
+    print(
+        "{device}: {0:,.2f} TFLOP/s in matrix products, {1:,.1f} GB/s of memory; torch {torch}, transformers "
+        "{transformers}".format(machine["matmul_flops"] / 1e12, machine["bandwidth_bytes"] / 1e9, **machine),
+        flush=True,
+    )
+    results: list[Result] = []
+    for kind, cases, measure in zip(KINDS, (training, generation), (training_results, generation_results), strict=True):
+        for result in measure(cases, device) if kind in kinds else ():
+            results.append(result)
+            print("  ".join(f"{name} {text}" for name, text in cells(result).items()), flush=True)
+    print("\n" + pd.DataFrame(map(cells, results), columns=shown(results)).fillna("").to_string(index=False))
+    if wanted.json:
+        write(Path(wanted.json), {**machine, "results": results})
+
+
+def cells(result: Result) -> dict[str, str]:
+    """A line of the table as text."""
+    return {name: form.format(result[name]) for name, form in COLUMNS.items() if name in result}
+
+
+def shown(results: list[Result]) -> list[str]:
+    """The columns in which any line has something."""
+    return [name for name in COLUMNS if any(name in result for result in results)]
+
+
+def write(path: Path, table: Result) -> None:
+    try:
+        path.write_text(json.dumps(table, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"--json {path}: {error.strerror}; the table above is complete") from error
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,231 @@
+"""Generation: `shared.generation.generate` and transformers' `generate`, on the same weights, prompts and settings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from transformers import GenerationConfig, GPT2LMHeadModel
+
+from recipes.benchmarks.measuring import (
+    COMPILED,
+    OURS,
+    THEIRS,
+    Result,
+    check_counts,
+    check_sizes,
+    clean,
+    compared,
+    numbered,
+    peak_memory,
+    plain_gpt2,
+    random_rows,
+    timed,
+)
+from shared.beam_search import until
+from shared.decoder import Decoder, load_decoder, new_decoder
+from shared.errors import UserError
+from shared.generation import GenerationArguments, generate
+from shared.recipe import first_rows
+from shared.runs import Run
+from shared.speed import bandwidth, decoding_bytes_per_step
+from shared.vocabulary import Vocabulary
+from tasks import TASKS
+
+CHECKED = 64  # greedy tokens of each prompt that are compared
+EVENT_VOCABULARY, MUSIC_CONTEXT = 393, 2048
+
+
+@dataclass
+class GenerationCases:
+    """What to write, and how often."""
+
+    generation_size: str = field(default="tiny", metadata={"help": "Let a decoder of this size write."})
+    generation_vocab_size: int = field(default=2000, metadata={"help": "Tokens of its vocabulary."})
+    prompt_length: int = field(default=16, metadata={"help": "Tokens in a random prompt."})
+    single_tokens: int = field(default=128, metadata={"help": "New tokens for a prompt alone."})
+    prompts: int = field(default=64, metadata={"help": "Prompts in a batch."})
+    batch_tokens: int = field(default=64, metadata={"help": "New tokens for each prompt of the batch."})
+    calls: int = field(default=3, metadata={"help": "Calls that are measured, after a first that is shown apart."})
+    model: str | None = field(
+        default=None, metadata={"help": "A run of the translation recipe, for beam search over its test split."}
+    )
+    test_file: list[str] | None = field(default=None, metadata={"help": "Another test split for it."})
+    sentences: int = field(default=1000, metadata={"help": "The first N of its sentences."})
+    sentence_batch: int = field(default=64, metadata={"help": "Sentences at once."})
+    num_beams: int = field(default=5, metadata={"help": "Beams for each sentence."})
+    music_size: str | None = field(
+        default=None, metadata={"help": "Let a decoder of this size write music (default: medium on a GPU, else none)."}
+    )
+    music_tokens: int = field(default=8000, metadata={"help": "Events of music, past the decoder's context of 2,048."})
+
+    def check(self) -> None:
+        """UserError for numbers and sizes that measure nothing."""
+        counts = "prompt_length generation_vocab_size single_tokens prompts batch_tokens calls sentences sentence_batch"
+        check_counts(self, [*counts.split(), "num_beams", "music_tokens"])
+        check_sizes(self, ["generation_size", "music_size"])
+
+
+@dataclass
+class Generation:
+    """One case: `prompts` continued as `settings` say, `fixed` where each is continued by exactly max_new_tokens."""
+
+    name: str
+    decoder: Decoder
+    prompts: list[list[int]]
+    settings: GenerationArguments
+    vocabulary: Vocabulary
+    calls: int
+    fixed: bool = True
+
+    def write(self, system: str, model: Decoder | GPT2LMHeadModel, **changes) -> list[list[int]]:
+        settings = replace(self.settings, **changes)
+        if system == OURS:
+            return generate(model, self.prompts, settings, self.vocabulary)
+        cache = {"cache_implementation": "static"} if system == COMPILED else {}  # transformers compiles for it
+        return transformers_generate(model, self.prompts, settings, self.vocabulary, **cache)
+
+    def results(self, systems: tuple[str, ...]) -> Iterator[Result]:
+        expected = None
+        for system in systems:
+            clean(self.decoder.device)
+            model = self.decoder if system == OURS else plain_gpt2(self.decoder)
+            result, outputs = self.result(system, model)
+            if expected is None:
+                expected = outputs
+            else:
+                equal = sum(ids == ours for ids, ours in zip(outputs, expected, strict=True))
+                result["equal_outputs"] = equal / len(outputs)
+            yield result
+
+    def result(self, system: str, model: Decoder | GPT2LMHeadModel) -> tuple[Result, list[list[int]]]:
+        """One line of the table, and outputs without chance in them, to compare with others'."""
+        device = model.device
+        first_call, _ = timed(lambda: self.write(system, model), device)
+        calls = [timed(lambda: self.write(system, model), device) for _ in range(self.calls)]
+        memory = peak_memory(device)
+        self.write(system, model, max_new_tokens=1)
+        first_token = min(
+            timed(lambda: self.write(system, model, max_new_tokens=1), device)[0] for _ in range(self.calls)
+        )
+        seconds, outputs = sum(seconds for seconds, _ in calls) / self.calls, calls[-1][1]
+        tokens = sum(map(len, outputs))
+        result = {
+            "case": self.name,
+            "system": system,
+            "tokens_per_second": tokens / seconds,
+            **memory,
+            "first_call_s": first_call,
+            "first_token_s": first_token,
+        }
+        if self.fixed:
+            wanted = len(self.prompts) * self.settings.max_new_tokens
+            result["bandwidth"] = tokens / wanted * self.least_seconds() / seconds
+            if tokens < wanted:
+                result["note"] = f"wrote {tokens:,} of {wanted:,}: the context ended"
+        if self.settings.do_sample:
+            checked = min(CHECKED, self.settings.max_new_tokens)
+            outputs = self.write(system, model, do_sample=False, max_new_tokens=checked)
+        return result, outputs
+
+    def least_seconds(self) -> float:
+        """How long reading the weights and the cache takes in all steps of a call, at the bandwidth measured here."""
+        new, context = self.settings.max_new_tokens, self.decoder.context
+        lengths = [min(len(self.prompts[0]) + step, context) for step in range(new)]
+        weight = self.decoder.lm_head.weight
+        per_step = decoding_bytes_per_step(self.decoder, len(self.prompts), sum(lengths) / new, weight.element_size())
+        return new * per_step / bandwidth(self.decoder.device)
+
+
+def transformers_generate(
+    model: GPT2LMHeadModel,
+    prompts: list[list[int]],
+    settings: GenerationArguments,
+    vocabulary: Vocabulary,
+    **options: str,
+) -> list[list[int]]:
+    """What `shared.generation.generate` does, done by transformers: batches by length, padded on the left."""
+    sampling = {"temperature": settings.temperature, "top_k": settings.top_k, "top_p": settings.top_p}
+    beams = {"length_penalty": settings.length_penalty, "early_stopping": settings.early_stopping}
+    model.generation_config = GenerationConfig(
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=settings.do_sample,
+        num_beams=settings.num_beams,
+        eos_token_id=vocabulary.end if vocabulary.end >= 0 else None,
+        pad_token_id=vocabulary.padding,
+        **(sampling if settings.do_sample else {}),
+        **(beams if settings.num_beams > 1 else {}),
+        **options,
+    )
+    results: list[list[int]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    rows = max(1, settings.generation_batch_size // settings.num_beams)
+    for start in range(0, len(order), rows):
+        batch = order[start : start + rows]
+        longest = len(prompts[batch[0]])
+        padding = [longest - len(prompts[index]) for index in batch]
+        ids = [[vocabulary.padding] * n + [*prompts[index]] for n, index in zip(padding, batch, strict=True)]
+        seen = [[0] * n + [1] * (longest - n) for n in padding]
+        written = model.generate(
+            torch.tensor(ids, device=model.device), attention_mask=torch.tensor(seen, device=model.device)
+        )
+        for index, new in zip(batch, written[:, longest:].tolist(), strict=True):
+            results[index] = until(vocabulary.end, new)
+    return results
+
+
+def sampled(cases: GenerationCases, decoder: Decoder, prompts: int, new_tokens: int) -> Generation:
+    settings = GenerationArguments(max_new_tokens=new_tokens, do_sample=True, top_k=40, generation_batch_size=prompts)
+    return Generation(
+        f"write with {cases.generation_size}, {prompts} × {new_tokens:,} tokens, top-k 40",
+        decoder,
+        random_rows(prompts, cases.prompt_length, decoder.config.vocab_size),
+        settings,
+        numbered(decoder.config.vocab_size, end=-1),
+        cases.calls,
+    )
+
+
+def music(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> Generation:
+    """Longer than the decoder's context, where transformers stops."""
+    decoder = new_decoder(cases.music_size, numbered(EVENT_VOCABULARY), MUSIC_CONTEXT).to(device, dtype)
+    settings = GenerationArguments(max_new_tokens=cases.music_tokens, do_sample=True)
+    name = f"write music with {cases.music_size}, {cases.music_tokens:,} events over a context of {MUSIC_CONTEXT:,}"
+    return Generation(name, decoder, [[1]], settings, numbered(EVENT_VOCABULARY, end=-1), cases.calls)
+
+
+def beams(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> Generation:
+    """The test split of a translation run, as recipes/evaluate.py writes it."""
+    opened = Run.open(cases.model)
+    data = opened.settings["task_arguments"]
+    changes = {name: None for name in ("train_file", "validation_file", "dataset_name") if name in data}
+    task = opened.task(TASKS, **({**changes, "test_file": cases.test_file} if cases.test_file else {}))
+    splits = task.read_rows()
+    if "test" not in splits:
+        raise UserError(f"--model {cases.model}: the run has no test split; give --test_file")
+    settings = replace(
+        GenerationArguments(**opened.settings["generation"]),
+        do_sample=False,
+        num_beams=cases.num_beams,
+        generation_batch_size=cases.sentence_batch * cases.num_beams,
+    )
+    decoder = load_decoder(str(opened.folder)).to(device, dtype)
+    length = min(opened.settings["model"]["max_length"], decoder.context)
+    rows = first_rows(splits["test"], cases.sentences)
+    prompts = [list(task.prompt(row, length, settings.max_new_tokens).context) for row in rows]
+    name = f"translate {len(prompts):,} sentences, {cases.sentence_batch} × {cases.num_beams} beams at once"
+    return Generation(name, decoder, prompts, settings, task.vocabulary, cases.calls, fixed=False)
+
+
+def generation_results(cases: GenerationCases, device: torch.device) -> Iterator[Result]:
+    """The lines of the table, one by one."""
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    systems = (OURS, THEIRS, COMPILED) if device.type == "cuda" else (OURS, THEIRS)
+    context = cases.prompt_length + max(cases.single_tokens, cases.batch_tokens)
+    vocabulary = numbered(cases.generation_vocab_size)
+    decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
+    for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):
+        yield from compared(sampled(cases, decoder, prompts, new_tokens).results(systems))
+    if cases.model:
+        yield from compared(beams(cases, device, dtype).results((OURS, THEIRS)))
+    if cases.music_size:
+        yield from music(cases, device, dtype).results((OURS,))

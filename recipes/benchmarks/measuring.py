@@ -1,0 +1,104 @@
+"""What both kinds of cases need: a model to compare with, and a device left as it was found."""
+
+import copy
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from transformers import GPT2LMHeadModel, TrainerCallback
+
+from shared.decoder import SIZES, Decoder
+from shared.errors import UserError
+from shared.speed import synchronize
+
+OURS, THEIRS, COMPILED = "ours", "transformers", "transformers, compiled"
+Result = dict[str, Any]  # one line of the table
+
+
+def numbered(size: int, end: int = 0) -> SimpleNamespace:
+    """A vocabulary of `size` ids without any text behind them. With an `end` of -1, nothing that is written ends."""
+    return SimpleNamespace(tokens={str(index): index for index in range(size)}, end=end, padding=0)
+
+
+def random_rows(rows: int, length: int, size: int) -> list[list[int]]:
+    """Random ids of a `numbered` vocabulary but its padding, the same in every call."""
+    return torch.randint(1, size, (rows, length), generator=torch.Generator().manual_seed(0)).tolist()
+
+
+def plain_gpt2(decoder: Decoder) -> GPT2LMHeadModel:
+    """transformers' own model, whose weights are the decoder's, not a copy of them."""
+    model = GPT2LMHeadModel(copy.deepcopy(decoder.config))
+    model.load_state_dict(decoder.state_dict(), assign=True)
+    model.tie_weights()
+    return model.to(decoder.device)
+
+
+def check_counts(cases: Any, names: Iterable[str]) -> None:
+    """UserError for a number of which there must be one at least."""
+    for name in names:
+        if getattr(cases, name) < 1:
+            raise UserError(f"--{name} is {getattr(cases, name)}: give 1 or more")
+
+
+def check_sizes(cases: Any, names: Iterable[str]) -> None:
+    """UserError for a decoder's size that there is not; None is no case at all."""
+    for name in names:
+        size = getattr(cases, name)
+        if size is not None and size not in SIZES:
+            raise UserError(f"--{name} {size}: choose one of {', '.join(SIZES)}")
+
+
+def clean(device: torch.device) -> None:
+    """Forget what the last measurement compiled and held in memory."""
+    gc.collect()
+    torch.compiler.reset()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> Result:
+    """The most gigabytes of tensors held since `clean`. Nobody counts them on a CPU."""
+    return {"peak_memory_gb": torch.cuda.max_memory_allocated(device) / 1e9} if device.type == "cuda" else {}
+
+
+def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    """How many seconds some work took, and what came of it."""
+    synchronize(device)
+    start = perf_counter()
+    outcome = work()
+    synchronize(device)
+    return perf_counter() - start, outcome
+
+
+class Stopwatch(TrainerCallback):
+    """Seconds of a training's first step, and of all steps after the warm-up."""
+
+    def __init__(self, warmup_steps: int, device: torch.device):
+        self.warmup_steps, self.device = warmup_steps, device
+
+    def _now(self) -> float:
+        synchronize(self.device)
+        return perf_counter()
+
+    def on_train_begin(self, *_, **__) -> None:
+        self.begin = self._now()
+
+    def on_step_end(self, args, state, control, **_) -> None:
+        if state.global_step == 1:
+            self.first = self._now() - self.begin
+        if state.global_step == self.warmup_steps:
+            self.start = self._now()
+        if state.global_step == state.max_steps:
+            self.seconds = self._now() - self.start
+
+
+def compared(results: Iterator[Result]) -> Iterator[Result]:
+    """Each line with its `ratio`: how many times as fast ours, the first, is as this one."""
+    ours = None
+    for result in results:
+        ours = ours or result["tokens_per_second"]
+        yield {**result, "ratio": ours / result["tokens_per_second"]}
