@@ -1,7 +1,7 @@
 """How the decoder's queries find their keys: masks, packed rows, relative positions.
 
-transformers' GPT-2 calls `attention` in place of its own. What is seen is None (the causal mask over whole rows), a bool
-mask [B, 1, T, K], or a FlexAttention block mask, which knows without looking which blocks of a packed row are empty.
+transformers' GPT-2 calls `attention` in place of its own. What is seen is None (the causal mask over whole rows), a
+bool mask [B, 1, T, K], or a FlexAttention block mask, which knows which blocks of a packed row hold nothing to see.
 """
 
 import functools
@@ -94,7 +94,7 @@ def relative_scores(query: Tensor, relative: Tensor, scaling: float, mask: Tenso
 
 
 def skew(scores: Tensor) -> Tensor:
-    """[…, T, T] by query and distance (T - 1 … 0) to [..., T, T] by query and key; right of the diagonal is no sense."""
+    """From [..., T, T] by query and distance (T - 1 … 0) to query and key; right of the diagonal stands no sense."""
     length = scores.shape[-1]
     padded = F.pad(scores, (1, 0))
     return padded.view(*scores.shape[:-2], length + 1, length)[..., 1:, :]

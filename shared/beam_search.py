@@ -11,8 +11,8 @@ class BeamSearch:
 
     A finished hypothesis scores its log-probability / length ** length_penalty, `<|endoftext|>` counted (the length
     normalisation of Wu et al. 2016). A sentence is over when no running beam can beat its worst of K finished ones at
-    the present length or, with `early_stopping`, as soon as K are finished. All that a step changes is changed in place,
-    so that it can be replayed as a CUDA graph.
+    the present length or, with `early_stopping`, as soon as K are finished. All that a step changes is changed in
+    place, so that it can be replayed as a CUDA graph.
     """
 
     def __init__(self, limits: list[int], settings, end: int, device: torch.device):

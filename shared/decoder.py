@@ -65,7 +65,8 @@ class Decoder(GPT2LMHeadModel):
             if not masked_by_prefix:
                 return {"input_ids": input_ids, "position_ids": position_ids}
         sparse = (
-            input_ids.is_cuda
+            "hidden_states" in vars(self)  # compiled: else FlexAttention would write out all scores
+            and input_ids.is_cuda
             and not self.config.relative_attention
             and blocks_work(self.config.attn_pdrop if self.training else 0.0)
         )
@@ -116,6 +117,10 @@ class Decoder(GPT2LMHeadModel):
         return cross_entropy_sum(
             states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing
         )
+
+    def compile(self) -> None:
+        """Compile the body, whose shapes are the batch's; the loss, with another shape in every step, stays outside."""
+        self.hidden_states = torch.compile(self.hidden_states)
 
     def add_relative_attention(self, distances: int) -> None:
         """Embeddings of distances in every layer (Huang et al. 2018), the last for all distances that are larger.

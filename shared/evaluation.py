@@ -116,16 +116,13 @@ def outputs_for(
 
 @contextmanager
 def uncompiled(decoder: Decoder) -> Iterator[None]:
-    """The blocks as they are without torch.compile, which would compile them anew for every shape met here."""
-    blocks = decoder.transformer.h
-    compiled = [block._compiled_call_impl for block in blocks]
-    for block in blocks:
-        block._compiled_call_impl = None
+    """The body as it is without torch.compile, which would compile it anew for every shape met here."""
+    compiled = vars(decoder).pop("hidden_states", None)
     try:
         yield
     finally:
-        for block, call in zip(blocks, compiled, strict=True):
-            block._compiled_call_impl = call
+        if compiled:
+            decoder.hidden_states = compiled
 
 
 def evaluate(

@@ -32,7 +32,8 @@ def _gelu(x):
 @triton.jit
 def _linear_row(
     inputs, weight, bias, gain, shift, residual, out, width, columns, epsilon,
-    NORM: tl.constexpr, BIAS: tl.constexpr, GELU: tl.constexpr, RESIDUAL: tl.constexpr, N: tl.constexpr, K: tl.constexpr,
+    NORM: tl.constexpr, BIAS: tl.constexpr, GELU: tl.constexpr, RESIDUAL: tl.constexpr,
+    N: tl.constexpr, K: tl.constexpr,
 ):  # fmt: skip
     """A matrix-vector product: whole rows of the matrix, all their loads in flight at once."""
     column, k = tl.program_id(0) * N + tl.arange(0, N), tl.arange(0, K)

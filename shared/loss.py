@@ -10,7 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 4096  # rows: large enough to fill a GPU's matrix units
+try:
+    from shared import loss_kernel
+except ImportError:  # Triton comes with PyTorch's builds for GPUs only
+    loss_kernel = None
+
+CHUNK = 8192  # rows: large enough to fill a GPU's matrix units
 SMALL = 2**23  # logits that need no chunks: 32 MB in float32
 MULTIPLE = 128  # columns: a vocabulary of 50,257 is padded to 50,304 within the product, which the matrix units want
 
@@ -23,13 +28,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         vocabulary = len(head)
         head = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE))
         wanted = any(ctx.needs_input_grad)
-        chunk_loss = _compiled_chunk_loss if states.is_cuda else _chunk_loss
+        fused = loss_kernel and states.is_cuda and inputs.dtype != torch.float64
         total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
         grad_states = torch.empty_like(states) if wanted else None
         grad_head = torch.zeros_like(head, dtype=total.dtype) if wanted else None
         for start in range(0, len(inputs), CHUNK):
             rows = inputs[start : start + CHUNK]
-            loss, grad_logits = chunk_loss(rows @ head.T, targets[start : start + CHUNK], vocabulary, smoothing)
+            loss, grad_logits = (loss_kernel.chunk_loss if fused else chunk_loss)(
+                rows @ head.T, targets[start : start + CHUNK], vocabulary, smoothing
+            )
             total += loss
             if wanted:
                 grad_states[start : start + CHUNK] = grad_logits @ head
@@ -43,7 +50,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return grad_states * grad_total, grad_head * grad_total, None, None
 
 
-def _chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: float) -> tuple[Tensor, Tensor]:
+def chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: float) -> tuple[Tensor, Tensor]:
     """Sum of the losses of rows [N] and its gradient in the logits [N, padded V]."""
     dtype = logits.dtype
     inside = torch.arange(logits.shape[1], device=logits.device) < vocabulary
@@ -57,9 +64,6 @@ def _chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: flo
         losses = (1 - smoothing) * losses + smoothing * (normaliser - mean)
         wanted = (1 - smoothing) * wanted + (smoothing / vocabulary) * inside
     return losses.sum(), ((logits - normaliser).exp() - wanted).to(dtype)
-
-
-_compiled_chunk_loss = torch.compile(_chunk_loss, dynamic=True)
 
 
 def cross_entropy_sum(states: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:

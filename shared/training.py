@@ -19,6 +19,7 @@ from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
 from shared.packing import PackedDataset, collate
+from shared.sequence import IGNORED
 from shared.speed import mean_context, training_flops_per_token
 from shared.task import Task
 from shared.throughput import Throughput
@@ -59,7 +60,7 @@ class TrainingArguments(transformers.TrainingArguments):
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
     weight_decay: float = field(default=0.1, metadata={"help": "AdamW's weight decay."})
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
-    compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's blocks (default: with a GPU)."})
+    compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's body (default: with a GPU)."})
     bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
     logging_nan_inf_filter: bool = field(
@@ -80,9 +81,21 @@ class TrainingArguments(transformers.TrainingArguments):
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
 
 
-def collate_counted(rows: list[dict[str, np.ndarray]], padding: int) -> dict[str, Any]:
-    """As `collate`, with the number of `tokens` that are not `padding`, known here without asking a GPU."""
-    return {**collate(rows), "tokens": int(sum((row["input_ids"] != padding).sum() for row in rows))}
+def collate_counted(rows: list[dict[str, np.ndarray]], padding: int, size: int = 0) -> dict[str, Any]:
+    """As `collate`, with the number of `tokens` that are not `padding`, known here without asking a GPU.
+
+    With less than `size` rows, as at the end of an epoch, rows of padding are added: what is compiled is compiled for
+    one shape.
+    """
+    tokens = int(sum((row["input_ids"] != padding).sum() for row in rows))
+    length = len(rows[0]["input_ids"])
+    empty = {
+        "input_ids": np.full(length, padding),
+        "position_ids": np.arange(length),  # one sequence, so that it asks for no mask
+        "labels": np.full(length, IGNORED),
+        "prefix": np.zeros(length, dtype=bool),
+    }
+    return {**collate(rows + [empty] * (size - len(rows))), "tokens": tokens}
 
 
 class Trainer(transformers.Trainer):
@@ -106,13 +119,16 @@ class Trainer(transformers.Trainer):
         # Smoothed by the decoder, on learned tokens; the Trainer's own way wants all logits.
         decoder.label_smoothing, arguments.label_smoothing_factor = arguments.label_smoothing_factor, 0.0
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
-        if arguments.compile:  # block by block: all share one compilation, which takes seconds instead of minutes
-            for block in decoder.transformer.h:
-                block.compile()
+        if arguments.compile:
+            decoder.compile()
         super().__init__(
             decoder,
             arguments,
-            data_collator=partial(collate_counted, padding=task.vocabulary.padding),
+            data_collator=partial(
+                collate_counted,
+                padding=task.vocabulary.padding,
+                size=arguments.per_device_train_batch_size if arguments.compile else 0,
+            ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
         )
