@@ -57,6 +57,13 @@ class TrainingArguments(transformers.TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "Kept false: rows are packed already."})
 
 
+class EpochOfRows(transformers.TrainerCallback):
+    """Tells the rows which epoch begins. accelerate does so, too, but not where it skips batches or divides them."""
+
+    def on_epoch_begin(self, args, state, control, train_dataloader, **kwargs) -> None:
+        train_dataloader.dataset.set_epoch(int(state.epoch or 0))
+
+
 class Trainer(transformers.Trainer):
     """Trains a `Decoder` on packed rows and evaluates it on a task's own terms.
 
@@ -84,6 +91,7 @@ class Trainer(transformers.Trainer):
         super().__init__(
             decoder, arguments, data_collator=collate, train_dataset=train_dataset, eval_dataset=eval_dataset
         )
+        self.add_callback(EpochOfRows)
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows = eval_rows
 

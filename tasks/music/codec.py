@@ -59,7 +59,7 @@ MEANING: dict[int, tuple[str, int]] = {
 _NOTHING = (None, 0)
 
 
-def _ids(kind: str) -> np.ndarray:
+def ids_of(kind: str) -> np.ndarray:
     """The ids of one kind of event, by pitch, by velocity or by ticks. -1 where there is none."""
     ids = np.full(128, -1)
     for index, (name, value) in MEANING.items():
@@ -68,7 +68,7 @@ def _ids(kind: str) -> np.ndarray:
     return ids
 
 
-_NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = map(_ids, ("NoteOn", "NoteOff", "Velocity", "TimeShift"))
+_NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = map(ids_of, ("NoteOn", "NoteOff", "Velocity", "TimeShift"))
 
 
 def performance(path: str | Path) -> Score:
