@@ -11,7 +11,7 @@ A *performance* is a `symusic.Score` in such ticks: one piano track, with the pe
 the notes and one note at a time on each key.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,14 @@ def performance(path: str | Path) -> Score:
     Raises:
         UserError: the file cannot be read, is no MIDI file, or holds no pitched note.
     """
+    score = read_pitched(path)
+    for track in score.tracks:
+        sustain(track)
+    return merged(score)
+
+
+def read_pitched(path: str | Path) -> Score:
+    """The tracks of a MIDI file that hold pitched notes, as they stand; the errors are those of `performance`."""
     try:
         score = Score.from_midi(Path(path).read_bytes())
     except OSError as error:
@@ -89,18 +97,23 @@ def performance(path: str | Path) -> Score:
     score.tracks = [track for track in score.tracks if not track.is_drum and track.notes]
     if not score.tracks:
         raise UserError(f"{path}: holds no pitched note (it is empty, or drums only): leave it out")
-    for track in score.tracks:
-        _sustain(track)
-    notes = [track.notes.numpy() for track in score.to("second").tracks]
+    return score
+
+
+def merged(score: Score, chosen: Collection[int] = ()) -> Score:
+    """The chosen tracks of a score (by default all) on one piano, in time counted from the first note of all tracks."""
+    tracks = [track.notes.numpy() for track in score.to("second").tracks]
+    first = min(notes["time"].min() for notes in tracks)
     onset, duration, pitch, velocity = (
-        np.concatenate([track[name] for track in notes]) for name in ("time", "duration", "pitch", "velocity")
+        np.concatenate([tracks[index][name] for index in chosen or range(len(tracks))])
+        for name in ("time", "duration", "pitch", "velocity")
     )
-    onset = onset.astype(float) - onset.min()
+    onset = onset.astype(float) - first
     onset, offset = (np.rint(time * TICKS_PER_SECOND).astype(int) for time in (onset, onset + duration))
     return one_piano(onset, offset, pitch.astype(int), velocity.astype(int))
 
 
-def _sustain(track: Track) -> None:
+def sustain(track: Track) -> None:
     """Make the notes of a track as long as the pedal holds them, in its own ticks.
 
     When a key is let go while the pedal is down, the note sounds until the pedal is let go or the track ends,
@@ -143,6 +156,16 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     )
     score.tracks.append(Track("Piano", notes=notes))
     return score
+
+
+def excerpt(score: Score, start: int, stop: int) -> Score:
+    """The notes of a performance that begin from tick `start` to before `stop`, where all end; `start` becomes 0."""
+    notes = score.tracks[0].notes.numpy()
+    within = (start <= notes["time"]) & (notes["time"] < stop)
+    onset, duration, pitch, velocity = (
+        notes[name][within].astype(int) for name in ("time", "duration", "pitch", "velocity")
+    )
+    return one_piano(onset - start, np.minimum(onset + duration, stop) - start, pitch, velocity)
 
 
 def encode(score: Score) -> list[int]:

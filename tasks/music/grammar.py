@@ -21,7 +21,7 @@ from torch import Tensor
 
 from shared.constraint import State
 from tasks.music.codec import MEANING, TICKS_PER_SECOND
-from tasks.music.vocabulary import ACCOMPANY, COMPOSE, MusicVocabulary
+from tasks.music.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
 
 LONGEST_NOTE = 20 * TICKS_PER_SECOND  # with the pedal: of ASAP's notes, one in 7,000 is longer
 LONGEST_SILENCE = 10 * TICKS_PER_SECOND
@@ -37,7 +37,7 @@ class EventGrammar:
     """A `shared.constraint.Constraint`. With `seconds`, all notes have ended so long after the prompt, at the latest.
 
     A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, `<|compose|>` and `<|accompany|>` begin
-    in silence. What is composed has a note at least, and begins with it.
+    in silence. What is composed (or continued, after no primer) has a note at least, and begins with it.
 
     The state, for R rows: `sounding` bool [R, 128] and when each key was `struck` [R, 128], in ticks of 10 ms as `now`
     is, which starts from 0 with the first new token; `silence`, ticks since a note began; `released` and `begun`, the
@@ -75,12 +75,12 @@ class EventGrammar:
 
     def _read(self, ids: Tokens[int], new_tokens: int) -> dict[str, Any]:
         """The state after `ids`, one row of it: `advance` for a whole prompt, without tensors."""
-        starts = {self.vocabulary.tokens[COMPOSE]: True, self.vocabulary.tokens[ACCOMPANY]: False}
-        start = max((place for place, token in enumerate(ids) if token in starts), default=-1)
-        compose = start >= 0 and starts[ids[start]]
+        compose, continue_, accompany = (self.vocabulary.tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY))
+        start = max((place for place, token in enumerate(ids) if token in (compose, accompany)), default=-1)
+        from_nothing = (start >= 0 and ids[start] == compose) or list(ids) == [continue_]
         struck: dict[int, int] = {}
         now = silence = 0
-        released, begun, velocity, shifted, owing = -NEVER, -1, False, compose, compose
+        released, begun, velocity, shifted, owing = -NEVER, -1, False, from_nothing, from_nothing
         for token in ids[start + 1 :]:
             kind, value = MEANING.get(token, (None, 0))
             if kind == "TimeShift":
