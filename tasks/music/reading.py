@@ -26,6 +26,7 @@ from shared.rows import SPLITS
 from tasks.music.codec import VERSION, encode, performance
 from tasks.music.melody import melody_and_performance
 
+KEPT = 100  # fewer files than this are read in no time, and not kept
 CHUNK = 16  # files that a process reads at a time
 FEW = 2000  # files that one process has read by the time that others have imported what they need
 
@@ -77,7 +78,7 @@ def read_folder(
 
 def _read_cached(folder: Path, files: list[Path], with_melody: bool, cache: Path | None) -> pa.Table:
     """What `_read_files` gives, from `cache` if no file has changed since it was kept there."""
-    if cache is None:
+    if cache is None or len(files) < KEPT:
         return _read_files(files, with_melody)
     state = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in map(Path.absolute, files))
     key = hashlib.sha256(f"{VERSION} {with_melody}\n{state}".encode()).hexdigest().encode()
