@@ -20,7 +20,7 @@ from symusic import Note, Score, Tempo, Track
 
 from shared.errors import UserError
 
-VERSION = 1  # to be raised whenever the same file gives other events: what was cached is then read anew
+VERSION = 2  # to be raised whenever the same file gives other events: what was cached is then read anew
 
 TICKS_PER_SECOND = 100
 TICKS_PER_BEAT = 50
@@ -40,6 +40,7 @@ TOKENIZER = MIDILike(
 
 SUSTAIN_PEDAL = 64  # the number of the control change; and a value of at least 64 is a pedal held down
 LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND  # a piano string left alone is silent by then
+LONGEST_NOTE = 20 * TICKS_PER_SECOND  # longer ones are those of files in which the pedal is never let go
 
 
 def _number(kind: str, value: str) -> int:
@@ -135,8 +136,8 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     """A performance from arrays of shape [notes]: times in ticks of 10 ms, pitches and velocities of MIDI.
 
     A key of a piano sounds one note at a time: of notes struck together the longest stays, and one that still
-    sounds when its key is struck again ends there. No note is shorter than a tick. The order of the notes is by
-    onset, then pitch.
+    sounds when its key is struck again ends there. No note is shorter than a tick, or longer than 20 s. The order of
+    the notes is by onset, then pitch.
     """
     order = np.lexsort((-offset, pitch, onset))
     onset, offset, pitch, velocity = (array[order] for array in (onset, offset, pitch, velocity))
@@ -146,7 +147,7 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     by_key = np.lexsort((onset, pitch))
     again = np.flatnonzero(np.diff(pitch[by_key]) == 0)  # where the next note in this order is on the same key
     offset[by_key[again]] = np.minimum(offset[by_key[again]], onset[by_key[again + 1]])
-    duration = np.maximum(offset - onset, 1)
+    duration = np.clip(offset - onset, 1, LONGEST_NOTE)
 
     binned = np.maximum(velocity - 1, 0) // 4 * 4 + 3  # MidiTok's nearest of 3, 7, …, 127, as in Performance RNN
     score = Score(TICKS_PER_BEAT)

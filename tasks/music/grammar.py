@@ -9,8 +9,8 @@ The language is that of `codec.encode`: what this grammar lets through is what `
 - Time is shifted by whole seconds first, then by the rest; a shift leads to a note's beginning or end.
 - The end comes when nothing sounds.
 
-And it is kept from running on: no note sounds longer than `LONGEST_NOTE`, no `LONGEST_SILENCE` passes without a new
-one, and everything is released before the tokens, or the seconds asked for, are used up.
+And it is kept from running on: no note sounds longer than 20 s, no 10 s pass without a new one (in a performance they
+may), and everything is released before the tokens, or the seconds asked for, are used up.
 """
 
 from collections.abc import Sequence as Tokens
@@ -20,10 +20,9 @@ import torch
 from torch import Tensor
 
 from shared.constraint import State
-from tasks.music.codec import MEANING, TICKS_PER_SECOND
+from tasks.music.codec import LONGEST_NOTE, MEANING, TICKS_PER_SECOND
 from tasks.music.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
 
-LONGEST_NOTE = 20 * TICKS_PER_SECOND  # with the pedal: of ASAP's notes, one in 7,000 is longer
 LONGEST_SILENCE = 10 * TICKS_PER_SECOND
 PITCHES = 128
 NEVER = 2**40  # later than any tick

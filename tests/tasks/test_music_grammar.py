@@ -4,8 +4,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks.music.codec import MEANING, TOKENIZER, decode, encode, one_piano, seconds
-from tasks.music.grammar import LONGEST_NOTE, LONGEST_SILENCE, EventGrammar
+from tasks.music.codec import LONGEST_NOTE, MEANING, TOKENIZER, decode, encode, one_piano, seconds
+from tasks.music.grammar import LONGEST_SILENCE, EventGrammar
 from tasks.music.vocabulary import MusicVocabulary
 
 SIZE = len(TOKENIZER)
@@ -211,3 +211,11 @@ def test_the_state_is_never_replaced_and_rows_are_apart():
     GRAMMAR.advance(state, torch.tensor(ids("TimeShift_1.0.50", "NoteOn_70")))
     assert {name: tensor.data_ptr() for name, tensor in state.items()} == places
     assert names_allowed() == {TOKENIZER[index] for index in alone.nonzero()[:, 0].tolist()}
+
+
+def test_no_step_asks_for_a_value():
+    """On the meta device there are none: whatever would make a GPU wait for one fails."""
+    grammar = EventGrammar(VOCABULARY, 10)
+    state = grammar.new_state(3, "meta")
+    grammar.advance(state, torch.zeros(3, dtype=torch.long, device="meta"))
+    assert grammar.allowed(state).shape == (3, SIZE)
