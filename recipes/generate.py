@@ -4,6 +4,7 @@
     python recipes/generate.py outputs/summarization --input_file article.txt
     python recipes/generate.py outputs/language_modeling "Once upon a time" --num_samples 3 --temperature 0.8
     python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
+    python recipes/generate.py outputs/music --prime beginning.mid --prime_seconds 10 --seconds 30
 
 Inputs are arguments, a file, or standard input (also named -). How to write is what the run was trained with, unless
 flags say otherwise. The same seed writes the same.
@@ -20,19 +21,19 @@ from shared.decoder import load_decoder
 from shared.errors import UserError
 from shared.generation import GenerationArguments, generate
 from shared.runs import Run
-from shared.task import Row, Task
+from shared.task import RequestArguments, Row, Task
 from tasks import TASKS
 
 
 @dataclass
-class RequestArguments:
-    """What to write, and where to."""
+class OutputArguments:
+    """What to write for, how often, and where to."""
 
     input_file: str | None = field(
         default=None,
         metadata={
             "aliases": ["--prime"],
-            "help": "Read the inputs from this file; for music, a MIDI file to go on from.",
+            "help": "Read the inputs from this file; for music, a MIDI file to go on from, or to accompany.",
         },
     )
     num_samples: int = field(default=1, metadata={"help": "How many outputs for each input."})
@@ -44,14 +45,13 @@ class RequestArguments:
 
 
 def main(arguments: list[str]) -> None:
-    parser = Parser(GenerationArguments, RequestArguments)
-    parser.add_argument("run", help="A run's folder, such as outputs/translation.")
-    parser.add_argument("inputs", nargs="*", help="Texts (or MIDI files) to write for; - is standard input.")
-    opened = Run.open(parser.parse(arguments)[-1].run)
-    generation, wanted, given = parser.parse(arguments, opened.settings["generation"])
+    first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
+    opened = Run.open(first.parse_known_args(arguments)[0].run)
+    task = opened.task(TASKS)
+    parser = new_parser(task.RequestArguments)
+    task.wanted, generation, wanted, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
 
-    task = opened.task(TASKS)
     rows = requests(task, given.inputs, wanted)
     decoder = load_decoder(str(opened.folder)).to("cuda" if torch.cuda.is_available() else "cpu")
     max_length = min(opened.settings["model"]["max_length"], decoder.context)
@@ -72,7 +72,15 @@ def main(arguments: list[str]) -> None:
         print("\n".join(task.show(row, output) for row, output in zip(rows, outputs, strict=True)))
 
 
-def requests(task: Task, inputs: list[str], wanted: RequestArguments) -> list[Row]:
+def new_parser(request: type[RequestArguments], **options) -> Parser:
+    """The flags of every task, and those of one task's requests."""
+    parser = Parser(request, GenerationArguments, OutputArguments, **options)
+    parser.add_argument("run", help="A run's folder, such as outputs/translation.")
+    parser.add_argument("inputs", nargs="*", help="Texts (or MIDI files) to write for; - is standard input.")
+    return parser
+
+
+def requests(task: Task, inputs: list[str], wanted: OutputArguments) -> list[Row]:
     """The rows to write for: each input `num_samples` times."""
     if wanted.num_samples < 1:
         raise UserError(f"--num_samples is {wanted.num_samples}: give 1 or more")

@@ -1,25 +1,30 @@
-"""What may be written next, where a task has a grammar."""
+"""What the next token may be: a rule that follows every row while it is written."""
 
+from collections.abc import Sequence as Tokens
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+State = dict[str, Tensor]
+
 
 class Constraint(Protocol):
-    """Which tokens may follow, as tensor operations that never wait for the GPU.
+    """A rule over continuations, kept for many rows at once in tensors of its own: its state.
 
-    The state of all rows is a dict of tensors with the rows as their first dimension, changed in place only.
+    Every tensor of the state has one row for each row that is written: to reorder rows, index them all alike. After
+    `new_state` none is ever replaced, and neither `allowed` nor `advance` waits for the device, so that both may run
+    inside a CUDA graph.
     """
 
-    def new_state(self, rows: int, device: torch.device) -> dict[str, Tensor]:
-        """Room for so many rows, none of which has begun."""
+    def new_state(self, rows: int, device: torch.device | str) -> State:
+        """The state of `rows` rows, none of which has begun."""
 
-    def begin(self, state: dict[str, Tensor], row: int, ids: list[int], new_tokens: int) -> None:
-        """Set one row's state to that after `ids`, with `new_tokens` still to be written at most."""
+    def begin(self, state: State, row: int, ids: Tokens[int], new_tokens: int) -> None:
+        """Set one row's state from its prompt `ids`, to which at most `new_tokens` are added. Done on the CPU."""
 
-    def allowed(self, state: dict[str, Tensor]) -> Tensor:
-        """Bool [rows, V]: the tokens that may come next, at least one in every row."""
+    def allowed(self, state: State) -> Tensor:
+        """Bool [rows, V]: which ids may come next. At least one in every row, also where a row has ended."""
 
-    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
-        """Take in one more token of every row [rows]."""
+    def advance(self, state: State, tokens: Tensor) -> None:
+        """Take in the token [rows] that each row was given, in place."""

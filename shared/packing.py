@@ -5,12 +5,16 @@ with every sequence, and the decoder's mask follows those restarts, so that a pa
 of its sequences alone (Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination").
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from datasets import Dataset as ArrowDataset
 from torch.utils.data import Dataset
 
 from shared.sequence import IGNORED, labels
+
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # other ids [T] for the ids [T] of a line
 
 
 def pack(lengths: np.ndarray, row_length: int) -> list[list[int]]:
@@ -56,6 +60,19 @@ class PackedDataset(Dataset):
         self.lengths = lengths
         self.row_length, self.padding, self.learn = row_length, padding, learn
         self.rows = pack(lengths, row_length)
+        self.augment: Augment | None = None
+        self.epoch = torch.zeros((), dtype=torch.long).share_memory_()  # so that workers that go on see it change
+
+    def augment_with(self, augment: Augment | None, seed: int) -> None:
+        """From now on every line comes as `augment` changes it, which is for training only.
+
+        Its random numbers are those of (`seed`, epoch, line): the same in any batch, process or worker, and after a
+        training is resumed; others in every epoch.
+        """
+        self.augment, self.seed = augment, seed
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch.fill_(epoch)
 
     @property
     def tokens(self) -> int:
@@ -76,6 +93,8 @@ class PackedDataset(Dataset):
         for sequence in self.rows[index]:
             length, context = self.lengths[sequence], self.context[sequence]
             ids = self.ids[self.starts[sequence] : self.starts[sequence] + length]
+            if self.augment:
+                ids = self.augment(ids, np.random.default_rng([self.seed, int(self.epoch), sequence]))
             stop = start + length
             row["input_ids"][start:stop] = ids
             row["position_ids"][start:stop] = np.arange(length)

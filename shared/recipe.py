@@ -87,6 +87,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         }
         rows = {split: first_rows(part, limits[split]) for split, part in rows.items()}
         packed = {split: pack_split(task, part, model, split) for split, part in rows.items()}
+        if "train" in packed:
+            packed["train"].augment_with(task.augment, training.seed)
     if training.should_save:
         save_settings(folder, task, settings)
 

@@ -18,7 +18,10 @@ from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
 
+from shared.constraint import Constraint
 from shared.files import written_whole
+from shared.generation import GenerationArguments
+from shared.packing import Augment
 from shared.sequence import Sequence, lay_out, lay_out_prompt
 from shared.vocabulary import TextVocabulary, Vocabulary
 
@@ -65,12 +68,21 @@ class TextDataArguments(DataArguments):
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass
+class RequestArguments:
+    """What may be asked of an output beside its input: flags of `generate.py` that a task brings along."""
+
+
 class Task(ABC):
-    """One task. `arguments` are an instance of `Arguments`; `vocabulary` is set before any sequence is made."""
+    """One task. `arguments` are an instance of `Arguments`; `vocabulary` is set before any sequence is made.
+
+    `wanted` are the `RequestArguments` of those who let it write; in training they are the defaults.
+    """
 
     name: ClassVar[str]
     line: str  # how a row becomes one sequence, for people to read
     Arguments: ClassVar[type[DataArguments]] = DataArguments
+    RequestArguments: ClassVar[type[RequestArguments]] = RequestArguments
     generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
     input_is_file: ClassVar[bool] = False  # whether an input is a file's name rather than a text
@@ -78,6 +90,12 @@ class Task(ABC):
     def __init__(self, arguments: DataArguments):
         self.arguments = arguments
         self.vocabulary: Any = None
+        self.wanted = self.RequestArguments()
+
+    @property
+    def augment(self) -> Augment | None:
+        """How the lines of training change from epoch to epoch, if they do; their lengths stay."""
+        return None
 
     @abstractmethod
     def read_rows(self) -> DatasetDict:
@@ -98,6 +116,10 @@ class Task(ABC):
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """The line of one row up to where the decoder shall write."""
+
+    def constraint(self, generation: GenerationArguments) -> Constraint | None:
+        """Which tokens may follow which while the decoder writes; None: any may."""
+        return None
 
     @abstractmethod
     def read(self, ids: list[int]) -> Any:

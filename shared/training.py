@@ -98,6 +98,13 @@ def collate_counted(rows: list[dict[str, np.ndarray]], padding: int, size: int =
     return {**collate(rows + [empty] * (size - len(rows))), "tokens": tokens}
 
 
+class EpochOfRows(transformers.TrainerCallback):
+    """Tells the rows which epoch begins. accelerate does so, too, but not where it skips batches or divides them."""
+
+    def on_epoch_begin(self, args, state, control, train_dataloader, **kwargs) -> None:
+        train_dataloader.dataset.set_epoch(int(state.epoch or 0))
+
+
 class Trainer(transformers.Trainer):
     """Trains a `Decoder` on packed rows and evaluates it on a task's own terms.
 
@@ -132,6 +139,7 @@ class Trainer(transformers.Trainer):
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
         )
+        self.add_callback(EpochOfRows)
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows = eval_rows
         context = mean_context(train_dataset.lengths) if train_dataset else 0

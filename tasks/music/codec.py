@@ -11,7 +11,7 @@ A *performance* is a `symusic.Score` in such ticks: one piano track, with the pe
 the notes and one note at a time on each key.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from symusic import Note, Score, Tempo, Track
 
 from shared.errors import UserError
 
-VERSION = 1  # to be raised whenever the same file gives other events: what was cached is then read anew
+VERSION = 2  # to be raised whenever the same file gives other events: what was cached is then read anew
 
 TICKS_PER_SECOND = 100
 TICKS_PER_BEAT = 50
@@ -40,6 +40,7 @@ TOKENIZER = MIDILike(
 
 SUSTAIN_PEDAL = 64  # the number of the control change; and a value of at least 64 is a pedal held down
 LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND  # a piano string left alone is silent by then
+LONGEST_NOTE = 20 * TICKS_PER_SECOND  # longer ones are those of files in which the pedal is never let go
 
 
 def _number(kind: str, value: str) -> int:
@@ -59,7 +60,7 @@ MEANING: dict[int, tuple[str, int]] = {
 _NOTHING = (None, 0)
 
 
-def _ids(kind: str) -> np.ndarray:
+def ids_of(kind: str) -> np.ndarray:
     """The ids of one kind of event, by pitch, by velocity or by ticks. -1 where there is none."""
     ids = np.full(128, -1)
     for index, (name, value) in MEANING.items():
@@ -68,7 +69,7 @@ def _ids(kind: str) -> np.ndarray:
     return ids
 
 
-_NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = map(_ids, ("NoteOn", "NoteOff", "Velocity", "TimeShift"))
+_NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = map(ids_of, ("NoteOn", "NoteOff", "Velocity", "TimeShift"))
 
 
 def performance(path: str | Path) -> Score:
@@ -80,6 +81,14 @@ def performance(path: str | Path) -> Score:
     Raises:
         UserError: the file cannot be read, is no MIDI file, or holds no pitched note.
     """
+    score = read_pitched(path)
+    for track in score.tracks:
+        sustain(track)
+    return merged(score)
+
+
+def read_pitched(path: str | Path) -> Score:
+    """The tracks of a MIDI file that hold pitched notes, as they stand; the errors are those of `performance`."""
     try:
         score = Score.from_midi(Path(path).read_bytes())
     except OSError as error:
@@ -89,18 +98,23 @@ def performance(path: str | Path) -> Score:
     score.tracks = [track for track in score.tracks if not track.is_drum and track.notes]
     if not score.tracks:
         raise UserError(f"{path}: holds no pitched note (it is empty, or drums only): leave it out")
-    for track in score.tracks:
-        _sustain(track)
-    notes = [track.notes.numpy() for track in score.to("second").tracks]
+    return score
+
+
+def merged(score: Score, chosen: Collection[int] = ()) -> Score:
+    """The chosen tracks of a score (by default all) on one piano, in time counted from the first note of all tracks."""
+    tracks = [track.notes.numpy() for track in score.to("second").tracks]
+    first = min(notes["time"].min() for notes in tracks)
     onset, duration, pitch, velocity = (
-        np.concatenate([track[name] for track in notes]) for name in ("time", "duration", "pitch", "velocity")
+        np.concatenate([tracks[index][name] for index in chosen or range(len(tracks))])
+        for name in ("time", "duration", "pitch", "velocity")
     )
-    onset = onset.astype(float) - onset.min()
+    onset = onset.astype(float) - first
     onset, offset = (np.rint(time * TICKS_PER_SECOND).astype(int) for time in (onset, onset + duration))
     return one_piano(onset, offset, pitch.astype(int), velocity.astype(int))
 
 
-def _sustain(track: Track) -> None:
+def sustain(track: Track) -> None:
     """Make the notes of a track as long as the pedal holds them, in its own ticks.
 
     When a key is let go while the pedal is down, the note sounds until the pedal is let go or the track ends,
@@ -122,8 +136,8 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     """A performance from arrays of shape [notes]: times in ticks of 10 ms, pitches and velocities of MIDI.
 
     A key of a piano sounds one note at a time: of notes struck together the longest stays, and one that still
-    sounds when its key is struck again ends there. No note is shorter than a tick. The order of the notes is by
-    onset, then pitch.
+    sounds when its key is struck again ends there. No note is shorter than a tick, or longer than 20 s. The order of
+    the notes is by onset, then pitch.
     """
     order = np.lexsort((-offset, pitch, onset))
     onset, offset, pitch, velocity = (array[order] for array in (onset, offset, pitch, velocity))
@@ -133,7 +147,7 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     by_key = np.lexsort((onset, pitch))
     again = np.flatnonzero(np.diff(pitch[by_key]) == 0)  # where the next note in this order is on the same key
     offset[by_key[again]] = np.minimum(offset[by_key[again]], onset[by_key[again + 1]])
-    duration = np.maximum(offset - onset, 1)
+    duration = np.clip(offset - onset, 1, LONGEST_NOTE)
 
     binned = np.maximum(velocity - 1, 0) // 4 * 4 + 3  # MidiTok's nearest of 3, 7, …, 127, as in Performance RNN
     score = Score(TICKS_PER_BEAT)
@@ -143,6 +157,16 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     )
     score.tracks.append(Track("Piano", notes=notes))
     return score
+
+
+def excerpt(score: Score, start: int, stop: int) -> Score:
+    """The notes of a performance that begin from tick `start` to before `stop`, where all end; `start` becomes 0."""
+    notes = score.tracks[0].notes.numpy()
+    within = (start <= notes["time"]) & (notes["time"] < stop)
+    onset, duration, pitch, velocity = (
+        notes[name][within].astype(int) for name in ("time", "duration", "pitch", "velocity")
+    )
+    return one_piano(onset - start, np.minimum(onset + duration, stop) - start, pitch, velocity)
 
 
 def encode(score: Score) -> list[int]:

@@ -19,11 +19,12 @@ STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)  # between ticks
 SAMPLE_RATE = 44_100
 
 
-def draw_piano_roll(score: Score, path: str | Path, title: str = "", primer: float = 0) -> None:
+def draw_piano_roll(score: Score, path: str | Path, title: str = "", given: "Score | None" = None) -> None:
     """Draw a performance as a PNG: time in seconds, pitch by name, velocity as colour.
 
-    The first `primer` seconds, that the decoder was given, are set off from those it wrote.
+    The time of what the decoder was `given` is set off from the rest.
     """
+    primer = given.end() / TICKS_PER_SECOND if given else 0
     notes = score.tracks[0].notes.numpy()
     onset, duration = notes["time"] / TICKS_PER_SECOND, notes["duration"] / TICKS_PER_SECOND
     end = max((onset + duration).max(initial=0), primer, 1)

@@ -1,66 +1,68 @@
-"""Piano performances: `<|compose|> events … <|endoftext|>`, as in Music Transformer (Huang et al. 2018)."""
+"""Piano performances as events, as in Music Transformer (Huang et al. 2018): composed, continued, made of a melody."""
 
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.errors import UserError
 from shared.files import written_whole
-from shared.sequence import Sequence, windows
-from shared.task import DataArguments, Row, Task
+from shared.generation import GenerationArguments
+from shared.sequence import Sequence
+from shared.task import Row, Task
 from shared.vocabulary import TextVocabulary, Vocabulary
+from tasks.music import jobs
+from tasks.music.arguments import MusicArguments, MusicRequestArguments
+from tasks.music.augmentation import Augmentation
 from tasks.music.chorales import read_chorales
-from tasks.music.codec import count_notes, decode, encode, performance, save, seconds
+from tasks.music.codec import TICKS_PER_SECOND, count_notes, decode, encode, performance, save, seconds
+from tasks.music.grammar import EventGrammar
+from tasks.music.jobs import JOBS
+from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.reading import read_folder
 from tasks.music.rendering import draw_piano_roll, write_wav
 from tasks.music.scores import mean_statistics, unigram_nll, valid_share
-from tasks.music.vocabulary import COMPOSE, FILE, MusicVocabulary
+from tasks.music.vocabulary import FILE, MusicVocabulary
 
 CACHE = Path(__file__).parent.parent.parent / ".cache"
-
-
-@dataclass
-class MusicArguments(DataArguments):
-    """A folder of MIDI files, split by MAESTRO's CSV, a splits.csv (`path,split`), or at random by file."""
-
-    midi_dir: str | None = field(default=None, metadata={"help": "A folder of MIDI files, with or without a table."})
-    split_seed: int = field(default=17, metadata={"help": "The seed of a random split."})
-    stride: int | None = field(
-        default=None,
-        metadata={"help": "Events learned or scored per window of a long piece (default: max_length - 1)."},
-    )
-    num_samples: int = field(default=4, metadata={"help": "Pieces to compose at the end, at least one."})
-
-    def __post_init__(self):
-        if self.num_samples < 1:
-            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
-
-    @property
-    def sample(self) -> bool:
-        return self.midi_dir is None
+PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
 
 
 class Music(Task):
-    """No source, events of a performance as the target; long pieces become windows."""
+    """Events of a performance as the target; no source, a primer or a melody (see `tasks.music.jobs`)."""
 
     name = "music"
     Arguments = MusicArguments
+    RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
     needs_input = False
     input_is_file = True
-    line = "<|compose|> events … <|endoftext|>"
+
+    @property
+    def line(self) -> str:
+        lines = {
+            "compose": "<|compose|> events … <|endoftext|>",
+            "continue": "primer … <|continue|> continuation …",
+            "accompany": "melody … <|accompany|> performance … <|endoftext|>",
+        }
+        return "\n    ".join(lines[job] for job in self.arguments.job)
+
+    @property
+    def augment(self) -> Augmentation | None:
+        wanted = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
+        return wanted if wanted != Augmentation() else None
 
     def read_rows(self) -> DatasetDict:
         if self.arguments.sample:
             splits = read_chorales(CACHE)
         else:
-            splits, skipped = read_folder(self.arguments.midi_dir, self.arguments.split_seed)
+            with_melody = "accompany" in self.arguments.job
+            splits, skipped = read_folder(self.arguments.midi_dir, self.arguments.split_seed, with_melody, CACHE)
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
@@ -77,30 +79,71 @@ class Music(Task):
         return MusicVocabulary()
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
-        stride = self.arguments.stride or max_length - 1
-        if not 0 < stride < max_length:
-            raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
-        return windows([self._compose, *row["events"], self.vocabulary.end], max_length, stride)
+        """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
+        wanted, stride = self.arguments, self.arguments.stride
+        lines = {
+            "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride),
+            "continue": lambda: jobs.continue_(row, self.vocabulary, max_length, stride),
+            "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, wanted.segment_seconds),
+        }
+        return [line for job in wanted.job[: None if training else 1] for line in lines[job]()]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        """`<|compose|>` and the primer's events, of which the last are kept if there are too many."""
-        room = max(max_length - new_tokens, max_length // 2) - 1
-        primer = row["primer"][-room:]
-        return Sequence([self._compose, *primer], cut=len(row["primer"]) - len(primer))
+        """The job's separator, before or after what is given of a piece, which is cut to fit if it is too long.
 
-    @property
-    def _compose(self) -> int:
-        return self.vocabulary.tokens[COMPOSE]
+        Of a primer the last events stay, of a melody the first. A decoder that has learned to compose only goes on from
+        a primer as from its own beginning: `<|compose|> primer`.
+        """
+        given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
+        room = max(max_length - new_tokens, max_length // 2) - 1
+        if row["job"] == "accompany":
+            return Sequence([*given[:room], separator], cut=max(0, len(given) - room))
+        kept = given[-room:]
+        line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
+        return Sequence(line, cut=len(given) - len(kept))
+
+    def constraint(self, generation: GenerationArguments) -> EventGrammar:
+        return EventGrammar(self.vocabulary, self.wanted.seconds)
 
     def read(self, ids: list[int]) -> list[int]:
         return ids
 
     def request(self, given: str) -> Row:
-        """Free composition, or the continuation of a MIDI file."""
-        return {"primer": encode(performance(given)) if given else []}
+        """Free composition, or what the run has learned to do with a MIDI file: to go on from it, or accompany it.
+
+        A row has the `job` and the events `given`. UserError where the run has not learned what is asked for.
+        """
+        learned = self.arguments.job
+        fitting = ("continue", "accompany", "compose") if given else ("compose", "continue")
+        job = self.wanted.job or next((known for known in fitting if known in learned), "accompany")
+        if job not in learned:
+            raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+        if job == "accompany" and not given:
+            raise UserError("there is no melody to accompany: give a MIDI file with --prime FILE")
+        if job == "accompany":
+            return self._melody(encode(melody_and_performance(given)[0]))
+        events = encode(performance(given)) if given else []
+        return {"job": job, "given": self._beginning(events, self.wanted.prime_seconds)}
+
+    def _melody(self, events: list[int]) -> Row:
+        """The row that asks for the accompaniment of a melody's beginning."""
+        length = min(self.wanted.prime_seconds or np.inf, self.arguments.segment_seconds)
+        melody = from_its_first_note(decode(events), round(length * TICKS_PER_SECOND))
+        return {"job": "accompany", "given": encode(melody)}
+
+    def _beginning(self, events: list[int], length: float | None) -> list[int]:
+        """The events of the first seconds, of which the last notes may still sound."""
+        return events if length is None else events[: int((seconds(events) < length).sum())]
 
     def requests(self, rows: Dataset) -> list[Row]:
-        return [self.request("")] * self.arguments.num_samples
+        """Pieces to write when a split is scored: free ones, or made of the first of its pieces."""
+        job = self.arguments.job[0]
+        if job == "compose":
+            return [self.request("")] * self.arguments.num_samples
+        first = rows.select(range(min(self.arguments.num_samples, len(rows))))
+        if job == "accompany":
+            return [self._melody(melody) for melody in first["melody"]]
+        return [{"job": job, "given": self._beginning(events, PRIMER_SECONDS)} for events in first["events"]]
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
         """Nats per event and per note, and what a model of event frequencies alone would get."""
@@ -126,14 +169,19 @@ class Music(Task):
         }
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
-        """A MIDI file, a piano roll and a recording of each piece, primer and continuation."""
+        """A MIDI file, a piano roll and a recording of each piece; what was given is marked in the picture.
+
+        A continuation comes with its primer, unless `--write_prime false` says otherwise.
+        """
         with written_whole(folder) as staging:
             for number, (row, output) in enumerate(zip(rows, outputs, strict=True), 1):
-                piece = decode([*row["primer"], *output])
+                accompanied = row["job"] == "accompany"
+                whole = self.wanted.write_prime and not accompanied
+                marked = row["given"] and (whole or accompanied)
+                piece = decode([*row["given"], *output] if whole else output)
                 place = staging / f"piece-{number}"
                 save(piece, place.with_suffix(".mid"))
-                primer = float(seconds(row["primer"])[-1]) if row["primer"] else 0
-                draw_piano_roll(piece, place.with_suffix(".png"), primer=primer)
+                draw_piano_roll(piece, place.with_suffix(".png"), given=decode(row["given"]) if marked else None)
                 write_wav(piece, place.with_suffix(".wav"))
 
     def output_folder(self, run: Path) -> Path:

@@ -7,7 +7,7 @@ import pretty_midi
 
 from tasks.music.codec import MEANING, TICKS_PER_SECOND, TOKENIZER
 
-COMPOSE = "<|compose|>_None"  # MidiTok writes special tokens so
+COMPOSE, CONTINUE, ACCOMPANY = (f"<|{job}|>_None" for job in ("compose", "continue", "accompany"))
 END = "<|endoftext|>_None"
 FILE = "tokenizer.json"
 

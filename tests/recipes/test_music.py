@@ -29,7 +29,7 @@ def midi_dir(tmp_path_factory):
 def trained(launch, midi_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "music"
     flags = [f"--midi_dir={midi_dir}", "--max_length=128", "--num_samples=2", f"--output_dir={folder}"]
-    return folder, launch("music", *QUICK, *flags)
+    return folder, launch("music", *QUICK, *flags, "--job", "compose", "continue", "accompany", "--velocity_shift=1")
 
 
 def test_broken_files_are_named_and_counted(trained):
@@ -58,3 +58,18 @@ def test_pieces_are_written_as_midi_picture_and_sound(trained, python, midi_dir,
     assert (out / "piece-1.png").read_bytes().startswith(b"\x89PNG")
     with wave.open(str(out / "piece-1.wav")) as sound:
         assert sound.getnframes() > sound.getframerate()
+
+
+def test_a_file_is_continued_or_accompanied_as_asked(trained, python, midi_dir, tmp_path):
+    folder, _ = trained
+    prime = ["--prime", midi_dir / "0.mid", "--prime_seconds=3"]
+
+    def length(out, *flags):
+        finished = python("generate", folder, *prime, "--seconds=2", *flags, "--output_dir", tmp_path / out)
+        assert finished.returncode == 0, finished.stderr
+        return pretty_midi.PrettyMIDI(str(tmp_path / out / "piece-1.mid")).get_end_time()
+
+    whole, rest = length("whole"), length("rest", "--write_prime=false")
+    assert whole > rest + 2.5  # the primer's last notes begin before 3 s
+    assert length("accompanied", "--job=accompany") < whole
+    assert "--prime_seconds" in python("generate", folder, "--help").stdout

@@ -3,6 +3,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from shared.packing import PackedDataset, collate, pack
 from shared.sequence import IGNORED
@@ -87,3 +88,34 @@ def test_positions_are_left_out_only_where_every_row_is_one_sequence():
     whole, shared = [packed[0], packed[1]], packed[2]
     assert "position_ids" not in collate(whole)
     assert collate([*whole, shared])["position_ids"].tolist() == [[0, 1, 2], [0, 1, 2], [0, 1, 0]]
+
+
+def shuffled(ids, rng):
+    return rng.permutation(ids)
+
+
+def epochs(packed, **loading):
+    """The token ids of two epochs, row by row."""
+    loader = DataLoader(packed, batch_size=2, collate_fn=collate, **loading)
+    for epoch in range(2):
+        packed.set_epoch(epoch)
+        yield [row for batch in loader for row in batch["input_ids"].tolist()]
+
+
+@pytest.mark.parametrize("loading", [{}, {"num_workers": 2, "persistent_workers": True}], ids=["here", "workers"])
+def test_lines_change_from_epoch_to_epoch_and_are_the_same_for_a_seed(loading):
+    table = lines(*(([*range(20 * i, 20 * i + 12)], 2) for i in range(6)))
+    packed, plain = (PackedDataset(table, row_length=24, padding=999) for _ in range(2))
+    packed.augment_with(shuffled, seed=1)
+    first, second = epochs(packed, **loading)
+    assert first != second
+    for found in (first, second):
+        assert [[sorted(row[:12]), sorted(row[12:])] for row in found] == [
+            [row[:12], row[12:]] for row in next(epochs(plain))
+        ]
+    packed.augment_with(shuffled, seed=1)
+    assert [*epochs(packed)] == [first, second]
+    packed.augment_with(shuffled, seed=2)
+    assert next(epochs(packed)) != first
+    row = packed[0]
+    assert row["labels"][row["labels"] != IGNORED].tolist() == row["input_ids"][~row["prefix"]].tolist()

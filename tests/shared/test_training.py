@@ -1,5 +1,6 @@
 import errno
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -207,6 +208,31 @@ def test_a_resumed_training_ends_where_an_unbroken_one_does(new_trainer, tmp_pat
         torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
     for name, state in unbroken.optimizer.state_dict()["state"].items():
         torch.testing.assert_close(state, broken.optimizer.state_dict()["state"][name], atol=1e-6, rtol=0)
+
+
+def test_a_resumed_training_draws_the_augmentations_of_an_unbroken_one(new_trainer, tmp_path):
+    drawn = []
+
+    def noise(ids, rng):
+        drawn.append(rng.integers(1 << 60))
+        return np.where(rng.random(len(ids)) < 0.5, ids, ids[0])
+
+    def train(name, stop=None):
+        options = {"save_strategy": "steps", "save_steps": 2, "save_total_limit": 9, "per_device_train_batch_size": 4}
+        trainer = new_trainer(name, max_steps=10, **options)
+        assert len(trainer.get_train_dataloader()) == 4  # a stop at 6 is within an epoch, one at 8 between two
+        trainer.train_dataset.augment_with(noise, seed=5)
+        drawn.clear()
+        trainer.train(resume_from_checkpoint=stop and str(tmp_path / "unbroken" / f"checkpoint-{stop}"))
+        return weights(trainer), drawn.copy()
+
+    after, all_drawn = train("unbroken")
+    assert len({*all_drawn}) == len(all_drawn) > 2 * 48  # others in every epoch of 48 lines
+    for stop in (6, 8):
+        resumed, last = train(f"resumed-{stop}", stop)
+        assert last == all_drawn[-len(last) :]
+        for name, weight in resumed.items():
+            torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
 
 
 def test_a_checkpoint_is_a_plain_gpt2_to_go_on_from(new_trainer, tmp_path):

@@ -180,8 +180,14 @@ def test_a_note_never_released_ends_with_the_events_or_after_ten_seconds():
     assert rows(decode(struck)) == [(0, 1, 60, 63)]
     assert rows(decode(struck + ids("TimeShift_2.0.50") * 3)) == [(0, 300, 60, 63)]
     assert rows(decode(struck + ids("TimeShift_2.0.50") * 30)) == [(0, 1000, 60, 63)]
-    released = struck + ids("TimeShift_2.0.50") * 30 + ids("NoteOff_60")
-    assert rows(decode(released)) == [(0, 3000, 60, 63)]
+    released = struck + ids("TimeShift_2.0.50") * 15 + ids("NoteOff_60")
+    assert rows(decode(released)) == [(0, 1500, 60, 63)]
+
+
+def test_no_note_is_longer_than_twenty_seconds(perform):
+    piece = perform(([(0, 10, 60, 63), (3000, 10, 62, 63)], [(5, 127)]))
+    assert rows(piece) == [(0, 2000, 60, 63), (3000, 3010, 62, 63)]
+    assert decode(encode(piece)) == piece
 
 
 def test_a_key_struck_again_ends_its_note():

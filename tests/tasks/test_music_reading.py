@@ -1,9 +1,11 @@
+import pickle
 from itertools import chain
 
 import numpy as np
 import pytest
 
 from shared.errors import UserError
+from tasks.music import reading
 from tasks.music.codec import encode, one_piano, performance, save
 from tasks.music.reading import read_folder
 
@@ -111,3 +113,67 @@ def test_nothing_but_unreadable_files(tmp_path):
         (tmp_path / f"{index}.mid").write_bytes(b"no music")
     with pytest.raises(UserError, match=r"3 of 3 were skipped, first .*\.mid: not a sound MIDI file"):
         read_folder(tmp_path)
+
+
+def test_rows_have_their_melodies_where_they_are_wanted(folder):
+    rows, _ = read_folder(folder, with_melody=True)
+    for row in rows["train"]:
+        assert row["events"] == row["melody"] == encode(performance(row["path"]))  # a line of one voice
+    assert "melody" not in read_folder(folder)[0]["train"].column_names
+
+
+def test_what_was_read_is_kept_until_a_file_changes(folder, tmp_path_factory, monkeypatch):
+    cache = tmp_path_factory.mktemp("cache")
+    read_folder(folder, cache=cache)
+    assert not list(cache.iterdir())  # so few files are not
+    monkeypatch.setattr(reading, "KEPT", 20)
+    (folder / "0" / "bad.mid").write_bytes(b"no music")
+    first, skipped = read_folder(folder, cache=cache)
+    read = []
+    monkeypatch.setattr(reading, "performance", lambda path: read.append(path) or performance(path))
+    again, skipped_again = read_folder(folder, cache=cache)
+    assert not read
+    assert skipped_again == skipped and len(skipped) == 1
+    assert {split: list(again[split]) for split in again} == {split: list(first[split]) for split in first}
+
+    write_piece(folder / "0" / "piece 0.mid", pitch=100)
+    changed, _ = read_folder(folder, cache=cache)
+    assert len(read) == 21
+    events = {row["path"]: row["events"] for split in changed for row in changed[split]}
+    assert events[str(folder / "0" / "piece 0.mid")] == encode(performance(folder / "0" / "piece 0.mid"))
+    assert len(list(cache.iterdir())) == 1
+
+    monkeypatch.setattr(reading, "VERSION", reading.VERSION + 1)
+    read.clear()
+    read_folder(folder, cache=cache)
+    assert len(read) == 21
+
+
+def test_many_files_are_read_by_several_processes_to_the_same_rows(folder, monkeypatch):
+    alone, _ = read_folder(folder)
+    chunks = []
+
+    class Pool:
+        """Counts what is handed out; to start processes would take seconds."""
+
+        def __init__(self, processes, mp_context):
+            assert processes > 1 and mp_context.get_start_method() == "spawn"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def map(self, function, *arguments):
+            for chunk in zip(*arguments, strict=True):
+                chunks.append(chunk)
+                yield pickle.loads(pickle.dumps(function))(*pickle.loads(pickle.dumps(chunk)))
+
+    monkeypatch.setattr(reading, "FEW", 19)
+    monkeypatch.setattr(reading, "CHUNK", 3)
+    monkeypatch.setattr(reading, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(4))
+    together, _ = read_folder(folder)
+    assert len(chunks) == 7
+    assert {split: list(together[split]) for split in together} == {split: list(alone[split]) for split in alone}

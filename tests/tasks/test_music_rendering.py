@@ -22,13 +22,13 @@ def read_wav(path):
 def test_the_roll_shows_notes_by_velocity_and_the_primer(piece, tmp_path):
     images = {}
     full = one_piano(*map(np.array, ([0, 0], [9, 9], [0, 127], [1, 127])))
-    for name, score, primer in (
-        ("plain", piece, 0),
-        ("primed", piece, 3.0),
-        ("empty", decode([]), 0),
-        ("full", full, 0),
+    for name, score, given in (
+        ("plain", piece, None),
+        ("primed", piece, one_piano(*map(np.array, ([0], [300], [69], [30])))),
+        ("empty", decode([]), None),
+        ("full", full, None),
     ):
-        draw_piano_roll(score, tmp_path / f"{name}.png", "A minor", primer)
+        draw_piano_roll(score, tmp_path / f"{name}.png", "A minor", given)
         images[name] = imread(tmp_path / f"{name}.png")
     height, width, _ = images["plain"].shape
     assert width > height > 500

@@ -1,0 +1,74 @@
+"""The music recipe's own flags."""
+
+from dataclasses import dataclass, field
+
+from shared.task import DataArguments, RequestArguments
+from tasks.music.jobs import JOBS
+
+
+@dataclass
+class MusicArguments(DataArguments):
+    """A folder of MIDI files, split by MAESTRO's CSV, a splits.csv (`path,split`), or at random by file."""
+
+    midi_dir: str | None = field(default=None, metadata={"help": "A folder of MIDI files, with or without a table."})
+    split_seed: int = field(default=17, metadata={"help": "The seed of a random split."})
+    job: list[str] = field(
+        default_factory=lambda: ["compose"],
+        metadata={"help": f"What to learn, one or several of {', '.join(JOBS)}; the first one is scored."},
+    )
+    stride: int | None = field(
+        default=None,
+        metadata={
+            "help": "Events learned or scored per window of a long piece (default: max_length - 1; half of max_length "
+            "where pieces are continued)."
+        },
+    )
+    segment_seconds: float = field(
+        default=15, metadata={"help": "Seconds of melody and performance in a line, at most, to accompany."}
+    )
+    transpose: int = field(default=3, metadata={"help": "Transpose by up to so many semitones in training."})
+    stretch: float = field(default=0.05, metadata={"help": "Change the tempo by up to this share in training."})
+    velocity_shift: int = field(
+        default=0, metadata={"help": "Move velocities by up to so many of their 32 bins in training."}
+    )
+    num_samples: int = field(default=4, metadata={"help": "Pieces to write at the end, at least one."})
+
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
+        if unknown := [job for job in self.job if job not in JOBS]:
+            raise ValueError(f"--job {unknown[0]}: give one or several of {', '.join(JOBS)}")
+        if not self.job or len({*self.job}) < len(self.job):
+            raise ValueError(f"--job {' '.join(self.job)}: give each job once")
+        if not self.segment_seconds >= 1:
+            raise ValueError(f"--segment_seconds is {self.segment_seconds}: give 1 or more")
+        for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
+
+    @property
+    def sample(self) -> bool:
+        return self.midi_dir is None
+
+
+@dataclass
+class MusicRequestArguments(RequestArguments):
+    """How much of a MIDI file is given (by `--prime`), what to do with it, and how long to go on."""
+
+    job: str | None = field(
+        default=None,
+        metadata={
+            "help": "compose, continue or accompany (default: with a MIDI file continue or else accompany, if learned)."
+        },
+    )
+    seconds: float | None = field(default=None, metadata={"help": "Write so many seconds, at most."})
+    prime_seconds: float | None = field(
+        default=None,
+        metadata={"help": "Read the first seconds of the MIDI file only (a melody: --segment_seconds at most)."},
+    )
+    write_prime: bool = field(default=True, metadata={"help": "Whether a continuation is written with its primer."})
+
+    def __post_init__(self):
+        for name in ("seconds", "prime_seconds"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0")

@@ -1,0 +1,89 @@
+"""Every epoch hears a piece anew: in another key, at another tempo, louder or softer.
+
+Transposition and time stretching as in Music Transformer (Huang et al. 2018, section 4.2) and Performance RNN (Oore et
+al. 2018, section 4.1), drawn anew for each line whenever it is read. The number of events stays as it is, so that
+packed rows, and which of their tokens are learned, do, too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.music.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, ids_of
+
+PIANO = (21, 108)  # the lowest and the highest key
+BINS = 4 * np.arange(32) + 3  # velocities
+
+
+def _values(*kinds: str) -> np.ndarray:
+    """By id: the pitch, velocity or ticks of events of these kinds; -1 for all other ids."""
+    values = np.full(len(TOKENIZER), -1)
+    for index, (kind, value) in MEANING.items():
+        if kind in kinds:
+            values[index] = value
+    return values
+
+
+_PITCH, _VELOCITY, _TICKS = _values("NoteOn", "NoteOff"), _values("Velocity"), _values("TimeShift")
+_VELOCITY_IDS, _SHIFT_IDS = ids_of("Velocity")[BINS], ids_of("TimeShift")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Draws for every line: up to `transpose` semitones up or down, a tempo changed by up to the share `stretch`, and
+    up to `velocity_shift` of the 32 bins of velocity louder or softer; all of them evenly."""
+
+    transpose: int = 0
+    stretch: float = 0.0
+    velocity_shift: int = 0
+
+    def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Other ids [T] for the ids [T] of a line; ids that are no events stay."""
+        ids = transposed(ids, self.transpose, rng)
+        ids = stretched(ids, 1 + rng.uniform(-self.stretch, self.stretch))
+        return louder(ids, int(rng.integers(-self.velocity_shift, self.velocity_shift, endpoint=True)))
+
+
+def transposed(ids: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Up or down by at most `most` semitones: by any number of them that leaves no note outside the piano."""
+    pitch = _PITCH[ids]
+    notes = pitch >= 0
+    low, high = pitch[notes].min(initial=PIANO[1]), pitch[notes].max(initial=PIANO[0])
+    down, up = np.clip([PIANO[0] - low, PIANO[1] - high], [-most, 0], [0, most])
+    # Both kinds of event list all 128 pitches in their order, so that a pitch higher is an id further.
+    return ids + rng.integers(down, up, endpoint=True) * notes
+
+
+def louder(ids: np.ndarray, bins: int) -> np.ndarray:
+    """By a number of bins of velocity, softer where it is negative; the softest and the loudest are the limits."""
+    velocity = _VELOCITY[ids]
+    return np.where(velocity < 0, ids, _VELOCITY_IDS[np.clip(velocity // 4 + bins, 0, len(BINS) - 1)])
+
+
+def stretched(ids: np.ndarray, factor: float) -> np.ndarray:
+    """`factor` times as long, in as many events.
+
+    Each event falls on the tick nearest to its new time, as far as the number of shifts before it allows: k successive
+    ones, all of a second but the last, take from 100 (k - 1) + 1 to 100 k ticks. What one wait has thus too little or
+    too much (one of nearly a second, or of a single tick) the next ones make up for, so that melody and performance do
+    not drift apart. Every special token starts anew from time 0.
+    """
+    special = np.flatnonzero((_PITCH[ids] < 0) & (_VELOCITY[ids] < 0) & (_TICKS[ids] < 0))
+    return np.concatenate([_stretched(part, factor) for part in np.split(ids, special)])
+
+
+def _stretched(ids: np.ndarray, factor: float) -> np.ndarray:
+    ticks = np.maximum(_TICKS[ids], 0)
+    shift = ticks > 0
+    last = np.flatnonzero(shift & ~np.append(shift[1:], False))  # of each wait
+    shifts = np.diff(np.cumsum(shift)[last], prepend=0)
+    longest = TICKS_PER_SECOND * shifts
+    shortest = np.cumsum(longest - TICKS_PER_SECOND + 1)
+    # The time after wait i is max(wanted i, time i-1 + shortest i), which unrolls into a running maximum; then, in the
+    # same way, min(that, time i-1 + longest i). Being no later, the second never makes a wait too short.
+    time = np.rint(factor * np.cumsum(ticks)[last])
+    time = shortest + np.maximum.accumulate(np.maximum(time - shortest, 0))
+    time = np.cumsum(longest) + np.minimum.accumulate(np.minimum(time - np.cumsum(longest), 0))
+    ids = np.where(shift, _SHIFT_IDS[TICKS_PER_SECOND], ids)
+    ids[last] = _SHIFT_IDS[(np.diff(time, prepend=0) - longest + TICKS_PER_SECOND).astype(int)]
+    return ids

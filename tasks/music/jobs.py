@@ -1,0 +1,87 @@
+"""The jobs a decoder of events learns, each a kind of line:
+
+               <|compose|>    events …        <|endoftext|>
+    primer     <|continue|>   continuation …
+    melody     <|accompany|>  performance     <|endoftext|>
+    └── context: attended to ┘└── learned ────────────────┘
+
+One decoder may learn several: every piece then gives lines of each kind.
+"""
+
+from collections.abc import Iterator
+
+from symusic import Score
+
+from shared.errors import UserError
+from shared.sequence import Sequence, windows
+from shared.task import Row
+from tasks.music.codec import MEANING, TICKS_PER_SECOND, decode, encode, excerpt
+from tasks.music.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
+
+JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY}
+SHORTEST_SEGMENT = TICKS_PER_SECOND
+
+
+def compose(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[Sequence]:
+    """Windows over a whole piece; every event is learned once, `stride` of them (by default all) in each window."""
+    line = [vocabulary.tokens[COMPOSE], *row["events"], vocabulary.end]
+    return windows(line, max_length, _checked(stride or max_length - 1, max_length))
+
+
+def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[Sequence]:
+    """Every `stride` events of a piece (by default half a line) as the continuation of those that fit in before them.
+
+    The first have nothing before them, so that here, too, every event is learned once.
+    """
+    stride = _checked(stride or max_length // 2, max_length)
+    events, separator = [*row["events"], vocabulary.end], vocabulary.tokens[CONTINUE]
+    found, start = [], 0
+    while start < len(events):
+        stop = start + stride
+        stop -= stop < len(events) and _splits_a_note_on(events, stop)
+        primer = max(0, start - (max_length - 1 - stride))
+        primer += _splits_a_note_on(events, primer)
+        found.append(Sequence([*events[primer:start], separator], events[start:stop]))
+        start = stop
+    return found
+
+
+def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[Sequence]:
+    """Segments of `seconds`, melody and performance in the same time, where need be halved until they fit a line.
+
+    A note belongs to the segment in which it begins, and ends with it. A second of music that does not fit is dropped.
+    """
+    melody, performance = decode(row["melody"]), decode(row["events"])
+    length = round(seconds * TICKS_PER_SECOND)
+
+    def lines(start: int, stop: int) -> Iterator[Sequence]:
+        source, target = (encode(excerpt(part, start, stop)) for part in (melody, performance))
+        line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
+        if len(line) <= max_length:
+            yield line
+        elif stop - start >= 2 * SHORTEST_SEGMENT:
+            middle = (start + stop) // 2
+            yield from lines(start, middle)
+            yield from lines(middle, stop)
+
+    return [
+        line
+        for start in range(0, max(_end(melody), _end(performance)), length)
+        for line in lines(start, start + length)
+    ]
+
+
+def _end(score: Score) -> int:
+    notes = score.tracks[0].notes
+    return notes[-1].time + 1 if notes else 0  # just after the last one begins
+
+
+def _splits_a_note_on(events: list[int], place: int) -> bool:
+    """Whether a cut before `place` would part a NoteOn from its velocity."""
+    return place > 0 and MEANING.get(events[place - 1], (None, 0))[0] == "NoteOn"
+
+
+def _checked(stride: int, max_length: int) -> int:
+    if not 0 < stride < max_length:
+        raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
+    return stride
