@@ -2,24 +2,21 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
 
 from shared.errors import UserError
-from shared.files import written_whole
 from shared.sequence import Sequence, windows
 from shared.task import DataArguments, Row, Task
 from shared.vocabulary import TextVocabulary, Vocabulary
 from tasks.music.chorales import read_chorales
-from tasks.music.codec import count_notes, decode, encode, performance, save, seconds
+from tasks.music.codec import decode, encode, performance
+from tasks.music.evaluation import likelihoods, score_pieces, table
 from tasks.music.reading import read_folder
-from tasks.music.rendering import draw_piano_roll, write_wav
-from tasks.music.scores import mean_statistics, unigram_nll, valid_share
+from tasks.music.rendering import write_pieces
 from tasks.music.vocabulary import COMPOSE, FILE, MusicVocabulary
 
 CACHE = Path(__file__).parent.parent.parent / ".cache"
@@ -103,38 +100,20 @@ class Music(Task):
         return [self.request("")] * self.arguments.num_samples
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
-        """Nats per event and per note, and what a model of event frequencies alone would get."""
-        return {
-            "nll_per_token": nats / tokens,
-            "nll_per_note": nats / sum(map(count_notes, rows["events"])),
-            "unigram_nll_per_token": unigram_nll(self._lines(self.training_pieces), self._lines(rows)),
-        }
-
-    def _lines(self, rows: Dataset) -> Iterator[list[int]]:
-        return ([*events, self.vocabulary.end] for events in rows["events"])
+        """Nats per event, note and second, and what a model of event frequencies alone would get."""
+        return likelihoods(nats, tokens, rows["events"], self.training_pieces["events"], self.vocabulary)
 
     def score(self, outputs: list[list[int]], rows: Dataset) -> dict[str, Any]:
-        """The share of playable files in per cent, and statistics beside those of the split's pieces."""
-        with TemporaryDirectory() as folder:
-            files = [Path(folder) / f"{number}.mid" for number in range(len(outputs))]
-            for events, file in zip(outputs, files, strict=True):
-                save(decode(events), file)
-            valid = 100 * valid_share(files)
-        generated, real = mean_statistics(outputs), mean_statistics(rows["events"])
-        return {"valid_midi": valid} | {
-            f"{who}_{name}": values[name] for name in real for who, values in (("generated", generated), ("real", real))
-        }
+        """The share of playable files in per cent, features beside those of the split's pieces, and what is copied."""
+        return score_pieces(outputs, rows["events"], self.training_pieces, self.vocabulary)
+
+    def report(self, metrics: dict[str, Any]) -> str:
+        return table(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each piece, primer and continuation."""
-        with written_whole(folder) as staging:
-            for number, (row, output) in enumerate(zip(rows, outputs, strict=True), 1):
-                piece = decode([*row["primer"], *output])
-                place = staging / f"piece-{number}"
-                save(piece, place.with_suffix(".mid"))
-                primer = float(seconds(row["primer"])[-1]) if row["primer"] else 0
-                draw_piano_roll(piece, place.with_suffix(".png"), primer=primer)
-                write_wav(piece, place.with_suffix(".wav"))
+        pieces = [decode([*row["primer"], *output]) for row, output in zip(rows, outputs, strict=True)]
+        write_pieces(pieces, [decode(row["primer"]) if row["primer"] else None for row in rows], folder)
 
     def output_folder(self, run: Path) -> Path:
         return run / "generated"
