@@ -50,8 +50,8 @@ def features(pieces: Iterable[Score], melodies: "Iterable[Score] | None" = None)
     - `scale_consistency`: the share of notes within the major or natural minor scale that holds the most (Mogren
       2016, https://arxiv.org/abs/1611.09904);
     - `pitch_range`: semitones from the lowest note to the highest;
-    - `consonance` with the melody, from -1 to 1: the mean of `CONSONANCE` over all pairs of a tone and a melody note,
-      weighted by how long they sound together. It is the pitch consonance score of Yeh et al. 2021
+    - `consonance` with the melody, from -1 to 1: the mean of `CONSONANCE` over all pairs of a melody note and a tone on
+      another key, weighted by how long they sound together. It is the pitch consonance score of Yeh et al. 2021
       (https://arxiv.org/abs/2001.02360), for notes in place of chord symbols and seconds in place of 16ths.
 
     One value of each note (Yang and Lerch 2020, https://doi.org/10.1007/s00521-018-3849-7): `inter_onset` seconds
@@ -102,8 +102,9 @@ def _consonance(notes: np.ndarray, melody: np.ndarray, start: int, stop: int) ->
     """Shape [1], or [0] where no tone meets a melody note between `start` and `stop`."""
     begin = np.maximum(np.maximum.outer(melody[0], notes[0]), start)
     end = np.minimum(np.minimum.outer(melody[0] + melody[1], notes[0] + notes[1]), stop)
-    together = np.maximum(end - begin, 0)
-    scores = CONSONANCE[np.subtract.outer(melody[2], notes[2]) % 12]
+    intervals = np.subtract.outer(melody[2], notes[2])
+    together = np.maximum(end - begin, 0) * (intervals != 0)  # on one key: the melody itself, which a piece may play
+    scores = CONSONANCE[intervals % 12]
     return np.array([(together * scores).sum() / together.sum()] if together.any() else [])
 
 

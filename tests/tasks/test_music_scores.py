@@ -73,7 +73,8 @@ def test_pitch_classes_are_those_of_pretty_midi(tmp_path):
         ([0, 100, 200, 300], [100, 200, 300, 400], [52, 53, 55, 59], [0.25]),
         ([0, 300], [300, 400], [48, 59], [0.5]),  # three seconds of an octave weigh three times as much
         ([0, 0], [400, 400], [57, 58], [0.0]),  # a third and a tone at once
-        ([500], [600], [60], []),  # after the melody
+        ([0, 0], [400, 400], [60, 59], [-1.0]),  # the melody itself, and a semitone below
+        ([500], [600], [62], []),  # after the melody
     ],
 )
 def test_consonance_with_a_melody(onset, offset, pitch, expected):
