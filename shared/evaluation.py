@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from shared.decoder import Decoder
 from shared.errors import UserError
+from shared.files import written_whole
 from shared.generation import GenerationArguments, generate
 from shared.packing import PackedDataset, collate
 from shared.task import Row, Task
@@ -140,7 +141,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every metric of `rows`: the likelihood and, with `generation`, the scores of what the decoder writes.
 
-    The outputs go to the folder `samples`, where one is given.
+    The outputs go to the folder `samples`, where one is given, and the task's report to `scores.md` there.
     """
     with uncompiled(decoder):
         nats, tokens = likelihood(decoder, packed, batch_size, accelerator)
@@ -152,4 +153,7 @@ def evaluate(
         metrics |= task.score(outputs, rows)
         if samples is not None and accelerator.is_main_process:
             task.write_outputs(outputs, requests, samples)
+            if report := task.report(metrics):
+                with written_whole(samples) as staging:
+                    (staging / "scores.md").write_text(report, encoding="utf-8")
     return metrics

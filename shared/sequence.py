@@ -50,19 +50,20 @@ def lay_out_prompt(source: Tokens[int], separator: int, max_length: int, new_tok
     return Sequence([*kept, separator], cut=len(source) - len(kept))
 
 
-def windows(tokens: Tokens[int], max_length: int, stride: int) -> list[Sequence]:
+def windows(tokens: Tokens[int], max_length: int, stride: int, align: int = 1) -> list[Sequence]:
     """A long text as overlapping windows of at most `max_length` tokens, each new one `stride` tokens further on.
 
     Every token but the first is learned exactly once: what overlaps the window before is context only. A small
     stride gives each token more context (and costs more), as in transformers' guide to the perplexity of
-    fixed-length models.
+    fixed-length models. Where tokens come in groups of `align` (the voices of a chord), every window begins at the same
+    place in a group.
     """
-    if not 0 < stride <= max_length - 1:
-        raise ValueError(f"stride {stride} is outside 1 … {max_length - 1}")
+    if not 0 < stride <= max_length - align:
+        raise ValueError(f"stride {stride} is outside 1 … {max_length - align}")
     found, learned = [], 1
     while learned < len(tokens):
         stop = min(len(tokens), learned + stride if found else max_length)
-        start = max(0, stop - max_length)
+        start = max(0, -(-(stop - max_length) // align) * align)
         found.append(Sequence(tokens[start:learned], tokens[learned:stop]))
         learned = stop
     return found

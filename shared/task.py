@@ -145,6 +145,10 @@ class Task(ABC):
         """Metrics of the total negative log-likelihood of `rows`: `nats` over `tokens` learned tokens."""
         return {"perplexity": math.exp(nats / tokens)}
 
+    def report(self, metrics: Mapping[str, Any]) -> str | None:
+        """The metrics of a split for people to read, as Markdown; None: they speak for themselves."""
+        return None
+
     def output_folder(self, run: Path) -> Path | None:
         """Where generated outputs go if no folder is named; None: they are printed."""
         return None

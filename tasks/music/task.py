@@ -2,16 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.errors import UserError
-from shared.files import written_whole
 from shared.generation import GenerationArguments
 from shared.sequence import Sequence
 from shared.task import Row, Task
@@ -20,13 +17,13 @@ from tasks.music import jobs
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
 from tasks.music.chorales import read_chorales
-from tasks.music.codec import TICKS_PER_SECOND, count_notes, decode, encode, performance, save, seconds
+from tasks.music.codec import TICKS_PER_SECOND, decode, encode, performance, seconds
+from tasks.music.evaluation import likelihoods, score_pieces, table
 from tasks.music.grammar import EventGrammar
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.reading import read_folder
-from tasks.music.rendering import draw_piano_roll, write_wav
-from tasks.music.scores import mean_statistics, unigram_nll, valid_share
+from tasks.music.rendering import write_pieces
 from tasks.music.vocabulary import FILE, MusicVocabulary
 
 CACHE = Path(__file__).parent.parent.parent / ".cache"
@@ -147,42 +144,30 @@ class Music(Task):
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
         """Nats per event and per note, and what a model of event frequencies alone would get."""
-        return {
-            "nll_per_token": nats / tokens,
-            "nll_per_note": nats / sum(map(count_notes, rows["events"])),
-            "unigram_nll_per_token": unigram_nll(self._lines(self.training_pieces), self._lines(rows)),
-        }
-
-    def _lines(self, rows: Dataset) -> Iterator[list[int]]:
-        return ([*events, self.vocabulary.end] for events in rows["events"])
+        return likelihoods(nats, tokens, rows["events"], self.training_pieces["events"], self.vocabulary)
 
     def score(self, outputs: list[list[int]], rows: Dataset) -> dict[str, Any]:
-        """The share of playable files in per cent, and statistics beside those of the split's pieces."""
-        with TemporaryDirectory() as folder:
-            files = [Path(folder) / f"{number}.mid" for number in range(len(outputs))]
-            for events, file in zip(outputs, files, strict=True):
-                save(decode(events), file)
-            valid = 100 * valid_share(files)
-        generated, real = mean_statistics(outputs), mean_statistics(rows["events"])
-        return {"valid_midi": valid} | {
-            f"{who}_{name}": values[name] for name in real for who, values in (("generated", generated), ("real", real))
-        }
+        """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied."""
+        melodies = None
+        if self.arguments.job[0] == "accompany":
+            melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
+        return score_pieces(outputs, rows["events"], self.training_pieces, self.vocabulary, melodies)
+
+    def report(self, metrics: dict[str, Any]) -> str:
+        return table(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each piece; what was given is marked in the picture.
 
         A continuation comes with its primer, unless `--write_prime false` says otherwise.
         """
-        with written_whole(folder) as staging:
-            for number, (row, output) in enumerate(zip(rows, outputs, strict=True), 1):
-                accompanied = row["job"] == "accompany"
-                whole = self.wanted.write_prime and not accompanied
-                marked = row["given"] and (whole or accompanied)
-                piece = decode([*row["given"], *output] if whole else output)
-                place = staging / f"piece-{number}"
-                save(piece, place.with_suffix(".mid"))
-                draw_piano_roll(piece, place.with_suffix(".png"), given=decode(row["given"]) if marked else None)
-                write_wav(piece, place.with_suffix(".wav"))
+        pieces, marked = [], []
+        for row, output in zip(rows, outputs, strict=True):
+            accompanied = row["job"] == "accompany"
+            whole = self.wanted.write_prime and not accompanied
+            pieces.append(decode([*row["given"], *output] if whole else output))
+            marked.append(decode(row["given"]) if row["given"] and (whole or accompanied) else None)
+        write_pieces(pieces, marked, folder)
 
     def output_folder(self, run: Path) -> Path:
         return run / "generated"

@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pretty_midi
 
-from tasks.music.codec import MEANING, TICKS_PER_SECOND, TOKENIZER
+from tasks.music.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode
 
 COMPOSE, CONTINUE, ACCOMPANY = (f"<|{job}|>_None" for job in ("compose", "continue", "accompany"))
 END = "<|endoftext|>_None"
 FILE = "tokenizer.json"
+
+
+def _values(kind: str, otherwise: int) -> np.ndarray:
+    """What the ids say that are of one kind, and `otherwise` for the others."""
+    meanings = (MEANING.get(index, (None, 0)) for index in range(len(TOKENIZER)))
+    return np.array([value if name == kind else otherwise for name, value in meanings])
 
 
 class MusicVocabulary:
@@ -18,6 +25,13 @@ class MusicVocabulary:
     end: int = TOKENIZER[END]
     padding: int = TOKENIZER["PAD_None"]
     tokens: Mapping[str, int] = TOKENIZER.vocab
+
+    pitches = _values("NoteOn", -1)
+    """The pitch that each id strikes, or -1. Shape [V]."""
+    ticks = _values("TimeShift", 0)
+    """The ticks of 10 ms that each id takes. Shape [V]."""
+
+    decode = staticmethod(decode)
 
     def words(self, token: str) -> str:
         """What an event does, in English: from it a pre-trained text decoder's embedding for it starts."""

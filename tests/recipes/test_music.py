@@ -43,7 +43,10 @@ def test_a_run_loads_in_transformers_and_miditok(trained):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), MIDILike.from_pretrained(folder)
     assert model.config.vocab_size == len(tokenizer)
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
-    assert {"nll_per_token", "nll_per_note", "unigram_nll_per_token", "valid_midi"} <= set(metrics)
+    assert {"nll_per_token", "nll_per_note", "nll_per_second", "unigram_nll_per_token", "valid_midi"} <= set(metrics)
+    assert {f"{who}_polyphony" for who in ("generated", "real", "overlap")} <= set(metrics)
+    assert len(metrics["passages"]) == 2
+    assert "| notes at once |" in (folder / "samples" / "scores.md").read_text()
 
 
 def test_pieces_are_written_as_midi_picture_and_sound(trained, python, midi_dir, tmp_path):

@@ -79,15 +79,27 @@ def test_the_longest_stride_gives_each_token_the_least_context():
     ]
 
 
+def test_windows_begin_at_the_same_place_in_a_group():
+    assert windows([0, 1, 2, 3, 4, 5, 6, 7], max_length=6, stride=4, align=2) == [
+        Sequence([0], [1, 2, 3, 4, 5]),
+        Sequence([2, 3, 4, 5], [6, 7]),
+    ]
+    assert windows([0, 1, 2, 3, 4, 5, 6, 7, 8], max_length=6, stride=2, align=4)[1:] == [
+        Sequence([4, 5], [6, 7]),
+        Sequence([4, 5, 6, 7], [8]),
+    ]
+
+
 @given(st.integers(0, 200), st.integers(2, 40), st.data())
 def test_windows_learn_every_token_but_the_first_exactly_once(count, max_length, data):
-    text = list(range(count))
-    found = windows(text, max_length, data.draw(st.integers(1, max_length - 1)))
+    text, align = list(range(count)), data.draw(st.integers(1, max_length // 2))
+    found = windows(text, max_length, data.draw(st.integers(1, max_length - align)), align)
     assert [token for window in found for token in window.target] == text[1:]
     for window in found:
         assert len(window) <= max_length
         assert len(window.context) > 0
         whole = [*window.context, *window.target]
+        assert whole[0] % align == 0
         assert whole == text[whole[0] : whole[0] + len(whole)]
 
 

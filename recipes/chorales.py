@@ -1,0 +1,12 @@
+"""Train a decoder to write four-part chorales, 16th by 16th and voice by voice.
+
+accelerate launch recipes/chorales.py
+accelerate launch recipes/chorales.py --config recipes/configs/chorales/jsb.yaml --jsb_file jsb16.json.xz
+"""
+
+from shared.cli import run
+from shared.recipe import train
+from tasks.chorales import Chorales
+
+if __name__ == "__main__":
+    run(lambda arguments: train(Chorales, arguments))

@@ -1,0 +1,3 @@
+from tasks.chorales.task import Chorales
+
+__all__ = ["Chorales"]

@@ -1,0 +1,102 @@
+"""Four-part chorales: `<|compose|> S A T B S A T B … <|endoftext|>`, the first table of Music Transformer.
+
+A chorale is music of another notation, with a vocabulary of its own (`tasks.chorales.grid`); scores, pictures and
+recordings are those of `tasks.music`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets import Dataset, DatasetDict
+
+from shared.sequence import Sequence, windows
+from shared.task import DataArguments, Row, Task
+from shared.vocabulary import TextVocabulary, Vocabulary
+from tasks.chorales.grid import VOICES, ChoraleVocabulary
+from tasks.chorales.reading import grids_to_rows, read_jsb, sample
+from tasks.music.codec import performance
+from tasks.music.evaluation import likelihoods, score_pieces, table
+from tasks.music.rendering import write_pieces
+from tasks.music.vocabulary import COMPOSE
+
+
+@dataclass
+class ChoraleArguments(DataArguments):
+    """A JSON file of chorales; without one, those of music21's corpus."""
+
+    jsb_file: str | None = field(
+        default=None, metadata={"help": "The chorales of train, valid and test as lists of 16ths (.json, .json.xz, …)."}
+    )
+    num_samples: int = field(default=4, metadata={"help": "Chorales to compose at the end, at least one."})
+
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
+
+    @property
+    def sample(self) -> bool:
+        return self.jsb_file is None
+
+
+class Chorales(Task):
+    """No source, the voices' pitches as the target."""
+
+    name = "chorales"
+    Arguments = ChoraleArguments
+    generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
+    needs_input = False
+    input_is_file = True
+    line = "<|compose|> soprano alto tenor bass soprano … <|endoftext|>"
+
+    def read_rows(self) -> DatasetDict:
+        splits = grids_to_rows(sample() if self.arguments.sample else read_jsb(self.arguments.jsb_file))
+        self.training_pieces = splits["train"]
+        return splits
+
+    def load_vocabulary(self, name: str) -> Vocabulary:
+        return TextVocabulary.load(name)  # a run's folder holds a tokenizer of transformers
+
+    def make_vocabulary(self, old: Vocabulary | None, rows: Dataset | None, size: int) -> ChoraleVocabulary:
+        return ChoraleVocabulary()
+
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+        """Windows of a chorale. Its end is learned but not scored: papers give the likelihood of voices alone."""
+        end = [self.vocabulary.end] if training else []
+        line = [self.vocabulary.tokens[COMPOSE], *row["events"], *end]
+        return windows(line, max_length, max_length - VOICES, VOICES)
+
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+        """`<|compose|>` and the last 16ths of the primer that fit."""
+        room = max(max_length - new_tokens, max_length // 2) - 1
+        cut = max(0, len(row["primer"]) - room // VOICES * VOICES)
+        return Sequence([self.vocabulary.tokens[COMPOSE], *row["primer"][cut:]], cut=cut)
+
+    def read(self, ids: list[int]) -> list[int]:
+        return ids
+
+    def request(self, given: str) -> Row:
+        """Free composition, or the continuation of a MIDI file."""
+        return {"primer": self.vocabulary.encode(performance(given)) if given else []}
+
+    def requests(self, rows: Dataset) -> list[Row]:
+        return [self.request("")] * self.arguments.num_samples
+
+    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
+        """`nll_per_token` is of each voice in each 16th, in nats, as in papers."""
+        return likelihoods(nats, tokens, rows["events"], self.training_pieces["events"], self.vocabulary)
+
+    def score(self, outputs: list[list[int]], rows: Dataset) -> dict[str, Any]:
+        return score_pieces(outputs, rows["events"], self.training_pieces, self.vocabulary)
+
+    def report(self, metrics: dict[str, Any]) -> str:
+        return table(metrics)
+
+    def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
+        """A MIDI file, a piano roll and a recording of each chorale, primer and continuation."""
+        primers = [self.vocabulary.decode(row["primer"]) if row["primer"] else None for row in rows]
+        pieces = [self.vocabulary.decode([*row["primer"], *output]) for row, output in zip(rows, outputs, strict=True)]
+        write_pieces(pieces, primers, folder)
+
+    def output_folder(self, run: Path) -> Path:
+        return run / "generated"

@@ -1,0 +1,33 @@
+"""The chorales recipe, launched on a small file, and a run that goes on from a MIDI file."""
+
+import json
+
+import numpy as np
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.recipes.conftest import QUICK
+
+
+@pytest.fixture(scope="module")
+def jsb_file(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    chorales = [np.cumsum(rng.integers(-2, 3, (20, 4)), 0) + np.array([72, 65, 58, 50]) for _ in range(10)]
+    path = tmp_path_factory.mktemp("jsb") / "jsb.json"
+    parts = {"train": chorales[:6], "valid": chorales[6:8], "test": chorales[8:]}
+    path.write_text(json.dumps({name: [grid.tolist() for grid in part] for name, part in parts.items()}))
+    return path
+
+
+def test_a_run_is_scored_and_goes_on_from_what_it_wrote(launch, python, jsb_file, tmp_path):
+    folder, out = tmp_path / "run", tmp_path / "pieces"
+    flags = [f"--jsb_file={jsb_file}", "--max_length=64", "--num_samples=2", f"--output_dir={folder}"]
+    launch("chorales", *QUICK, *flags, "--max_new_tokens=16")
+    assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    assert metrics["nll_per_token"] == metrics["loss"]
+    assert metrics["nll_per_second"] == pytest.approx(20 * metrics["loss"])
+    assert "| piece | longest copy |" in (folder / "samples" / "scores.md").read_text()
+    finished = python("generate", folder, "--prime", folder / "samples" / "piece-1.mid", "--output_dir", out)
+    assert finished.returncode == 0, finished.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["piece-1.mid", "piece-1.png", "piece-1.wav"]
