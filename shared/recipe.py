@@ -17,6 +17,7 @@ from shared.files import written_whole
 from shared.generation import GenerationArguments
 from shared.model_card import model_card
 from shared.packing import PackedDataset
+from shared.positions import extend_positions
 from shared.runs import SAMPLES, add_metrics, prepare, save_settings
 from shared.task import Task
 from shared.training import Trainer, TrainingArguments
@@ -37,6 +38,10 @@ class ModelArguments:
     )
     vocab_size: int = field(default=8192, metadata={"help": "Tokens of a newly trained text vocabulary, at most."})
     max_length: int = field(default=256, metadata={"help": "Tokens in a line: source, separator, target and end."})
+    extend_positions: Literal["interpolate", "tile"] | None = field(
+        default=None,
+        metadata={"help": "How a pre-trained decoder gets positions for a longer --max_length than it has."},
+    )
     row_length: int | None = field(
         default=None, metadata={"help": "Tokens in a packed row, shared by several lines (default: max_length)."}
     )
@@ -126,9 +131,12 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
         task.vocabulary = task.make_vocabulary(old, rows, model.vocab_size)
         change_vocabulary(decoder, old, task.vocabulary)
         if model.max_length > decoder.context:
-            raise UserError(
-                f"--max_length {model.max_length}: {model.model_name_or_path} has positions for {decoder.context} only"
-            )
+            if not model.extend_positions:
+                raise UserError(
+                    f"--max_length {model.max_length}: {model.model_name_or_path} has positions for {decoder.context} "
+                    "only; give --extend_positions tile (or interpolate) to add some"
+                )
+            extend_positions(decoder, model.max_length, model.extend_positions)
     else:
         if model.size not in SIZES:
             raise UserError(f"--size {model.size}: choose one of {', '.join(SIZES)}")

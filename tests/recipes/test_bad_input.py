@@ -99,6 +99,13 @@ def test_decoders_that_are_not_there(refused, tmp_path):
     assert "no GPT-2 could be loaded" in refused("translation", "--model_name_or_path", tmp_path / "nowhere")
 
 
+def test_lines_longer_than_a_decoder_has_positions_for(refused, vocabulary, decoder, tmp_path):
+    decoder.save_pretrained(tmp_path / "short")
+    vocabulary.save(tmp_path / "short")
+    message = refused("translation", "--model_name_or_path", tmp_path / "short", "--max_length=64")
+    assert "--max_length 64" in message and "positions for 48 only; give --extend_positions tile" in message
+
+
 @pytest.mark.parametrize("name", ["evaluate", "generate"])
 def test_runs_that_are_not_there(python, name):
     finished = python(name, "outputs/nowhere")
