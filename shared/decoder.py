@@ -14,6 +14,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from shared.errors import UserError
 from shared.loss import cross_entropy_sum
+from shared.rdrop import twice
 from shared.vocabulary import Vocabulary, first_line, new_embeddings
 
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
@@ -50,6 +51,7 @@ class Decoder(GPT2LMHeadModel):
 
     accepts_loss_kwargs = True  # transformers' Trainer then counts the learned tokens of a step for us
     label_smoothing = 0.0
+    rdrop_alpha = 0.0
 
     def __init__(self, config: GPT2Config):
         super().__init__(config)
@@ -98,19 +100,24 @@ class Decoder(GPT2LMHeadModel):
         `labels` are token ids at their own places (`IGNORED` elsewhere), as in transformers: the shift is done here.
         `learned` [N] lists those places in the flattened batch.
         The sum of the losses is divided by `num_items_in_batch`, the learned tokens of all the rows that make up one
-        step, so that neither accumulation nor the number of processes changes the gradient.
+        step, so that neither accumulation nor the number of processes changes the gradient. In training with
+        `rdrop_alpha` every row is passed twice (see `shared.rdrop`).
         """
-        states = self.hidden_states(**self.inputs(input_ids, prefix, position_ids))
         if labels is None:
-            return CausalLMOutput(logits=self.lm_head(states))
-        total = self.loss_sum(states, labels, learned)
-        return CausalLMOutput(loss=total / (num_items_in_batch or len(learned)))
+            return CausalLMOutput(
+                logits=self.lm_head(self.hidden_states(**self.inputs(input_ids, prefix, position_ids)))
+            )
+        items = len(learned) if num_items_in_batch is None else num_items_in_batch
+        if self.training and self.rdrop_alpha:
+            input_ids, prefix, position_ids, labels, learned = twice(input_ids, prefix, position_ids, labels, learned)
+        states = self.hidden_states(**self.inputs(input_ids, prefix, position_ids))
+        return CausalLMOutput(loss=self.loss_sum(states, labels, learned) / items)
 
     def loss_sum(self, states: Tensor, labels: Tensor, learned: Tensor) -> Tensor:
         """The summed loss of the learned tokens, in nats; logits are computed at learned positions only."""
-        smoothing = self.label_smoothing if self.training else 0.0
+        smoothing, alpha = (self.label_smoothing, self.rdrop_alpha) if self.training else (0.0, 0.0)
         return cross_entropy_sum(
-            states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing
+            states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing, alpha
         )
 
     def save_pretrained(self, folder: str | Path, *args, **kwargs) -> None:
