@@ -63,6 +63,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     generation.check()
     if model.mask == "prefix" and model.loss_on == "line":
         raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
+    if training.rdrop_alpha and not model.dropout:
+        raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
     if not kind.needs_input and (model.mask, model.loss_on) != ("causal", "target"):
         raise UserError(f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}")
     settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
@@ -82,9 +84,6 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         }
         rows = {split: first_rows(part, limits[split]) for split, part in rows.items()}
         packed = {split: pack_split(task, part, model, split) for split, part in rows.items()}
-    if training.should_save:
-        save_settings(folder, task, settings)
-
     if "validation" not in packed:
         training.do_eval, training.eval_strategy = False, IntervalStrategy.NO
     trainer = Trainer(
@@ -97,6 +96,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         eval_dataset=packed.get("validation"),
         eval_rows=rows.get("validation"),
     )
+    if training.should_save:
+        save_settings(folder, task, settings)
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=str(resume) if resume else None)

@@ -1,6 +1,7 @@
 """transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
 
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import torch
 import transformers
 from datasets import Dataset
 from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from shared.averaging import WeightAverage, load_last_step, save_last_step
+from shared.best_checkpoint import settle_metric
 from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
@@ -38,6 +42,25 @@ class TrainingArguments(transformers.TrainingArguments):
     predict_with_generate: bool = field(
         default=False, metadata={"help": "Also score what the decoder writes whenever it is evaluated in training."}
     )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after so many evaluations in a row without a better --metric_for_best_model (default: loss)."
+        },
+    )
+    rdrop_alpha: float = field(
+        default=0.0,
+        metadata={
+            "help": "R-Drop: the weight of agreement between two passes of each row under dropout (0: one pass)."
+        },
+    )
+    ema_decay: float = field(
+        default=0.0,
+        metadata={"help": "Evaluate and save an exponential moving average of the weights, such as 0.999 (0: none)."},
+    )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "Count on, when resumed, towards --early_stopping_patience."}
+    )
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Packed rows in one step of one device."})
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once when evaluating."})
     learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate of AdamW."})
@@ -55,6 +78,19 @@ class TrainingArguments(transformers.TrainingArguments):
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
     report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "Kept false: rows are packed already."})
+
+    def __post_init__(self):
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
+        if not self.rdrop_alpha >= 0:
+            raise UserError(f"--rdrop_alpha is {self.rdrop_alpha}: give 0 or more")
+        if self.early_stopping_patience is not None:
+            if self.early_stopping_patience < 1:
+                raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+            self.metric_for_best_model = self.metric_for_best_model or "loss"
+        greater_is_better = self.greater_is_better
+        super().__post_init__()
+        self.greater_is_better = greater_is_better  # not guessed by the name here: the task's metrics tell
 
 
 class Trainer(transformers.Trainer):
@@ -77,6 +113,8 @@ class Trainer(transformers.Trainer):
     ):
         # Smoothed by the decoder, on learned tokens; the Trainer's own way wants all logits.
         decoder.label_smoothing, arguments.label_smoothing_factor = arguments.label_smoothing_factor, 0.0
+        decoder.rdrop_alpha = arguments.rdrop_alpha
+        settle_metric(arguments, task, eval_rows, arguments.predict_with_generate)
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
         if arguments.compile:  # block by block: all share one compilation, which takes seconds instead of minutes
             for block in decoder.transformer.h:
@@ -86,28 +124,59 @@ class Trainer(transformers.Trainer):
         )
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows = eval_rows
+        if arguments.early_stopping_patience:
+            self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))
+        self.average = WeightAverage(decoder, arguments.ema_decay) if arguments.ema_decay else None
+        if self.average:
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise UserError("--ema_decay averages whole weights: leave it out where FSDP or DeepSpeed divides them")
+            self.add_callback(self.average)
 
     def score(
         self, rows: Dataset, packed: PackedDataset, generate: bool, samples: Path | None = None
     ) -> dict[str, Any]:
         """Every metric of a split; with `generate` also those of what the decoder writes, kept in `samples`."""
-        return evaluate(
-            self.accelerator.unwrap_model(self.model),
-            self.task,
-            rows,
-            packed,
-            self.generation if generate else None,
-            batch_size=self.args.per_device_eval_batch_size,
-            max_length=self.max_length,
-            seed=self.args.seed,
-            accelerator=self.accelerator,
-            samples=samples,
-        )
+        with self._averaged():
+            return evaluate(
+                self.accelerator.unwrap_model(self.model),
+                self.task,
+                rows,
+                packed,
+                self.generation if generate else None,
+                batch_size=self.args.per_device_eval_batch_size,
+                max_length=self.max_length,
+                seed=self.args.seed,
+                accelerator=self.accelerator,
+                samples=samples,
+            )
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs) -> EvalLoopOutput:
         metrics = self.score(self.eval_rows, dataloader.dataset, self.args.predict_with_generate)
         numbers = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
         return EvalLoopOutput(None, None, numbers, num_samples=len(self.eval_rows))
+
+    def _averaged(self) -> AbstractContextManager:
+        return self.average.in_place() if self.average else nullcontext()
+
+    def save_model(self, *args, **kwargs) -> None:
+        with self._averaged():
+            super().save_model(*args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.average and self.args.should_save:
+            save_last_step(self.accelerator.unwrap_model(self.model), Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average:
+            self.average.start()
+        load_last_step(self.model, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if self.average:
+            self.average.start()  # what was loaded is an average already
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
