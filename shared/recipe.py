@@ -18,6 +18,7 @@ from shared.generation import GenerationArguments
 from shared.model_card import model_card
 from shared.packing import PackedDataset
 from shared.positions import extend_positions
+from shared.reranking import check_candidates
 from shared.runs import SAMPLES, add_metrics, prepare, save_settings
 from shared.task import Task
 from shared.training import Trainer, TrainingArguments
@@ -61,6 +62,7 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
+    check_candidates(kind, generation)
     if model.mask == "prefix" and model.loss_on == "line":
         raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
     if training.rdrop_alpha and not model.dropout:

@@ -95,6 +95,19 @@ def test_settings_that_cannot_be(refused):
     assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
 
 
+def test_scores_that_will_not_be_measured(refused):
+    best = ["--load_best_model_at_end", "--eval_strategy=epoch", "--save_strategy=epoch"]
+    message = refused("translation", *best, "--metric_for_best_model=belu", "--predict_with_generate")
+    assert "--metric_for_best_model belu: choose one of loss, perplexity, bleu" in message
+    message = refused("translation", *best, "--metric_for_best_model=bleu")
+    assert "--predict_with_generate true" in message
+    assert "needs a validation split" in refused("translation", "--early_stopping_patience=2", "--eval_strategy=no")
+
+
+def test_agreement_of_passes_that_cannot_differ(refused):
+    assert "--dropout more than 0" in refused("translation", "--rdrop_alpha=1", "--dropout=0")
+
+
 def test_decoders_that_are_not_there(refused, tmp_path):
     assert "no GPT-2 could be loaded" in refused("translation", "--model_name_or_path", tmp_path / "nowhere")
 
