@@ -138,23 +138,33 @@ class Decoder(GPT2LMHeadModel):
 
 
 def new_decoder(
-    size: str, vocabulary: Vocabulary, context: int, dropout: float = 0.0, mask: str = "causal", seed: int = 0
+    size: str,
+    vocabulary: Vocabulary,
+    context: int,
+    dropout: float = 0.0,
+    mask: str = "causal",
+    seed: int = 0,
+    overrides: str | None = None,
 ) -> Decoder:
-    """A decoder of one of `SIZES` with fresh weights."""
+    """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`."""
     layers, width, heads = SIZES[size]
     torch.manual_seed(seed)
-    return Decoder(
-        GPT2Config(
-            vocab_size=max(vocabulary.tokens.values()) + 1,
-            n_positions=context,
-            n_layer=layers,
-            n_embd=width,
-            n_head=heads,
-            mask=mask,
-            **_dropouts(dropout),
-            **_special_ids(vocabulary),
-        )
+    config = GPT2Config(
+        vocab_size=max(vocabulary.tokens.values()) + 1,
+        n_positions=context,
+        n_layer=layers,
+        n_embd=width,
+        n_head=heads,
+        mask=mask,
+        **_dropouts(dropout),
+        **_special_ids(vocabulary),
     )
+    try:
+        if overrides:
+            config.update_from_string(overrides)
+        return Decoder(config)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"--config_overrides {overrides}: {first_line(error)}; give name=value,name=value") from error
 
 
 def load_decoder(name: str, dropout: float = 0.0) -> Decoder:

@@ -38,6 +38,9 @@ class ModelArguments:
     size: str = field(
         default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
     )
+    config_overrides: str | None = field(
+        default=None, metadata={"help": "Change a size's config, as in n_layer=10,n_head=8 (new weights only)."}
+    )
     vocab_size: int = field(default=8192, metadata={"help": "Tokens of a newly trained text vocabulary, at most."})
     max_length: int = field(default=256, metadata={"help": "Tokens in a line: source, separator, target and end."})
     extend_positions: Literal["interpolate", "tile"] | None = field(
@@ -77,6 +80,8 @@ def parse(
         raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
     if not kind.needs_input and (model.mask, model.loss_on) != ("causal", "target"):
         raise UserError(f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}")
+    if model.config_overrides and model.model_name_or_path:
+        raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
     if training.rdrop_alpha and not model.dropout:
         raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
     if not 0 <= model.bpe_dropout < 1:
@@ -167,7 +172,9 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
         if rows is None:
             raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
         task.vocabulary = task.make_vocabulary(None, rows, model.vocab_size)
-        decoder = new_decoder(model.size, task.vocabulary, model.max_length, model.dropout, model.mask, seed)
+        decoder = new_decoder(
+            model.size, task.vocabulary, model.max_length, model.dropout, model.mask, seed, model.config_overrides
+        )
     name = model.model_name_or_path or model.size
     tokens = len(task.vocabulary.tokens)
     PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)

@@ -113,3 +113,23 @@ def test_evaluation_passes_every_row_once(new_decoder, batch):
         expected = decoder(**batch).loss
         decoder.rdrop_alpha = 2.0
         assert decoder(**batch).loss == expected
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+def test_the_trainer_passes_rows_twice_and_steps_as_far(new_trainer, accumulated):
+    """Without dropout both ways are the same training; a wrong mean over tokens, rows or passes would part them."""
+    options = {"max_steps": 2, "optim": "sgd", "learning_rate": 1.0, "warmup_steps": 0, "logging_steps": 1}
+    plain = new_trainer("plain", **options)
+    batches = {"per_device_train_batch_size": 8 // accumulated, "gradient_accumulation_steps": accumulated}
+    twice_over = new_trainer("twice", rdrop_alpha=3.0, **batches, **options)
+    rows = []
+    twice_over.model.transformer.wte.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    plain.train()
+    twice_over.train()
+    assert set(rows) == {2 * 8 // accumulated}
+    for weight, expected in zip(twice_over.model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected, atol=1e-5, rtol=0)
+    losses = [
+        [entry["loss"] for entry in trainer.state.log_history if "loss" in entry] for trainer in (plain, twice_over)
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=2e-4)
