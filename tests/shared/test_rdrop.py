@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -122,11 +124,12 @@ def test_the_trainer_passes_rows_twice_and_steps_as_far(new_trainer, accumulated
     plain = new_trainer("plain", **options)
     batches = {"per_device_train_batch_size": 8 // accumulated, "gradient_accumulation_steps": accumulated}
     twice_over = new_trainer("twice", rdrop_alpha=3.0, **batches, **options)
-    rows = []
-    twice_over.model.transformer.wte.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
-    plain.train()
-    twice_over.train()
-    assert set(rows) == {2 * 8 // accumulated}
+    rows = {plain: 0, twice_over: 0}
+    for trainer in rows:
+        hook = partial(lambda trainer, _, inputs: rows.update({trainer: rows[trainer] + len(inputs[0])}), trainer)
+        trainer.model.transformer.wte.register_forward_pre_hook(hook)
+        trainer.train()
+    assert rows[twice_over] == 2 * rows[plain]
     for weight, expected in zip(twice_over.model.parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(weight, expected, atol=1e-5, rtol=0)
     losses = [
