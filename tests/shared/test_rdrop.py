@@ -1,3 +1,4 @@
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -124,12 +125,15 @@ def test_the_trainer_passes_rows_twice_and_steps_as_far(new_trainer, accumulated
     plain = new_trainer("plain", **options)
     batches = {"per_device_train_batch_size": 8 // accumulated, "gradient_accumulation_steps": accumulated}
     twice_over = new_trainer("twice", rdrop_alpha=3.0, **batches, **options)
-    rows = {plain: 0, twice_over: 0}
-    for trainer in rows:
-        hook = partial(lambda trainer, _, inputs: rows.update({trainer: rows[trainer] + len(inputs[0])}), trainer)
-        trainer.model.transformer.wte.register_forward_pre_hook(hook)
+    rows = Counter()
+
+    def count(name, module, inputs):
+        rows[name] += len(inputs[0])
+
+    for name, trainer in {"plain": plain, "twice": twice_over}.items():
+        trainer.model.transformer.wte.register_forward_pre_hook(partial(count, name))
         trainer.train()
-    assert rows[twice_over] == 2 * rows[plain]
+    assert rows["twice"] == 2 * rows["plain"]
     for weight, expected in zip(twice_over.model.parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(weight, expected, atol=1e-5, rtol=0)
     losses = [
