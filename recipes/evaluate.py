@@ -18,6 +18,7 @@ from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
 from shared.recipe import ModelArguments, first_rows, pack_split, print_metrics
+from shared.reranking import check_candidates
 from shared.runs import SAMPLES, Run, add_metrics
 from tasks import TASKS
 
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> None:
         known |= dict.fromkeys(sources)  # the data named here instead of those of the training, not beside them
     task_arguments, generation, wanted, _ = parser.parse(arguments, known)
     generation.check()
+    check_candidates(kind, generation)
 
     task = opened.task(TASKS)
     task.arguments = task_arguments

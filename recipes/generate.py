@@ -19,7 +19,8 @@ import torch
 from shared.cli import Parser, run
 from shared.decoder import load_decoder
 from shared.errors import UserError
-from shared.generation import GenerationArguments, generate
+from shared.generation import GenerationArguments
+from shared.reranking import check_candidates, generate_best
 from shared.runs import Run
 from shared.task import RequestArguments, Row, Task
 from tasks import TASKS
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> None:
     task.wanted, generation, wanted, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
 
+    check_candidates(type(task), generation)
     rows = requests(task, given.inputs, wanted)
     decoder = load_decoder(str(opened.folder)).to("cuda" if torch.cuda.is_available() else "cpu")
     max_length = min(opened.settings["model"]["max_length"], decoder.context)
@@ -60,8 +62,8 @@ def main(arguments: list[str]) -> None:
         if line.cut:
             print(f"input {number}: {line.cut} tokens do not fit and were cut", file=sys.stderr)
     progress = "generating" if sys.stderr.isatty() else None
-    written = generate(
-        decoder, [line.context for line in lines], generation, task.vocabulary, seed=wanted.seed, progress=progress
+    written = generate_best(
+        decoder, task, [line.context for line in lines], generation, seed=wanted.seed, progress=progress
     )
     outputs = [task.read(ids) for ids in written]
     folder = Path(wanted.output_dir) if wanted.output_dir else task.output_folder(opened.folder)

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import CausalLMOutput
 from shared.attention import NAME, BlockMask, block_mask, blocks_work, dense_mask
 from shared.errors import UserError
 from shared.loss import cross_entropy_sum
+from shared.rdrop import twice
 from shared.vocabulary import Vocabulary, first_line, new_embeddings
 
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
@@ -37,6 +38,7 @@ class Decoder(GPT2LMHeadModel):
 
     accepts_loss_kwargs = True  # transformers' Trainer then counts the learned tokens of a step for us
     label_smoothing = 0.0
+    rdrop_alpha = 0.0
 
     def __init__(self, config: GPT2Config):
         super().__init__(config)
@@ -103,19 +105,24 @@ class Decoder(GPT2LMHeadModel):
         `labels` are token ids at their own places (`IGNORED` elsewhere), as in transformers: the shift is done here.
         `learned` [N] lists those places in the flattened batch.
         The sum of the losses is divided by `num_items_in_batch`, the learned tokens of all the rows that make up one
-        step, so that neither accumulation nor the number of processes changes the gradient.
+        step, so that neither accumulation nor the number of processes changes the gradient. In training with
+        `rdrop_alpha` every row is passed twice (see `shared.rdrop`).
         """
-        states = self.hidden_states(**self.inputs(input_ids, prefix, position_ids))
         if labels is None:
-            return CausalLMOutput(logits=self.lm_head(states))
+            return CausalLMOutput(
+                logits=self.lm_head(self.hidden_states(**self.inputs(input_ids, prefix, position_ids)))
+            )
         items = len(learned) if num_items_in_batch is None else num_items_in_batch
+        if self.training and self.rdrop_alpha:
+            input_ids, prefix, position_ids, labels, learned = twice(input_ids, prefix, position_ids, labels, learned)
+        states = self.hidden_states(**self.inputs(input_ids, prefix, position_ids))
         return CausalLMOutput(loss=self.loss_sum(states, labels, learned) / items)
 
     def loss_sum(self, states: Tensor, labels: Tensor, learned: Tensor) -> Tensor:
         """The summed loss of the learned tokens, in nats; logits are computed at learned positions only."""
-        smoothing = self.label_smoothing if self.training else 0.0
+        smoothing, alpha = (self.label_smoothing, self.rdrop_alpha) if self.training else (0.0, 0.0)
         return cross_entropy_sum(
-            states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing
+            states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing, alpha
         )
 
     def compile(self) -> None:
@@ -159,23 +166,28 @@ def new_decoder(
     mask: str = "causal",
     relative_attention: int = 0,
     seed: int = 0,
+    overrides: str | None = None,
 ) -> Decoder:
-    """A decoder of one of `SIZES` with fresh weights."""
+    """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`."""
     layers, width, heads = SIZES[size]
     torch.manual_seed(seed)
-    return Decoder(
-        GPT2Config(
-            vocab_size=max(vocabulary.tokens.values()) + 1,
-            n_positions=context,
-            n_layer=layers,
-            n_embd=width,
-            n_head=heads,
-            mask=mask,
-            relative_attention=relative_attention,
-            **_dropouts(dropout, attention_dropout),
-            **_special_ids(vocabulary),
-        )
+    config = GPT2Config(
+        vocab_size=max(vocabulary.tokens.values()) + 1,
+        n_positions=context,
+        n_layer=layers,
+        n_embd=width,
+        n_head=heads,
+        mask=mask,
+        relative_attention=relative_attention,
+        **_dropouts(dropout, attention_dropout),
+        **_special_ids(vocabulary),
     )
+    try:
+        if overrides:
+            config.update_from_string(overrides)
+        return Decoder(config)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"--config_overrides {overrides}: {first_line(error)}; give name=value,name=value") from error
 
 
 def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0) -> Decoder:

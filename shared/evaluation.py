@@ -16,8 +16,9 @@ from tqdm import tqdm
 from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.files import written_whole
-from shared.generation import GenerationArguments, generate
+from shared.generation import GenerationArguments
 from shared.packing import PackedDataset, collate
+from shared.reranking import generate_best
 from shared.task import Row, Task
 
 BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
@@ -102,11 +103,11 @@ def outputs_for(
     prompts = [task.prompt(row, max_length, generation.max_new_tokens).context for row in rows]
     mine = range(accelerator.process_index, len(prompts), accelerator.num_processes)
     with accelerator.autocast():
-        written = generate(
+        written = generate_best(
             decoder,
+            task,
             [prompts[index] for index in mine],
             generation,
-            task.vocabulary,
             streams=list(mine),
             seed=seed,
             progress="generating" if accelerator.is_main_process else None,

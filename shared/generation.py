@@ -46,11 +46,15 @@ class GenerationArguments:
     early_stopping: bool = field(
         default=False, metadata={"help": "End beam search as soon as num_beams hypotheses are finished."}
     )
+    num_candidates: int = field(
+        default=1, metadata={"help": "With --do_sample: draw so many outputs and keep the one most like the others."}
+    )
     generation_batch_size: int = field(default=64, metadata={"help": "Prompts (times beams) written at once."})
 
     def check(self) -> None:
         """UserError for settings that cannot be meant."""
-        lowest = {"max_new_tokens": 1, "num_beams": 1, "generation_batch_size": 1, "top_k": 0, "min_new_tokens": 0}
+        least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
+        lowest = least_of | dict.fromkeys(("top_k", "min_new_tokens", "no_repeat_ngram_size"), 0)
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name} is {getattr(self, name)}: give {least} or more")
@@ -60,6 +64,8 @@ class GenerationArguments:
             raise UserError(f"--top_p is {self.top_p}: give a share above 0 and up to 1")
         if self.do_sample and self.num_beams > 1:
             raise UserError(f"--do_sample and --num_beams {self.num_beams} exclude each other: choose one")
+        if self.num_candidates > 1 and not self.do_sample:
+            raise UserError(f"--num_candidates {self.num_candidates} are drawn: give --do_sample true as well")
 
 
 @dataclass

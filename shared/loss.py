@@ -10,33 +10,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.rdrop import divergence
+
 try:
     from shared import loss_kernel
 except ImportError:  # Triton comes with PyTorch's builds for GPUs only
     loss_kernel = None
 
-CHUNK = 8192  # rows: large enough to fill a GPU's matrix units
+CHUNK = 8192  # rows: large enough to fill a GPU's matrix units; even, so that R-Drop's pairs stay together
 SMALL = 2**23  # logits that need no chunks: 32 MB in float32
 MULTIPLE = 128  # columns: a vocabulary of 50,257 is padded to 50,304 within the product, which the matrix units want
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, states: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    def forward(ctx, states: Tensor, weight: Tensor, targets: Tensor, smoothing: float, alpha: float) -> Tensor:
         dtype = torch.get_autocast_dtype(states.device.type) if torch.is_autocast_enabled(states.device.type) else None
         inputs, head = states.to(dtype or states.dtype), weight.to(dtype or weight.dtype)
         vocabulary = len(head)
         head = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE))
         wanted = any(ctx.needs_input_grad)
-        fused = loss_kernel and states.is_cuda and inputs.dtype != torch.float64
         total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
         grad_states = torch.empty_like(states) if wanted else None
         grad_head = torch.zeros_like(head, dtype=total.dtype) if wanted else None
         for start in range(0, len(inputs), CHUNK):
             rows = inputs[start : start + CHUNK]
-            loss, grad_logits = (loss_kernel.chunk_loss if fused else chunk_loss)(
-                rows @ head.T, targets[start : start + CHUNK], vocabulary, smoothing
-            )
+            logits, here = rows @ head.T, targets[start : start + CHUNK]
+            if not (loss_kernel and logits.is_cuda) or logits.dtype == torch.float64:
+                loss, grad_logits = _chunk_loss(logits, here, vocabulary, smoothing, alpha)
+            elif alpha:
+                loss, grad_logits = _compiled_chunk_loss(logits, here, vocabulary, smoothing, alpha)
+            else:
+                loss, grad_logits = loss_kernel.chunk_loss(logits, here, vocabulary, smoothing)
             total += loss
             if wanted:
                 grad_states[start : start + CHUNK] = grad_logits @ head
@@ -45,12 +50,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         grad_states, grad_head = ctx.saved_tensors
-        return grad_states * grad_total, grad_head * grad_total, None, None
+        return grad_states * grad_total, grad_head * grad_total, None, None, None
 
 
-def chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: float) -> tuple[Tensor, Tensor]:
+def _chunk_loss(
+    logits: Tensor, targets: Tensor, vocabulary: int, smoothing: float, alpha: float
+) -> tuple[Tensor, Tensor]:
     """Sum of the losses of rows [N] and its gradient in the logits [N, padded V]."""
     dtype = logits.dtype
     inside = torch.arange(logits.shape[1], device=logits.device) < vocabulary
@@ -63,16 +70,29 @@ def chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: floa
         mean = logits.masked_fill(~inside, 0).sum(-1, keepdim=True) / vocabulary
         losses = (1 - smoothing) * losses + smoothing * (normaliser - mean)
         wanted = (1 - smoothing) * wanted + (smoothing / vocabulary) * inside
-    return losses.sum(), ((logits - normaliser).exp() - wanted).to(dtype)
+    loss, gradient = losses.sum(), (logits - normaliser).exp() - wanted
+    if alpha:
+        apart, grad_apart = divergence(logits - normaliser)
+        loss, gradient = loss / 2 + alpha / 4 * apart, gradient / 2 + alpha / 4 * grad_apart
+    return loss, gradient.to(dtype)
 
 
-def cross_entropy_sum(states: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+_compiled_chunk_loss = torch.compile(_chunk_loss, dynamic=True)
+
+
+def cross_entropy_sum(
+    states: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0, rdrop_alpha: float = 0.0
+) -> Tensor:
     """The summed cross-entropy, in nats, of `targets` [N] under the logits `states` [N, D] @ `weight` [V, D].T.
 
     Equal to `F.cross_entropy(states @ weight.T, targets, reduction="sum", label_smoothing=smoothing)`. Its gradient may
-    be taken once.
+    be taken once. With `rdrop_alpha` every two neighbouring rows are two passes over one token, and the sum is that of
+    `shared.rdrop`'s loss over the N / 2 tokens.
     """
-    if len(states) * len(weight) <= SMALL:
-        logits = F.linear(states, weight).to(torch.promote_types(states.dtype, torch.float32))
-        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
-    return _ChunkedCrossEntropy.apply(states, weight, targets, smoothing)
+    if len(states) * len(weight) > SMALL:
+        return _ChunkedCrossEntropy.apply(states, weight, targets, smoothing, rdrop_alpha)
+    logits = F.linear(states, weight).to(torch.promote_types(states.dtype, torch.float32))
+    total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+    if rdrop_alpha:
+        total = total / 2 + rdrop_alpha / 4 * divergence(logits.log_softmax(-1))[0]
+    return total

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from accelerate import PartialState
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import IntervalStrategy, set_seed
 
 from shared.cli import Parser
@@ -17,8 +17,11 @@ from shared.files import written_whole
 from shared.generation import GenerationArguments
 from shared.model_card import model_card
 from shared.packing import PackedDataset
+from shared.positions import extend_positions
+from shared.reranking import check_candidates
 from shared.runs import SAMPLES, add_metrics, prepare, save_settings
-from shared.task import Task
+from shared.subwords import bpe_dropout
+from shared.task import DataArguments, Task
 from shared.training import Trainer, TrainingArguments
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,8 +38,15 @@ class ModelArguments:
     size: str = field(
         default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
     )
+    config_overrides: str | None = field(
+        default=None, metadata={"help": "Change a size's config, as in n_layer=10,n_head=8 (new weights only)."}
+    )
     vocab_size: int = field(default=8192, metadata={"help": "Tokens of a newly trained text vocabulary, at most."})
     max_length: int = field(default=256, metadata={"help": "Tokens in a line: source, separator, target and end."})
+    extend_positions: Literal["interpolate", "tile"] | None = field(
+        default=None,
+        metadata={"help": "How a pre-trained decoder gets positions for a longer --max_length than it has."},
+    )
     row_length: int | None = field(
         default=None, metadata={"help": "Tokens in a packed row, shared by several lines (default: max_length)."}
     )
@@ -51,6 +61,13 @@ class ModelArguments:
             "share the last (0: none, or those of the decoder to start from)."
         },
     )
+    bpe_dropout: float = field(
+        default=0.0,
+        metadata={"help": "Leave out merges of the training texts' tokens with this probability, such as 0.1."},
+    )
+    bpe_samples: int = field(
+        default=8, metadata={"help": "With --bpe_dropout: how many times each training row is cut into tokens anew."}
+    )
     mask: Literal["causal", "prefix"] = field(
         default="causal", metadata={"help": "How the source sees itself: causal, or prefix (both ways)."}
     )
@@ -59,17 +76,34 @@ class ModelArguments:
     )
 
 
-def train(kind: type[Task], arguments: list[str]) -> None:
-    """Train, score and save one task's decoder, as the flags in `arguments` say."""
+def parse(
+    kind: type[Task], arguments: list[str]
+) -> tuple[DataArguments, ModelArguments, GenerationArguments, TrainingArguments]:
+    """The settings of one training; UserError for what is unknown or cannot be meant."""
     base = {"output_dir": f"outputs/{kind.name}", **kind.generation_defaults}
     task_arguments, model, generation, training, _ = Parser(
         kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
+    check_candidates(kind, generation)
     if model.mask == "prefix" and model.loss_on == "line":
         raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
     if not kind.needs_input and (model.mask, model.loss_on) != ("causal", "target"):
         raise UserError(f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}")
+    if model.config_overrides and model.model_name_or_path:
+        raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
+    if training.rdrop_alpha and not model.dropout:
+        raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
+    if not 0 <= model.bpe_dropout < 1:
+        raise UserError(f"--bpe_dropout is {model.bpe_dropout}: give 0 (none) or a probability below 1")
+    if model.bpe_samples < 1:
+        raise UserError(f"--bpe_samples is {model.bpe_samples}: give 1 or more")
+    return task_arguments, model, generation, training
+
+
+def train(kind: type[Task], arguments: list[str]) -> None:
+    """Train, score and save one task's decoder, as the flags in `arguments` say."""
+    task_arguments, model, generation, training = parse(kind, arguments)
     settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
     settings["training"] = training.to_sanitized_dict()
     folder = Path(training.output_dir)
@@ -86,11 +120,9 @@ def train(kind: type[Task], arguments: list[str]) -> None:
             "test": task_arguments.max_predict_samples,
         }
         rows = {split: first_rows(part, limits[split]) for split, part in rows.items()}
-        packed = {split: pack_split(task, part, model, split) for split, part in rows.items()}
+        packed = pack_splits(task, rows, model, training.seed)
         if "train" in packed:
             packed["train"].augment_with(task.augment, training.seed)
-    if training.should_save:
-        save_settings(folder, task, settings)
 
     if "validation" not in packed:
         training.do_eval, training.eval_strategy = False, IntervalStrategy.NO
@@ -104,6 +136,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         eval_dataset=packed.get("validation"),
         eval_rows=rows.get("validation"),
     )
+    if training.should_save:
+        save_settings(folder, task, settings)
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -145,9 +179,12 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
         task.vocabulary = task.make_vocabulary(old, rows, model.vocab_size)
         change_vocabulary(decoder, old, task.vocabulary)
         if model.max_length > decoder.context:
-            raise UserError(
-                f"--max_length {model.max_length}: {model.model_name_or_path} has positions for {decoder.context} only"
-            )
+            if not model.extend_positions:
+                raise UserError(
+                    f"--max_length {model.max_length}: {model.model_name_or_path} has positions for {decoder.context} "
+                    "only; give --extend_positions tile (or interpolate) to add some"
+                )
+            extend_positions(decoder, model.max_length, model.extend_positions)
     else:
         if model.size not in SIZES:
             raise UserError(f"--size {model.size}: choose one of {', '.join(SIZES)}")
@@ -163,6 +200,7 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
             model.mask,
             model.relative_attention,
             seed,
+            model.config_overrides,
         )
     name = model.model_name_or_path or model.size
     tokens = len(task.vocabulary.tokens)
@@ -173,6 +211,18 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
 def first_rows(rows: Dataset, limit: int | None) -> Dataset:
     """The first `limit` rows, or all where there is no limit or there are no more."""
     return rows.select(range(min(limit or len(rows), len(rows))))
+
+
+def pack_splits(task: Task, rows: dict[str, Dataset], model: ModelArguments, seed: int) -> dict[str, PackedDataset]:
+    """Every split as packed lines; with `bpe_dropout` the training rows several times, each time cut anew."""
+    packed = {}
+    for split, part in rows.items():
+        if split == "train" and model.bpe_dropout:
+            with bpe_dropout(task.vocabulary, model.bpe_dropout, seed):
+                packed[split] = pack_split(task, concatenate_datasets([part] * model.bpe_samples), model, split)
+        else:
+            packed[split] = pack_split(task, part, model, split)
+    return packed
 
 
 def pack_split(task: Task, rows: Dataset, model: ModelArguments, split: str) -> PackedDataset:

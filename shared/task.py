@@ -11,12 +11,13 @@ Task.prompt:       └─────────────────┘└�
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
+from sacrebleu.metrics import CHRF
 
 from shared.constraint import Constraint
 from shared.files import written_whole
@@ -26,6 +27,7 @@ from shared.sequence import Sequence, lay_out, lay_out_prompt
 from shared.vocabulary import TextVocabulary, Vocabulary
 
 Row = Mapping[str, Any]
+CHRF_SCORER = CHRF()
 
 
 @dataclass
@@ -86,6 +88,8 @@ class Task(ABC):
     generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
     input_is_file: ClassVar[bool] = False  # whether an input is a file's name rather than a text
+    # How well an output would do if another were the reference; None where the task knows no such measure.
+    utility: Callable[[Any, Any], float] | None = None
 
     def __init__(self, arguments: DataArguments):
         self.arguments = arguments
@@ -196,6 +200,10 @@ class TextTask(Task):
 
     def read(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids).strip()
+
+    def utility(self, output: str, other: str) -> float:
+        """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
+        return CHRF_SCORER.sentence_score(output, [other]).score
 
     def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
         """`outputs.jsonl`: a line of JSON for each row (see `record`)."""

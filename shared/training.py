@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,11 @@ import torch
 import transformers
 from datasets import Dataset
 from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from shared.averaging import WeightAverage, load_last_step, save_last_step
+from shared.best_checkpoint import settle_metric
 from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
@@ -53,6 +57,25 @@ class TrainingArguments(transformers.TrainingArguments):
     predict_with_generate: bool = field(
         default=False, metadata={"help": "Also score what the decoder writes whenever it is evaluated in training."}
     )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after so many evaluations in a row without a better --metric_for_best_model (default: loss)."
+        },
+    )
+    rdrop_alpha: float = field(
+        default=0.0,
+        metadata={
+            "help": "R-Drop: the weight of agreement between two passes of each row under dropout (0: one pass)."
+        },
+    )
+    ema_decay: float = field(
+        default=0.0,
+        metadata={"help": "Evaluate and save an exponential moving average of the weights, such as 0.999 (0: none)."},
+    )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "Count on, when resumed, towards --early_stopping_patience."}
+    )
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Packed rows in one step of one device."})
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once when evaluating."})
     learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate of AdamW."})
@@ -76,7 +99,17 @@ class TrainingArguments(transformers.TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "Kept false: rows are packed already."})
 
     def __post_init__(self):
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
+        if not self.rdrop_alpha >= 0:
+            raise UserError(f"--rdrop_alpha is {self.rdrop_alpha}: give 0 or more")
+        if self.early_stopping_patience is not None:
+            if self.early_stopping_patience < 1:
+                raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+            self.metric_for_best_model = self.metric_for_best_model or "loss"
+        greater_is_better = self.greater_is_better
         super().__post_init__()
+        self.greater_is_better = greater_is_better  # not guessed by the name here: the task's metrics tell
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
 
@@ -125,6 +158,8 @@ class Trainer(transformers.Trainer):
     ):
         # Smoothed by the decoder, on learned tokens; the Trainer's own way wants all logits.
         decoder.label_smoothing, arguments.label_smoothing_factor = arguments.label_smoothing_factor, 0.0
+        decoder.rdrop_alpha = arguments.rdrop_alpha
+        settle_metric(arguments, task, eval_rows, arguments.predict_with_generate)
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
         if arguments.compile:
             decoder.compile()
@@ -145,6 +180,13 @@ class Trainer(transformers.Trainer):
         context = mean_context(train_dataset.lengths) if train_dataset else 0
         self.throughput = Throughput(self.accelerator, training_flops_per_token(decoder, context))
         self.add_callback(self.throughput)
+        if arguments.early_stopping_patience:
+            self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))
+        self.average = WeightAverage(decoder, arguments.ema_decay) if arguments.ema_decay else None
+        if self.average:
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise UserError("--ema_decay averages whole weights: leave it out where FSDP or DeepSpeed divides them")
+            self.add_callback(self.average)
 
     def get_batch_samples(self, *args, **kwargs) -> tuple[list, torch.Tensor | int | None]:
         batches, learned = super().get_batch_samples(*args, **kwargs)
@@ -164,18 +206,19 @@ class Trainer(transformers.Trainer):
         self, rows: Dataset, packed: PackedDataset, generate: bool, samples: Path | None = None
     ) -> dict[str, Any]:
         """Every metric of a split; with `generate` also those of what the decoder writes, kept in `samples`."""
-        return evaluate(
-            self.accelerator.unwrap_model(self.model),
-            self.task,
-            rows,
-            packed,
-            self.generation if generate else None,
-            batch_size=self.args.per_device_eval_batch_size,
-            max_length=self.max_length,
-            seed=self.args.seed,
-            accelerator=self.accelerator,
-            samples=samples,
-        )
+        with self._averaged():
+            return evaluate(
+                self.accelerator.unwrap_model(self.model),
+                self.task,
+                rows,
+                packed,
+                self.generation if generate else None,
+                batch_size=self.args.per_device_eval_batch_size,
+                max_length=self.max_length,
+                seed=self.args.seed,
+                accelerator=self.accelerator,
+                samples=samples,
+            )
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         with self.throughput.paused():
@@ -185,6 +228,29 @@ class Trainer(transformers.Trainer):
         metrics = self.score(self.eval_rows, dataloader.dataset, self.args.predict_with_generate)
         numbers = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
         return EvalLoopOutput(None, None, numbers, num_samples=len(self.eval_rows))
+
+    def _averaged(self) -> AbstractContextManager:
+        return self.average.in_place() if self.average else nullcontext()
+
+    def save_model(self, *args, **kwargs) -> None:
+        with self._averaged():
+            super().save_model(*args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.average and self.args.should_save:
+            save_last_step(self.accelerator.unwrap_model(self.model), Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average:
+            self.average.start()
+        load_last_step(self.model, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if self.average:
+            self.average.start()  # what was loaded is an average already
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"

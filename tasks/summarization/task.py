@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, DatasetDict
+from rouge_score.rouge_scorer import RougeScorer
 
 from shared.rows import hold_out_validation, read_rows
 from shared.task import Row, TextDataArguments, TextTask
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
-from tasks.summarization.scores import score
+from tasks.summarization.scores import StemmedTokenizer, score
+
+UTILITY = RougeScorer(["rouge1", "rouge2"], tokenizer=StemmedTokenizer())
 
 
 @dataclass
@@ -50,6 +53,11 @@ class Summarization(TextTask):
 
     def show(self, row: Row, output: str) -> str:
         return output + "\n"
+
+    def utility(self, output: str, other: str) -> float:
+        """The mean of ROUGE-1 and ROUGE-2 (F1, stemmed)."""
+        scores = UTILITY.score(other, output)
+        return sum(score.fmeasure for score in scores.values()) / len(scores)
 
     def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
         return score(outputs, rows["summary"], rows["document"])

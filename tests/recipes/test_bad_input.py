@@ -92,11 +92,34 @@ def test_flags_and_keys_that_do_not_exist(refused, tmp_path):
 def test_settings_that_cannot_be(refused):
     assert "--size huge" in refused("translation", "--size=huge")
     assert "--num_beams" in refused("translation", "--num_beams=0")
+    assert "new weights" in refused("translation", "--config_overrides=n_layer=1", "--model_name_or_path=gpt2")
+    assert "--bpe_dropout is 1.0" in refused("translation", "--bpe_dropout=1")
+    assert "--bpe_samples is 0" in refused("translation", "--bpe_dropout=0.1", "--bpe_samples=0")
     assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
+
+
+def test_scores_that_will_not_be_measured(refused):
+    best = ["--load_best_model_at_end", "--eval_strategy=epoch", "--save_strategy=epoch"]
+    message = refused("translation", *best, "--metric_for_best_model=belu", "--predict_with_generate")
+    assert "--metric_for_best_model belu: choose one of loss, perplexity, bleu" in message
+    message = refused("translation", *best, "--metric_for_best_model=bleu")
+    assert "--predict_with_generate true" in message
+    assert "needs a validation split" in refused("translation", "--early_stopping_patience=2", "--eval_strategy=no")
+
+
+def test_agreement_of_passes_that_cannot_differ(refused):
+    assert "--dropout more than 0" in refused("translation", "--rdrop_alpha=1", "--dropout=0")
 
 
 def test_decoders_that_are_not_there(refused, tmp_path):
     assert "no GPT-2 could be loaded" in refused("translation", "--model_name_or_path", tmp_path / "nowhere")
+
+
+def test_lines_longer_than_a_decoder_has_positions_for(refused, vocabulary, decoder, tmp_path):
+    decoder.save_pretrained(tmp_path / "short")
+    vocabulary.save(tmp_path / "short")
+    message = refused("translation", "--model_name_or_path", tmp_path / "short", "--max_length=64")
+    assert "--max_length 64" in message and "positions for 48 only; give --extend_positions tile" in message
 
 
 @pytest.mark.parametrize("name", ["evaluate", "generate"])

@@ -1,16 +1,15 @@
 """Every shipped configuration is understood by its recipe, and says how it is launched."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 from accelerate.commands.config import load_config_from_file
 
-from shared.cli import Parser
-from shared.decoder import SIZES
-from shared.generation import GenerationArguments
-from shared.recipe import ModelArguments
-from shared.training import TrainingArguments
+from shared.decoder import SIZES, new_decoder
+from shared.recipe import parse
 from tasks import TASKS
 from tests.recipes.conftest import REPOSITORY
 
@@ -20,14 +19,21 @@ CONFIGS = sorted((REPOSITORY / "recipes" / "configs").rglob("*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_a_configuration_is_understood(path: Path, tmp_path):
     kind = TASKS[path.parent.name]
-    _, model, generation, training, _ = Parser(
-        kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
-    ).parse([f"--config={path}", f"--output_dir={tmp_path}"])
-    generation.check()
+    _, model, _, training = parse(kind, [f"--config={path}", f"--output_dir={tmp_path}"])
     assert model.model_name_or_path or model.size in SIZES
     assert training.max_steps > 0
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any(f"accelerate launch recipes/{kind.name}.py" in line for line in head)
+
+
+def test_the_decoder_of_10_million_parameters_has_no_more():
+    path = REPOSITORY / "recipes" / "configs" / "translation" / "multi30k_10m.yaml"
+    _, model, _, _ = parse(TASKS["translation"], [f"--config={path}", "--train_file=rows.jsonl"])
+    tokens = {str(number): number for number in range(model.vocab_size)}
+    vocabulary = SimpleNamespace(tokens=tokens, end=0, padding=1)
+    with torch.device("meta"):
+        decoder = new_decoder(model.size, vocabulary, model.max_length, model.dropout, overrides=model.config_overrides)
+    assert 9.5e6 < decoder.num_parameters() <= 10e6
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.recipes.conftest import QUICK
@@ -94,3 +95,18 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_half_written_model(python, t
     assert "Traceback" not in finished.stderr
     assert not list((tmp_path / "run").rglob("*.safetensors"))
     assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_the_run_is_the_checkpoint_of_the_best_bleu(python, tmp_path):
+    best = ["--load_best_model_at_end", "--metric_for_best_model=bleu", "--predict_with_generate"]
+    each = ["--eval_strategy=steps", "--eval_steps=1", "--save_strategy=steps", "--save_steps=1"]
+    ways = ["--dropout=0.1", "--rdrop_alpha=1", "--ema_decay=0.9", "--early_stopping_patience=1"]
+    finished = python("translation", *QUICK, *best, *each, *ways, f"--output_dir={tmp_path / 'run'}")
+    assert finished.returncode == 0, finished.stderr
+    # Nothing is right after so few steps: the first evaluation is the best, and the second ends the training.
+    assert not list(tmp_path.glob("run/checkpoint-3"))
+    state = json.loads((tmp_path / "run" / "checkpoint-2" / "trainer_state.json").read_text())
+    assert state["best_metric"] == 0.0 and state["best_global_step"] == 1
+    kept = load_file(tmp_path / "run" / "model.safetensors")
+    best = load_file(tmp_path / "run" / "checkpoint-1" / "model.safetensors")
+    assert all(torch.equal(weight, best[name]) for name, weight in kept.items())

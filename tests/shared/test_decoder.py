@@ -259,6 +259,21 @@ def test_a_new_decoder_has_the_size_the_vocabulary_and_the_context_asked_for(voc
     assert decoder.parameters_without_positions == decoder.num_parameters() - 20 * 16
 
 
+def test_a_sizes_config_can_be_overridden(vocabulary):
+    decoder = module.new_decoder("tiny", vocabulary, 20, dropout=0.3, overrides="n_layer=1,n_embd=24,attn_pdrop=0.1")
+    assert (len(decoder.transformer.h), decoder.transformer.wte.weight.shape[1]) == (1, 24)
+    assert (decoder.config.n_head, decoder.config.attn_pdrop, decoder.config.resid_pdrop) == (4, 0.1, 0.3)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["n_layers=2", "n_layer", "n_layer=two", "n_embd=130", "activation_function=none"], ids=str
+)
+def test_overrides_that_cannot_be_are_refused_in_one_line(vocabulary, wrong):
+    with pytest.raises(UserError, match=f"--config_overrides {wrong}: ") as caught:
+        module.new_decoder("tiny", vocabulary, 20, overrides=wrong)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_seed_decides_the_weights(vocabulary, monkeypatch):
     monkeypatch.setitem(SIZES, "nano", (1, 16, 2))
     first, same, other = (module.new_decoder("nano", vocabulary, 20, seed=seed).state_dict() for seed in (1, 1, 2))

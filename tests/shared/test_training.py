@@ -8,52 +8,10 @@ from transformers import HfArgumentParser, TrainerCallback
 
 from shared.decoder import Decoder
 from shared.errors import UserError
-from shared.evaluation import encode
-from shared.generation import GenerationArguments
-from shared.packing import PackedDataset, collate
+from shared.packing import collate
 from shared.runs import prepare
 from shared.speed import matmul_peak
-from shared.training import Trainer, TrainingArguments
-
-LENGTH = 32
-
-
-@pytest.fixture
-def new_trainer(task, new_decoder, tmp_path):
-    """Makes a Trainer of the toy task, a tiny decoder and packed rows; a folder of its own for each `name`."""
-
-    def new(name="run", dropout=0.0, rows=None, **settings):
-        rows = rows or task.read_rows()
-        packed = {}
-        for split, part in rows.items():
-            lines, _ = encode(task, part, LENGTH, split == "train", split)
-            packed[split] = PackedDataset(lines, LENGTH, task.vocabulary.padding)
-        dropouts = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
-        decoder = new_decoder(len(task.vocabulary.tokens), context=LENGTH, spread=0.02, **dropouts)
-        arguments = TrainingArguments(
-            **{
-                "output_dir": str(tmp_path / name),
-                "use_cpu": True,
-                "disable_tqdm": True,
-                "eval_strategy": "no",
-                "save_strategy": "no",
-                "per_device_train_batch_size": 8,
-                "learning_rate": 1e-2,
-                **settings,
-            }
-        )
-        return Trainer(
-            decoder,
-            task,
-            arguments,
-            GenerationArguments(max_new_tokens=8),
-            LENGTH,
-            train_dataset=packed["train"],
-            eval_dataset=packed["validation"],
-            eval_rows=rows["validation"],
-        )
-
-    return new
+from shared.training import TrainingArguments
 
 
 def weights(trainer):
@@ -103,6 +61,48 @@ def test_gradient_checkpointing_changes_nothing_but_memory(new_trainer):
         torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
 
 
+@pytest.fixture
+def measured():
+    """The gradients of a decoder on one packed batch, and how many numbers the forward pass kept for them."""
+
+    def measured(decoder):
+        parameters = {weight.data_ptr() for weight in decoder.parameters()}
+        kept = {}
+
+        def keep(tensor):
+            if tensor.is_floating_point() and tensor.data_ptr() not in parameters:
+                kept[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        torch.manual_seed(3)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = decoder(
+                input_ids=torch.arange(48).view(3, 16) % 24,
+                position_ids=torch.tensor([[*range(9), *range(5), 0, 0]]).expand(3, 16),
+                prefix=torch.tensor([[True] * 4 + [False] * 5 + [True] * 2 + [False] * 5]).expand(3, 16),
+                labels=torch.ones(3, 16, dtype=torch.long),
+                learned=torch.tensor([5, 6, 12, 22, 28]),
+            ).loss
+        loss.backward()
+        return [weight.grad for weight in decoder.parameters()], sum(kept.values())
+
+    return measured
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["as it is", "compiled"])
+@pytest.mark.parametrize("mask", ["causal", "prefix"])
+def test_checkpointed_blocks_keep_less_and_give_the_same_gradients(new_decoder, measured, mask, compiled):
+    plain, thrifty = (new_decoder(mask=mask, resid_pdrop=0.3, embd_pdrop=0.3).train() for _ in range(2))
+    thrifty.gradient_checkpointing_enable()
+    for block in thrifty.transformer.h if compiled else ():
+        block.compile(backend="aot_eager")
+    wanted, all_kept = measured(plain)
+    gradients, kept = measured(thrifty)
+    assert kept < all_kept / 5
+    for gradient, expected in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=0)
+
+
 def test_the_logged_loss_is_that_of_a_learned_token(new_trainer):
     trainer = new_trainer(max_steps=1, logging_steps=1, per_device_train_batch_size=64, learning_rate=1e-9)
     with torch.no_grad():
@@ -143,7 +143,7 @@ def test_the_log_counts_every_token_but_padding(new_trainer, one_second_a_step, 
     trainer = one_second_a_step(new_trainer(per_device_train_batch_size=rows, **options))
     trainer.train()
     dataset = trainer.train_dataset
-    assert dataset.tokens < len(dataset) * LENGTH  # some padding is there to be left out
+    assert dataset.tokens < len(dataset) * dataset.row_length  # some padding is there to be left out
     assert sum(rates(trainer)) == dataset.tokens
     assert len(rates(trainer)) == -(-len(dataset) // (rows * accumulated)) > 2
 
