@@ -5,20 +5,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from accelerate import PartialState
 from datasets import Dataset
 from transformers import IntervalStrategy, set_seed
 
 from shared.cli import Parser
 from shared.decoder import SIZES, Decoder, change_vocabulary, load_decoder, new_decoder
-from shared.errors import UserError
+from shared.errors import ExclusiveSettingsError, UserError
 from shared.evaluation import encode
 from shared.files import written_whole
 from shared.generation import GenerationArguments
 from shared.model_card import model_card
 from shared.packing import PackedDataset
 from shared.runs import SAMPLES, add_metrics, prepare, save_settings
-from shared.task import Task
+from shared.task import DataArguments, Task
 from shared.training import Trainer, TrainingArguments
 
 REPOSITORY = Path(__file__).parent.parent
@@ -31,6 +32,10 @@ class ModelArguments:
     model_name_or_path: str | None = field(
         default=None,
         metadata={"help": "Start from this: a hub name such as gpt2, a folder holding it, an earlier run."},
+    )
+    from_scratch: bool = field(
+        default=False,
+        metadata={"help": "With --model_name_or_path: its shape and vocabulary, but new weights."},
     )
     size: str = field(
         default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
@@ -49,17 +54,33 @@ class ModelArguments:
     )
 
 
-def train(kind: type[Task], arguments: list[str]) -> None:
-    """Train, score and save one task's decoder, as the flags in `arguments` say."""
+def parse(
+    kind: type[Task], arguments: list[str]
+) -> tuple[DataArguments, ModelArguments, GenerationArguments, TrainingArguments]:
+    """The settings of one training; UserError for what is unknown or cannot be meant."""
     base = {"output_dir": f"outputs/{kind.name}", **kind.generation_defaults}
     task_arguments, model, generation, training, _ = Parser(
         kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
     if model.mask == "prefix" and model.loss_on == "line":
-        raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
+        raise ExclusiveSettingsError(
+            "--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target"
+        )
     if not kind.needs_input and (model.mask, model.loss_on) != ("causal", "target"):
-        raise UserError(f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}")
+        raise ExclusiveSettingsError(
+            f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}"
+        )
+    if model.from_scratch and not model.model_name_or_path:
+        raise UserError("--from_scratch needs --model_name_or_path, for its shape and vocabulary; --size is new anyway")
+    if not 0 < task_arguments.train_share <= 1:
+        raise UserError(f"--train_share {task_arguments.train_share}: give a share above 0 and up to 1")
+    return task_arguments, model, generation, training
+
+
+def train(kind: type[Task], arguments: list[str]) -> None:
+    """Train, score and save one task's decoder, as the flags in `arguments` say."""
+    task_arguments, model, generation, training = parse(kind, arguments)
     settings = {name: asdict(value) for name, value in {"model": model, "generation": generation}.items()}
     settings["training"] = training.to_sanitized_dict()
     folder = Path(training.output_dir)
@@ -69,6 +90,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     with training.main_process_first():
         resume = prepare(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
         rows = task.read_rows()
+        if "train" in rows:
+            rows["train"] = share_of(rows["train"], task_arguments.train_share, training.seed)
         decoder = start(task, rows.get("train"), model, training.seed)
         limits = {
             "train": task_arguments.max_train_samples,
@@ -95,7 +118,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-        metrics["train"] = {name: round(value, 6) for name, value in result.metrics.items()}
+        measured = {name: round(value, 6) for name, value in result.metrics.items()}
+        metrics["train"] = {"rows": len(rows["train"]), **measured}
         save(trainer, folder)
     for split, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
         if wanted and split in rows:
@@ -121,6 +145,8 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
     """The decoder to train, new or pre-trained, with the task's vocabulary (which `task` is given)."""
     if model.model_name_or_path:
         decoder = load_decoder(model.model_name_or_path, model.dropout)
+        if model.from_scratch:
+            decoder = Decoder(decoder.config)
         decoder.config.mask = model.mask
         old = task.load_vocabulary(model.model_name_or_path)
         task.vocabulary = task.make_vocabulary(old, rows, model.vocab_size)
@@ -136,10 +162,18 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
             raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
         task.vocabulary = task.make_vocabulary(None, rows, model.vocab_size)
         decoder = new_decoder(model.size, task.vocabulary, model.max_length, model.dropout, model.mask, seed)
-    name = model.model_name_or_path or model.size
+    name = ("the shape of " if model.from_scratch else "") + (model.model_name_or_path or model.size)
     tokens = len(task.vocabulary.tokens)
     PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)
     return decoder
+
+
+def share_of(rows: Dataset, share: float, seed: int) -> Dataset:
+    """A random share of the rows, at least one; a smaller share is part of a larger one of the same seed."""
+    if share == 1:
+        return rows
+    count = max(1, round(share * len(rows)))
+    return rows.select(np.random.default_rng(seed).permutation(len(rows))[:count])
 
 
 def first_rows(rows: Dataset, limit: int | None) -> Dataset:
