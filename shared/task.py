@@ -189,4 +189,4 @@ class TextTask(Task):
     def record(self, row: Row, output: str) -> dict[str, str]:
         """What is kept of an output: by default with its source and its reference."""
         source, reference = self.texts(row)
-        return {"source": source, "output": output, "reference": reference.strip()}
+        return {"source": source, "output": output, "reference": reference}

@@ -1,6 +1,5 @@
 """ROUGE by rouge-score, how much is new, copied or repeated, and what simple baselines reach."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -13,12 +12,9 @@ from rouge_score.tokenizers import Tokenizer
 
 from shared.errors import UserError
 from tasks.summarization.ngrams import fragments, novel, repeated, words
+from tasks.summarization.sentences import SENTENCE_END, openings
 
 ROUGE = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
-# A sentence ends at `.`, `!` or `?`, any closing quote or bracket, and white space.
-SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
-# The same where what follows begins like a sentence, which "e.g. this" and "No. 5" do not.
-CLEAR_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[^\W\d_a-z])")
 
 
 def score(
@@ -61,17 +57,6 @@ def score(
         texts = [" ".join(text.split()[:lead_words]) for text in baseline]
         scores |= {f"{name}_{key}": value for key, value in rouge(texts, references).items()}
     return scores
-
-
-def openings(body: str) -> str:
-    """The first sentence of every section; a blank line parts two sections."""
-    return " ".join(CLEAR_SENTENCE_END.split(section, maxsplit=1)[0] for section in body.split("\n\n"))
-
-
-def first_sentences(text: str, count: int) -> str:
-    """The text up to the end of its `count`-th sentence."""
-    ends = list(SENTENCE_END.finditer(text))
-    return text[: ends[count - 1].end(1)] if len(ends) >= count else text
 
 
 def statistics(texts: Sequence[str], documents: Sequence[str] | None) -> dict[str, float]:

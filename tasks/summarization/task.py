@@ -15,7 +15,8 @@ from shared.task import Row, TextDataArguments, TextTask
 from tasks.summarization.ranking import ranked
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
-from tasks.summarization.scores import first_sentences, score
+from tasks.summarization.scores import score
+from tasks.summarization.sentences import first_sentences, openings
 
 
 @dataclass
@@ -29,6 +30,13 @@ class SummarizationArguments(TextDataArguments):
         metadata={
             "help": "What is kept of an article that is too long: its head, or the paragraphs ranked by the tf-idf of "
             "the title's words, which are then read in that order (Liu et al. 2018)."
+        },
+    )
+    target: Literal["summary", "openings"] = field(
+        default="summary",
+        metadata={
+            "help": "What is learned: the summary or, to learn copying first, the sections' first sentences, as many "
+            "as reach its length. Scores are against the summary either way."
         },
     )
     separator_text: str | None = field(
@@ -82,8 +90,11 @@ class Summarization(TextTask):
         return hold_out_validation(splits, self.arguments.validation_split_percentage)
 
     def texts(self, row: Row) -> tuple[str, str]:
-        # After words, a summary is the next one; after a token of its own it begins afresh.
-        summary = f" {row['summary']}" if self.arguments.separator_text else row["summary"]
+        summary = row["summary"]
+        if self.arguments.target == "openings":
+            summary = openings(row["body"], len(summary.split()))
+        if self.arguments.separator_text:  # after words, the summary is the next one
+            summary = f" {summary}"
         if self.arguments.keep == "head":
             return row["document"], summary
         paragraphs = [line for line in row["body"].split("\n") if line]
@@ -92,6 +103,9 @@ class Summarization(TextTask):
     def read(self, ids: list[int]) -> str:
         text = super().read(ids)
         return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
+
+    def record(self, row: Row, output: str) -> dict[str, str]:
+        return {"source": self.texts(row)[0], "output": output, "reference": row["summary"]}
 
     def request(self, given: str) -> Row:
         """A title in the first line, then headings and paragraphs, a line each."""

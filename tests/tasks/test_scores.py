@@ -13,8 +13,8 @@ from rouge_score.rouge_scorer import RougeScorer
 import tasks
 from shared.errors import UserError
 from tasks.summarization.ngrams import fragments
-from tasks.summarization.scores import first_sentences, openings
 from tasks.summarization.scores import score as score_summaries
+from tasks.summarization.sentences import first_sentences, openings
 from tasks.translation.scores import score as score_translations
 
 HYPOTHESES = ["Ein Mann mit einem Hut.", "Zwei Hunde spielen im Schnee.", ""]
@@ -109,6 +109,8 @@ def test_the_lead_baseline_is_scored_like_a_summary(summary_scores):
 def test_the_baselines_read_the_bodies():
     body = 'A fox (e.g. this) is red. It eats.\nMore here.\n\n"It is No. 5!" Foxes say.\n\nAlone'
     assert openings(body) == 'A fox (e.g. this) is red. "It is No. 5! Alone'
+    assert [openings(body, words).count(" ") + 1 for words in (1, 6, 7, 11)] == [6, 6, 10, 11]
+    assert openings(body, 0) == ""
     scores = score_summaries(["x"], ["A fox is red. Alone."], ["Title\n" + body], [body], lead_words=9)
     assert scores["lead_words"] == 9
     for name, text in {

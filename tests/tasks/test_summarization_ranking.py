@@ -95,6 +95,15 @@ def test_a_summary_is_asked_for_in_words(summarization):
     assert task.record(ROW, "x")["reference"] == "A bird."
 
 
+def test_copying_is_learned_from_the_sections_openings(summarization):
+    row = ROW | {"summary": "A bird of prey."}
+    task = summarization(target="openings")
+    assert task.texts(row) == (ROW["document"], "It eats mice. An owl is an owl.")
+    assert task.texts(row | {"summary": "A bird."}) == (ROW["document"], "It eats mice.")
+    assert task.record(row, "x") == {"source": ROW["document"], "output": "x", "reference": "A bird of prey."}
+    assert task.prompt(task.request("Owl\nOld."), 40, 20).context
+
+
 def test_a_separator_of_words_leaves_the_source_room(summarization):
     task = summarization(separator_text="TL;DR:")
     cut = task.prompt(ROW, 40, 20)
