@@ -95,11 +95,13 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     def run(cell: Cell) -> None:
         device, log = devices.get(), folder / f"{cell.name}.log"
         flags = [*cell.flags, f"--output_dir={folder / cell.name}", "--overwrite_output_dir=true"]
-        with log.open("w") as output:
-            code = subprocess.run(
-                [sys.executable, str(recipe), *flags], check=False, env=device, stdout=output, stderr=output
-            ).returncode
-        devices.put(device)
+        try:
+            with log.open("w") as output:
+                code = subprocess.run(
+                    [sys.executable, str(recipe), *flags], check=False, env=device, stdout=output, stderr=output
+                ).returncode
+        finally:
+            devices.put(device)
         if code:
             lines = log.read_text().strip().splitlines() or ["no output"]
             raise UserError(f"run '{cell.name}' failed ({lines[-1]}); all of its output is in {log}")
