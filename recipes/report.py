@@ -1,4 +1,4 @@
-"""One table of several runs' test scores, each beside what it must beat.
+"""One table of several runs' test scores, beside those of the references and of what is to be beaten.
 
 python recipes/report.py outputs/translation outputs/summarization outputs/music
 """
@@ -11,19 +11,34 @@ import pandas as pd
 from shared.cli import Parser, run
 from shared.runs import METRICS, Run
 
-# Score, what to call it, and the score of a baseline, where one is measured beside it.
-SHOWN = [
-    ("bleu", "BLEU", None),
-    ("chrf", "chrF", None),
-    ("rouge1", "ROUGE-1", "lead_rouge1"),
-    ("rouge2", "ROUGE-2", "lead_rouge2"),
-    ("rougeL", "ROUGE-L", "lead_rougeL"),
-    ("nll_per_note", "nats per note", None),
-    ("nll_per_token", "nats per token", "unigram_nll_per_token"),
-    ("valid_midi", "valid MIDI files, %", None),
-    ("perplexity", "perplexity", None),
-]
-BASELINES = {"lead": "the article's beginning", "unigram": "frequencies of events"}
+# Score, and what to call it.
+SHOWN = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "words": "words",
+    "repeated_3grams": "repeated 3-grams, %",
+    "novel_1grams": "novel 1-grams, %",
+    "novel_2grams": "novel 2-grams, %",
+    "novel_3grams": "novel 3-grams, %",
+    "novel_4grams": "novel 4-grams, %",
+    "coverage": "copied words, %",
+    "density": "density, words",
+    "longest_copy": "longest copy, words",
+    "nll_per_note": "nats per note",
+    "nll_per_token": "nats per token",
+    "valid_midi": "valid MIDI files, %",
+    "perplexity": "perplexity",
+}
+# What stands beside a score where it is measured, too: the first part of its name, and its column.
+BESIDE = {
+    "reference": "references",
+    "lead": "article's beginning",
+    "openings": "sections' first sentences",
+    "unigram": "event frequencies",
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -39,12 +54,11 @@ def rows(folder: str) -> Iterator[dict[str, str]]:
     minutes = metrics.get("train", {}).get("train_runtime", 0) / 60
     run_cells = {"run": folder, "parameters": f"{metrics['parameters']:,}", "minutes": f"{minutes:.1f}"}
     test = metrics.get("test", {})
-    for name, label, baseline in SHOWN:
+    for name, label in SHOWN.items():
         if name in test:
-            cells = {"score": label, "test": f"{test[name]:.2f}"}
-            if baseline in test:
-                cells |= {"baseline": f"{test[baseline]:.2f}", "which is": BASELINES[baseline.partition("_")[0]]}
-            yield run_cells | cells
+            beside = {column: test.get(f"{prefix}_{name}") for prefix, column in BESIDE.items()}
+            cells = {column: f"{value:.2f}" for column, value in beside.items() if value is not None}
+            yield run_cells | {"score": label, "test": f"{test[name]:.2f}"} | cells
             run_cells = {}
 
 

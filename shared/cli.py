@@ -44,7 +44,7 @@ class Parser(HfArgumentParser):
         config = self.parse_known_args([*base_flags, *arguments])[0].config
         if not config and default_config:
             config = default_config(self._into_dataclasses([*base_flags, *arguments]))
-        config_flags = self._flags(_read_yaml(Path(config)), str(config)) if config else []
+        config_flags = self._flags(read_yaml(Path(config), "--config"), str(config)) if config else []
         return self._into_dataclasses([*base_flags, *config_flags, *arguments])
 
     def _into_dataclasses(self, arguments: list[str]) -> tuple:
@@ -73,13 +73,14 @@ class Parser(HfArgumentParser):
         raise UserError(f"unknown {kind} '{name}'" + (f": did you mean '{near[0]}'?" if near else " (see --help)"))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, flag: str) -> dict[str, Any]:
+    """The lines `name: value` of the file that `flag` names."""
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{flag} {path}: {' '.join(str(error).split())}") from error
     if not isinstance(settings, dict):
-        raise UserError(f"--config {path}: expected lines of the form 'name: value'")
+        raise UserError(f"{flag} {path}: expected lines of the form 'name: value'")
     return settings
 
 

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Recipes print it as `error: …` and end with exit code 2; it never shows a traceback.
     """
+
+
+class ExclusiveSettingsError(UserError):
+    """Settings of which each can be meant, but not all together."""

@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from accelerate import PartialState
 from datasets import Dataset, concatenate_datasets
 from transformers import IntervalStrategy, set_seed
 
 from shared.cli import Parser
 from shared.decoder import SIZES, Decoder, change_vocabulary, load_decoder, new_decoder
-from shared.errors import UserError
+from shared.errors import ExclusiveSettingsError, UserError
 from shared.evaluation import encode
 from shared.files import written_whole
 from shared.generation import GenerationArguments
@@ -34,6 +35,10 @@ class ModelArguments:
     model_name_or_path: str | None = field(
         default=None,
         metadata={"help": "Start from this: a hub name such as gpt2, a folder holding it, an earlier run."},
+    )
+    from_scratch: bool = field(
+        default=False,
+        metadata={"help": "With --model_name_or_path: its shape and vocabulary, but new weights."},
     )
     size: str = field(
         default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
@@ -87,9 +92,13 @@ def parse(
     generation.check()
     check_candidates(kind, generation)
     if model.mask == "prefix" and model.loss_on == "line":
-        raise UserError("--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target")
+        raise ExclusiveSettingsError(
+            "--mask prefix lets the source see what --loss_on line asks of it: give --loss_on target"
+        )
     if not kind.needs_input and (model.mask, model.loss_on) != ("causal", "target"):
-        raise UserError(f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}")
+        raise ExclusiveSettingsError(
+            f"{kind.name} has no source: leave out --mask {model.mask} --loss_on {model.loss_on}"
+        )
     if model.config_overrides and model.model_name_or_path:
         raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
     if training.rdrop_alpha and not model.dropout:
@@ -98,6 +107,10 @@ def parse(
         raise UserError(f"--bpe_dropout is {model.bpe_dropout}: give 0 (none) or a probability below 1")
     if model.bpe_samples < 1:
         raise UserError(f"--bpe_samples is {model.bpe_samples}: give 1 or more")
+    if model.from_scratch and not model.model_name_or_path:
+        raise UserError("--from_scratch needs --model_name_or_path, for its shape and vocabulary; --size is new anyway")
+    if not 0 < task_arguments.train_share <= 1:
+        raise UserError(f"--train_share {task_arguments.train_share}: give a share above 0 and up to 1")
     return task_arguments, model, generation, training
 
 
@@ -113,6 +126,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     with training.main_process_first():
         resume = prepare(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
         rows = task.read_rows()
+        if "train" in rows:
+            rows["train"] = share_of(rows["train"], task_arguments.train_share, training.seed)
         decoder = start(task, rows.get("train"), model, training.seed)
         limits = {
             "train": task_arguments.max_train_samples,
@@ -141,7 +156,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-        metrics["train"] = {name: round(value, 6) for name, value in result.metrics.items()}
+        measured = {name: round(value, 6) for name, value in result.metrics.items()}
+        metrics["train"] = {"rows": len(rows["train"]), **measured}
         save(trainer, folder)
     for split, wanted in {"validation": training.do_eval, "test": training.do_predict}.items():
         if wanted and split in rows:
@@ -167,6 +183,8 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
     """The decoder to train, new or pre-trained, with the task's vocabulary (which `task` is given)."""
     if model.model_name_or_path:
         decoder = load_decoder(model.model_name_or_path, model.dropout, model.attention_dropout)
+        if model.from_scratch:
+            decoder = Decoder(decoder.config)
         distances = decoder.config.relative_attention
         if model.relative_attention and not distances:
             decoder.add_relative_attention(model.relative_attention)
@@ -202,10 +220,18 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
             seed,
             model.config_overrides,
         )
-    name = model.model_name_or_path or model.size
+    name = ("the shape of " if model.from_scratch else "") + (model.model_name_or_path or model.size)
     tokens = len(task.vocabulary.tokens)
     PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)
     return decoder
+
+
+def share_of(rows: Dataset, share: float, seed: int) -> Dataset:
+    """A random share of the rows, at least one; a smaller share is part of a larger one of the same seed."""
+    if share == 1:
+        return rows
+    count = max(1, round(share * len(rows)))
+    return rows.select(np.random.default_rng(seed).permutation(len(rows))[:count])
 
 
 def first_rows(rows: Dataset, limit: int | None) -> Dataset:

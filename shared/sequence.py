@@ -27,27 +27,29 @@ class Sequence:
         return len(self.context) + len(self.target)
 
 
-def lay_out(source: Tokens[int], separator: int, target: Tokens[int], end: int, max_length: int) -> Sequence | None:
-    """The line of one training row, in at most `max_length` tokens.
+def lay_out(
+    source: Tokens[int], separator: Tokens[int], target: Tokens[int], end: int, max_length: int
+) -> Sequence | None:
+    """The line of one training row, in at most `max_length` tokens; the separator is one token or a few.
 
     The end of an overlong source is cut; a target never is. None where the target leaves no room for a single
     source token: such a row cannot be learned and is to be dropped (and counted) by the caller.
     """
-    room = max_length - len(target) - 2  # the separator and the end
+    room = max_length - len(separator) - len(target) - 1  # the end
     if room < min(len(source), 1):
         return None
     kept = source[:room]
-    return Sequence([*kept, separator], [*target, end], cut=len(source) - len(kept))
+    return Sequence([*kept, *separator], [*target, end], cut=len(source) - len(kept))
 
 
-def lay_out_prompt(source: Tokens[int], separator: int, max_length: int, new_tokens: int) -> Sequence:
+def lay_out_prompt(source: Tokens[int], separator: Tokens[int], max_length: int, new_tokens: int) -> Sequence:
     """The line up to and with its separator, its source cut so that `new_tokens` more fit into `max_length`.
 
     At least half of the line stays for the source, so that a generous `new_tokens` cannot empty the prompt.
     """
-    room = max(max_length - new_tokens, max_length // 2) - 1
+    room = max(max_length - new_tokens, max_length // 2, len(separator)) - len(separator)
     kept = source[:room]
-    return Sequence([*kept, separator], cut=len(source) - len(kept))
+    return Sequence([*kept, *separator], cut=len(source) - len(kept))
 
 
 def windows(tokens: Tokens[int], max_length: int, stride: int, align: int = 1) -> list[Sequence]:

@@ -34,6 +34,10 @@ CHRF_SCORER = CHRF()
 class DataArguments:
     """How many rows of each split to use."""
 
+    train_share: float = field(
+        default=1.0,
+        metadata={"help": "Learn from this share of the rows, drawn by --seed: a smaller one is part of a larger."},
+    )
     max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
@@ -180,6 +184,11 @@ class TextTask(Task):
     def separators(self) -> dict[str, str]:
         return {self.separator: self.separator_words}
 
+    @property
+    def divider(self) -> list[int]:
+        """The ids that stand between source and target."""
+        return [self.vocabulary.tokens[self.separator]]
+
     def load_vocabulary(self, name: str) -> TextVocabulary:
         return TextVocabulary.load(name)
 
@@ -191,12 +200,12 @@ class TextTask(Task):
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
         source, target = (self.vocabulary.encode(text) for text in self.texts(row))
-        line = lay_out(source, self.vocabulary.tokens[self.separator], target, self.vocabulary.end, max_length)
+        line = lay_out(source, self.divider, target, self.vocabulary.end, max_length)
         return [line] if line else []
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         source = self.vocabulary.encode(self.texts(row)[0])
-        return lay_out_prompt(source, self.vocabulary.tokens[self.separator], max_length, new_tokens)
+        return lay_out_prompt(source, self.divider, max_length, new_tokens)
 
     def read(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids).strip()

@@ -9,7 +9,7 @@ from tasks.summarization.scores import score
 class SummarizationScores(evaluate.Metric):
     """`compute(predictions=…, references=…, documents=…)` gives what `tasks.summarization.scores.score` gives.
 
-    `documents` and `lead_words` are optional.
+    `documents`, `bodies` and `lead_words` are optional.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -25,6 +25,7 @@ class SummarizationScores(evaluate.Metric):
         predictions: list[str],
         references: list[str],
         documents: list[str] | None = None,
+        bodies: list[str] | None = None,
         lead_words: int | None = None,
     ) -> dict[str, float]:
-        return score(predictions, references, documents, lead_words)
+        return score(predictions, references, documents, bodies, lead_words)

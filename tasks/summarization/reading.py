@@ -1,4 +1,4 @@
-"""Articles in the shapes Wikipedia comes in, or any two text columns -> {"title", "document", "summary"}."""
+"""Articles in the shapes Wikipedia comes in, or any two text columns -> {"title", "document", "body", "summary"}."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from datasets import Dataset, Features, List, Value
 from shared.errors import UserError
 from shared.rows import clean_text, convert_rows, origin, quiet
 
-COLUMNS = ["title", "document", "summary"]
+COLUMNS = ["title", "document", "body", "summary"]
 SECTIONS = List({"heading": Value("string"), "paragraphs": List(Value("string"))})
 ARTICLE = Features({"title": Value("string"), "lead": Value("string"), "sections": SECTIONS})
 # WikiText: ` = Title = `, ` = = Section = = `, ` = = = Subsection = = = `.
@@ -17,12 +17,14 @@ HEADING = re.compile(r"\s*(=(?: =)*) (.*[^ =].*) \1\s*")
 
 
 def summarization_rows(rows: Dataset, text_column: str | None = None, summary_column: str | None = None) -> Dataset:
-    """Rows {"title": str, "document": str, "summary": str}; articles without lead or body are skipped.
+    """Rows of text: title, document, body, summary; articles without lead or body are skipped.
 
     `rows` hold the two named columns (with `title`, if there is one), or `title`, `lead` and `sections` (a
     list of {"heading", "paragraphs"}), or the lines of WikiText's raw files in a column `text`. The lead, the
     text before the first section, is the summary; the document is the title, the headings and the paragraphs,
-    a line each. UserError for missing columns, for anything but text, and where no article is left.
+    a line each; the body is the paragraphs alone, a line each, with a blank line between two sections. What comes from
+    a column is document and body at once. UserError for missing columns, for anything but text, and where no article
+    is left.
     """
     found = rows.column_names
     if text_column or summary_column:
@@ -93,21 +95,23 @@ def _from_columns(row: dict[str, Any], text_column: str, summary_column: str) ->
     document = clean_text(row[text_column], text_column)
     summary = clean_text(row[summary_column], summary_column)
     title = clean_text(row.get("title"), "title") or ""
-    return {"title": title, "document": document, "summary": summary} if document and summary else None
+    return (
+        {"title": title, "document": document, "body": document, "summary": summary} if document and summary else None
+    )
 
 
 def _from_sections(row: dict[str, Any]) -> dict[str, str] | None:
     title = clean_text(row["title"], "title") or ""
     summary = clean_text(row["lead"], "lead")
     sections = row["sections"] or []
-    lines, has_body = [title], False
+    lines, blocks = [title], []
     for section in sections if isinstance(sections, list) else [sections]:
         match section:
             case {"heading": heading, "paragraphs": [*paragraphs]}:
                 texts = [clean_text(paragraph, "paragraphs") for paragraph in paragraphs]
                 lines += [clean_text(heading, "heading"), *texts]
-                has_body |= any(texts)
+                blocks.append("\n".join(filter(None, texts)))
             case _:
                 raise ValueError('column \'sections\' needs a list of {"heading": …, "paragraphs": […]}')
-    document = "\n".join(filter(None, lines))
-    return {"title": title, "document": document, "summary": summary} if summary and has_body else None
+    document, body = "\n".join(filter(None, lines)), "\n\n".join(filter(None, blocks))
+    return {"title": title, "document": document, "body": body, "summary": summary} if summary and body else None

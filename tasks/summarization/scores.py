@@ -1,6 +1,5 @@
-"""ROUGE by rouge-score, the same for the documents' beginnings, and how much is new or repeated."""
+"""ROUGE by rouge-score, how much is new, copied or repeated, and what simple baselines reach."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,47 +11,67 @@ from rouge_score.tokenize import tokenize
 from rouge_score.tokenizers import Tokenizer
 
 from shared.errors import UserError
+from tasks.summarization.ngrams import fragments, novel, repeated, words
+from tasks.summarization.sentences import SENTENCE_END, openings
 
 ROUGE = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
-# ROUGE-Lsum compares sentences: one ends at `.`, `!` or `?`, any closing quote or bracket, and white space.
-SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
 
 
 def score(
     predictions: Sequence[str],
     references: Sequence[str],
     documents: Sequence[str] | None = None,
+    bodies: Sequence[str] | None = None,
     lead_words: int | None = None,
 ) -> dict[str, float]:
-    """Means over the summaries, in per cent.
+    """Means over the summaries, in per cent where no other unit is named.
 
     `rouge1`, `rouge2`, `rougeL`, `rougeLsum`: F1, Porter-stemmed (Lin 2004,
     https://aclanthology.org/W04-1013); letters beyond a-z do not count. `*_low` and `*_high` bound the 95 %
-    interval of 1,000 bootstrap resamples with a fixed seed. `repeated_3grams`: share of a summary's 3-grams
-    that stood in it before (seq-rep-3 of Welleck et al. 2020, https://arxiv.org/abs/1908.04319). With the
-    `documents`: `novel_1grams` and `novel_2grams`, share of a summary's distinct n-grams that the document
-    lacks (See et al. 2017, https://arxiv.org/abs/1704.04368), and `lead_rouge*`, the scores of each document's
-    first `lead_words` words (default: the references' mean length). An empty summary counts 0 everywhere.
-    UserError for no or unequal lines.
+    interval of 1,000 bootstrap resamples with a fixed seed. Of the summaries, and as `reference_*` of the references:
+    `words`, their length, and `repeated_3grams`, the share of 3-grams that stood in the summary before (seq-rep-3 of
+    Welleck et al. 2020, https://arxiv.org/abs/1908.04319).
+
+    With the `documents`, also for both: `novel_1grams` … `novel_4grams`, the share of distinct n-grams that the
+    document lacks (See et al. 2017, https://arxiv.org/abs/1704.04368); and of the fragments copied from it (Grusky et
+    al. 2018, https://arxiv.org/abs/1804.11283) `coverage`, the share of words in them, `density`, the mean length in
+    words of the fragment that a word is in, and `longest_copy` in words. Then the baselines, in at most `lead_words`
+    words (default: the references' mean): `lead_rouge*`, each document's beginning, and `openings_rouge*`, the first
+    sentence of each of its sections. `bodies` are the documents without titles and headings, a blank line between two
+    sections (default: the documents). An empty summary counts 0 everywhere. UserError for no or unequal lines.
     """
-    sizes = {len(texts) for texts in (predictions, references, documents) if texts is not None}
-    if len(sizes) != 1 or not len(predictions):
-        raise UserError(
-            f"{len(predictions)} predictions for {len(references)} references"
-            + (f" and {len(documents)} documents" if documents is not None else "")
-            + ": give as many of each, at least one"
-        )
-    scores = _rouge(predictions, references)
-    scores["repeated_3grams"] = 100 * float(np.mean([_repeated(text, 3) for text in predictions]))
+    given = {"predictions": predictions, "references": references, "documents": documents, "bodies": bodies}
+    sizes = {name: len(texts) for name, texts in given.items() if texts is not None}
+    if len(set(sizes.values())) != 1 or not sizes["predictions"]:
+        first, *others = (f"{size} {name}" for name, size in sizes.items())
+        raise UserError(f"{first} for {', '.join(others)}: give as many of each, at least one")
+    scores = rouge(predictions, references)
+    scores |= statistics(predictions, documents)
+    scores |= {f"reference_{name}": value for name, value in statistics(references, documents).items()}
     if documents is None:
         return scores
-    for n in (1, 2):
-        novel = [_novel(text, document, n) for text, document in zip(predictions, documents, strict=True)]
-        scores[f"novel_{n}grams"] = 100 * float(np.mean(novel))
+    bodies = documents if bodies is None else bodies
     lead_words = lead_words or round(np.mean([len(reference.split()) for reference in references]))
-    leads = [" ".join(document.split()[:lead_words]) for document in documents]
-    lead_scores = {f"lead_{name}": value for name, value in _rouge(leads, references).items()}
-    return scores | {"lead_words": float(lead_words)} | lead_scores
+    scores["lead_words"] = float(lead_words)
+    for name, baseline in {"lead": list(bodies), "openings": [openings(body) for body in bodies]}.items():
+        texts = [" ".join(text.split()[:lead_words]) for text in baseline]
+        scores |= {f"{name}_{key}": value for key, value in rouge(texts, references).items()}
+    return scores
+
+
+def statistics(texts: Sequence[str], documents: Sequence[str] | None) -> dict[str, float]:
+    """What `score` says of summaries and references alike."""
+    lengths = np.array([len(words(text)) for text in texts])
+    found = {"words": lengths.mean(), "repeated_3grams": 100 * np.mean([repeated(text, 3) for text in texts])}
+    if documents is not None:
+        for n in (1, 2, 3, 4):
+            found[f"novel_{n}grams"] = 100 * np.mean(list(map(lambda *pair: novel(*pair, n), texts, documents)))
+        copied = list(map(fragments, texts, documents))
+        per_word = 1 / np.maximum(lengths, 1)
+        found["coverage"] = 100 * np.mean(per_word * [sum(row) for row in copied])
+        found["density"] = np.mean(per_word * [sum(length**2 for length in row) for row in copied])
+        found["longest_copy"] = np.mean([max(row, default=0) for row in copied])
+    return {name: float(value) for name, value in found.items()}
 
 
 class StemmedTokenizer(Tokenizer):
@@ -65,7 +84,8 @@ class StemmedTokenizer(Tokenizer):
         return tokenize(text, stemmer=self)
 
 
-def _rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """F1 of each of `ROUGE` with its interval, as `score` describes them."""
     scorer = RougeScorer(ROUGE, tokenizer=StemmedTokenizer())
     rows = [
         scorer.score(_sentence_lines(reference), _sentence_lines(prediction))
@@ -89,18 +109,3 @@ def _rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, f
 
 def _sentence_lines(text: str) -> str:
     return SENTENCE_END.sub(r"\1\n", text)
-
-
-def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return list(zip(*(words[start:] for start in range(n)), strict=False))
-
-
-def _repeated(text: str, n: int) -> float:
-    ngrams = _ngrams(text, n)
-    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
-
-
-def _novel(text: str, document: str, n: int) -> float:
-    ngrams, known = set(_ngrams(text, n)), set(_ngrams(document, n))
-    return len(ngrams - known) / len(ngrams) if ngrams else 0.0

@@ -5,16 +5,19 @@ Summarization Using a Single Pre-Trained Transformer".
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from datasets import Dataset, DatasetDict
 from rouge_score.rouge_scorer import RougeScorer
 
-from shared.rows import hold_out_validation, read_rows
+from shared.errors import UserError
+from shared.rows import hold_out_validation, origin, read_rows
 from shared.task import Row, TextDataArguments, TextTask
+from tasks.summarization.ranking import ranked
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
 from tasks.summarization.scores import StemmedTokenizer, score
+from tasks.summarization.sentences import first_sentences, openings
 
 UTILITY = RougeScorer(["rouge1", "rouge2"], tokenizer=StemmedTokenizer())
 
@@ -25,6 +28,38 @@ class SummarizationArguments(TextDataArguments):
 
     text_column: str | None = field(default=None, metadata={"help": "The column to summarise."})
     summary_column: str | None = field(default=None, metadata={"help": "The column that holds the summary."})
+    keep: Literal["head", "ranked"] = field(
+        default="head",
+        metadata={
+            "help": "What is kept of an article that is too long: its head, or the paragraphs ranked by the tf-idf of "
+            "the title's words, which are then read in that order (Liu et al. 2018)."
+        },
+    )
+    target: Literal["summary", "openings"] = field(
+        default="summary",
+        metadata={
+            "help": "What is learned: the summary or, to learn copying first, the sections' first sentences, as many "
+            "as reach its length. Scores are against the summary either way."
+        },
+    )
+    separator_text: str | None = field(
+        default=None,
+        metadata={
+            "help": "Ask in words, such as TL;DR: (Radford et al. 2019), instead of by a token of its own; with "
+            "--do_train false this scores a decoder that never learned to summarise."
+        },
+    )
+    max_sentences: int | None = field(
+        default=None, metadata={"help": "Keep the first N sentences of what is written (default: all)."}
+    )
+    lead_words: int | None = field(
+        default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}
+    )
+
+    def __post_init__(self):
+        for name in ("max_sentences", "lead_words"):
+            if (getattr(self, name) or 1) < 1:
+                raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
 
 
 class Summarization(TextTask):
@@ -36,6 +71,15 @@ class Summarization(TextTask):
     separator_words = "In summary:"
     line = "article … <|summarize|> lead … <|endoftext|>"
 
+    @property
+    def separators(self) -> dict[str, str]:
+        return {} if self.arguments.separator_text else super().separators
+
+    @property
+    def divider(self) -> list[int]:
+        text = self.arguments.separator_text
+        return self.vocabulary.encode(f"\n{text}") if text else super().divider
+
     def read_rows(self) -> DatasetDict:
         if self.arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
@@ -43,13 +87,33 @@ class Summarization(TextTask):
             splits = read_rows(**self.arguments.sources)
         columns = self.arguments.text_column, self.arguments.summary_column
         splits = DatasetDict({split: summarization_rows(rows, *columns) for split, rows in splits.items()})
+        for rows in splits.values():
+            if self.arguments.keep == "ranked" and not any(rows["title"]):
+                raise UserError(f"{origin(rows)}: --keep ranked ranks by the title, and no row has one: --keep head")
         return hold_out_validation(splits, self.arguments.validation_split_percentage)
 
     def texts(self, row: Row) -> tuple[str, str]:
-        return row["document"], row["summary"]
+        summary = row["summary"]
+        if self.arguments.target == "openings":
+            summary = openings(row["body"], len(summary.split()))
+        if self.arguments.separator_text:  # after words, the summary is the next one
+            summary = f" {summary}"
+        if self.arguments.keep == "head":
+            return row["document"], summary
+        paragraphs = [line for line in row["body"].split("\n") if line]
+        return "\n".join(filter(None, [row["title"], *ranked(row["title"], paragraphs)])), summary
+
+    def read(self, ids: list[int]) -> str:
+        text = super().read(ids)
+        return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
+
+    def record(self, row: Row, output: str) -> dict[str, str]:
+        return {"source": self.texts(row)[0], "output": output, "reference": row["summary"]}
 
     def request(self, given: str) -> Row:
-        return {"document": given.strip(), "summary": ""}
+        """A title in the first line, then headings and paragraphs, a line each."""
+        title, _, body = given.strip().partition("\n")
+        return {"title": title, "document": given.strip(), "body": body, "summary": ""}
 
     def show(self, row: Row, output: str) -> str:
         return output + "\n"
@@ -60,4 +124,4 @@ class Summarization(TextTask):
         return sum(score.fmeasure for score in scores.values()) / len(scores)
 
     def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
-        return score(outputs, rows["summary"], rows["document"])
+        return score(outputs, rows["summary"], rows["document"], rows["body"], self.arguments.lead_words)

@@ -8,12 +8,17 @@ import torch
 import yaml
 from accelerate.commands.config import load_config_from_file
 
+from recipes.compare import read_variants
+from shared.cli import Parser
 from shared.decoder import SIZES, new_decoder
-from shared.recipe import parse
+from shared.generation import GenerationArguments
+from shared.recipe import ModelArguments, parse
 from tasks import TASKS
 from tests.recipes.conftest import REPOSITORY
 
-CONFIGS = sorted((REPOSITORY / "recipes" / "configs").rglob("*.yaml"))
+FOLDER = REPOSITORY / "recipes" / "configs"
+COMPARISONS = sorted((FOLDER / "comparisons").glob("*.yaml"))
+CONFIGS = sorted(set(FOLDER.rglob("*.yaml")) - set(COMPARISONS))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -21,7 +26,7 @@ def test_a_configuration_is_understood(path: Path, tmp_path):
     kind = TASKS[path.parent.name]
     _, model, _, training = parse(kind, [f"--config={path}", f"--output_dir={tmp_path}"])
     assert model.model_name_or_path or model.size in SIZES
-    assert training.max_steps > 0
+    assert training.max_steps > 0 or not training.do_train
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any(f"accelerate launch recipes/{kind.name}.py" in line for line in head)
 
@@ -34,6 +39,16 @@ def test_the_decoder_of_10_million_parameters_has_no_more():
     with torch.device("meta"):
         decoder = new_decoder(model.size, vocabulary, model.max_length, model.dropout, overrides=model.config_overrides)
     assert 9.5e6 < decoder.num_parameters() <= 10e6
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.name)
+def test_a_comparison_is_understood(path: Path):
+    first = path.read_text().splitlines()[0]
+    assert f"python recipes/compare.py --variants {path.relative_to(REPOSITORY)}" in first
+    kind = TASKS[first.partition("--task ")[2].split()[0]]
+    for settings in read_variants(str(path)).values():
+        flags = [f"--{name}={value}" for name, value in settings.items()]
+        Parser(kind.Arguments, ModelArguments, GenerationArguments).parse(flags)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,18 @@ def test_text_is_written_freely_and_after_a_prompt(trained, python):
     assert python("generate", trained, "The river").stdout.startswith("The river")
 
 
+def test_it_is_asked_for_summaries_that_it_never_learned(trained, launch, tmp_path):
+    run = tmp_path / "tldr"
+    flags = ["--do_train=false", "--separator_text=TL;DR:", "--max_sentences=1", "--do_sample", "--top_k=2"]
+    finished = launch("summarization", *QUICK[1:], *flags, f"--model_name_or_path={trained}", f"--output_dir={run}")
+    old = json.loads((trained / "config.json").read_text())
+    assert f"{old['vocab_size']:,} tokens" in finished.stderr  # no separator is added
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {"rouge1", "lead_rouge1", "openings_rouge1"} <= set(metrics["test"]) and "train" not in metrics
+    outputs = [json.loads(line)["output"] for line in (run / "samples" / "outputs.jsonl").read_text().splitlines()]
+    assert len(outputs) == 4 and any(outputs)
+
+
 def test_another_recipe_starts_from_its_run(trained, launch, tmp_path):
     run = tmp_path / "translation"
     finished = launch("translation", *QUICK[1:], f"--model_name_or_path={trained}", f"--output_dir={run}")

@@ -9,28 +9,28 @@ tokens = st.lists(st.integers(0, 99), max_size=30)
 
 
 def test_a_line_is_source_separator_target_end():
-    line = lay_out([1, 2, 3], SEPARATOR, [4, 5], END, max_length=7)
+    line = lay_out([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=7)
     assert line == Sequence([1, 2, 3, SEPARATOR], [4, 5, END], cut=0)
     assert len(line) == 7
 
 
 def test_the_end_of_an_overlong_source_is_cut():
-    assert lay_out([1, 2, 3], SEPARATOR, [4, 5], END, max_length=6) == Sequence([1, 2, SEPARATOR], [4, 5, END], cut=1)
+    assert lay_out([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=6) == Sequence([1, 2, SEPARATOR], [4, 5, END], cut=1)
 
 
 def test_one_source_token_is_the_least_that_may_remain():
-    assert lay_out([1, 2, 3], SEPARATOR, [4, 5], END, max_length=5) == Sequence([1, SEPARATOR], [4, 5, END], cut=2)
-    assert lay_out([1, 2, 3], SEPARATOR, [4, 5], END, max_length=4) is None
+    assert lay_out([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=5) == Sequence([1, SEPARATOR], [4, 5, END], cut=2)
+    assert lay_out([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=4) is None
 
 
 def test_an_empty_source_needs_no_room():
-    assert lay_out([], SEPARATOR, [4, 5], END, max_length=4) == Sequence([SEPARATOR], [4, 5, END])
-    assert lay_out([], SEPARATOR, [4, 5], END, max_length=3) is None
+    assert lay_out([], [SEPARATOR], [4, 5], END, max_length=4) == Sequence([SEPARATOR], [4, 5, END])
+    assert lay_out([], [SEPARATOR], [4, 5], END, max_length=3) is None
 
 
 @given(tokens, tokens, st.integers(2, 40))
 def test_a_line_fits_and_keeps_its_target_whole(source, target, max_length):
-    line = lay_out(source, SEPARATOR, target, END, max_length)
+    line = lay_out(source, [SEPARATOR], target, END, max_length)
     if line is None:
         assert len(target) + 2 + min(len(source), 1) > max_length
         return
@@ -41,23 +41,23 @@ def test_a_line_fits_and_keeps_its_target_whole(source, target, max_length):
 
 
 def test_a_prompt_keeps_room_for_new_tokens():
-    assert lay_out_prompt([1, 2, 3, 4, 5], SEPARATOR, max_length=10, new_tokens=4) == Sequence(
+    assert lay_out_prompt([1, 2, 3, 4, 5], [SEPARATOR], max_length=10, new_tokens=4) == Sequence(
         [1, 2, 3, 4, 5, SEPARATOR]
     )
-    assert lay_out_prompt([1, 2, 3, 4, 5, 6], SEPARATOR, max_length=10, new_tokens=4) == Sequence(
+    assert lay_out_prompt([1, 2, 3, 4, 5, 6], [SEPARATOR], max_length=10, new_tokens=4) == Sequence(
         [1, 2, 3, 4, 5, SEPARATOR], cut=1
     )
 
 
 def test_a_prompt_keeps_half_of_the_line_however_many_tokens_are_asked_for():
-    assert lay_out_prompt(list(range(9)), SEPARATOR, max_length=10, new_tokens=99) == Sequence(
+    assert lay_out_prompt(list(range(9)), [SEPARATOR], max_length=10, new_tokens=99) == Sequence(
         [0, 1, 2, 3, SEPARATOR], cut=5
     )
 
 
 @given(tokens, st.integers(2, 40), st.integers(1, 60))
 def test_a_prompt_is_the_beginning_of_its_line(source, max_length, new_tokens):
-    prompt = lay_out_prompt(source, SEPARATOR, max_length, new_tokens)
+    prompt = lay_out_prompt(source, [SEPARATOR], max_length, new_tokens)
     assert list(prompt.context) == [*source[: len(source) - prompt.cut], SEPARATOR]
     assert not prompt.target
     assert len(prompt) + new_tokens <= max_length or len(prompt) <= max_length // 2
@@ -107,6 +107,13 @@ def test_windows_learn_every_token_but_the_first_exactly_once(count, max_length,
 def test_a_stride_must_leave_some_context(stride):
     with pytest.raises(ValueError, match=f"stride {stride}"):
         windows([1, 2, 3], max_length=8, stride=stride)
+
+
+def test_a_separator_may_be_several_tokens():
+    assert lay_out([1, 2, 3], [98, 99], [4], END, max_length=6) == Sequence([1, 2, 98, 99], [4, END], cut=1)
+    assert lay_out([1, 2, 3], [98, 99], [4], END, max_length=4) is None
+    assert lay_out_prompt([1, 2, 3], [98, 99], max_length=6, new_tokens=2) == Sequence([1, 2, 98, 99], cut=1)
+    assert lay_out_prompt([1, 2, 3], [98, 99], max_length=2, new_tokens=2) == Sequence([98, 99], cut=3)
 
 
 def test_labels_fall_on_the_target_or_on_all_but_the_first_token():

@@ -12,7 +12,9 @@ from rouge_score.rouge_scorer import RougeScorer
 
 import tasks
 from shared.errors import UserError
+from tasks.summarization.ngrams import fragments
 from tasks.summarization.scores import score as score_summaries
+from tasks.summarization.sentences import first_sentences, openings
 from tasks.translation.scores import score as score_translations
 
 HYPOTHESES = ["Ein Mann mit einem Hut.", "Zwei Hunde spielen im Schnee.", ""]
@@ -66,6 +68,34 @@ def test_repeated_and_novel_ngrams(summary_scores):
     assert summary_scores["novel_1grams"] == pytest.approx(100 * (0 + 1 / 3) / 2)
     # New: sitting they, they slept, slept on (of 10); two three, three one (of 3).
     assert summary_scores["novel_2grams"] == pytest.approx(100 * (3 / 10 + 2 / 3) / 2)
+    # In the document: the cats were, cats were sitting, on the mat, the mat all, mat all day (of 9); none (of 3).
+    assert summary_scores["novel_3grams"] == pytest.approx(100 * (4 / 9 + 3 / 3) / 2)
+    assert summary_scores["novel_4grams"] == pytest.approx(100 * (5 / 8 + 3 / 3) / 2)
+
+
+def test_references_are_measured_as_summaries_are(summary_scores):
+    swapped = score_summaries(LEADS, SUMMARIES, DOCUMENTS)
+    names = [name.removeprefix("reference_") for name in summary_scores if name.startswith("reference_")]
+    assert names == [
+        "words", "repeated_3grams", "novel_1grams", "novel_2grams", "novel_3grams", "novel_4grams", "coverage",
+        "density", "longest_copy",
+    ]  # fmt: skip
+    for name in names:
+        assert summary_scores[f"reference_{name}"] == swapped[name]
+        assert summary_scores[name] == swapped[f"reference_{name}"]
+
+
+def test_copied_fragments(summary_scores):
+    # the cats were sitting | they | slept | on the mat all day
+    assert fragments(SUMMARIES[0], DOCUMENTS[0]) == [4, 1, 1, 5]
+    assert fragments(SUMMARIES[1], DOCUMENTS[1]) == [2, 2]
+    assert summary_scores["coverage"] == pytest.approx(100 * (11 / 11 + 4 / 6) / 2)
+    assert summary_scores["density"] == pytest.approx(((16 + 1 + 1 + 25) / 11 + (4 + 4) / 6) / 2)
+    assert summary_scores["longest_copy"] == (5 + 2) / 2
+    assert summary_scores["words"] == (11 + 6) / 2
+    assert fragments("a b x b c d", "a b c d. x y") == [2, 1, 3]
+    assert fragments("Cat", "category cat's") == [1]
+    assert fragments("", "a") == fragments("a", "") == fragments("b b", "a") == []
 
 
 def test_the_lead_baseline_is_scored_like_a_summary(summary_scores):
@@ -76,9 +106,32 @@ def test_the_lead_baseline_is_scored_like_a_summary(summary_scores):
             assert summary_scores[f"lead_{name}"] == baseline[name]
 
 
+def test_the_baselines_read_the_bodies():
+    body = 'A fox (e.g. this) is red. It eats.\nMore here.\n\n"It is No. 5!" Foxes say.\n\nAlone'
+    assert openings(body) == 'A fox (e.g. this) is red. "It is No. 5! Alone'
+    assert [openings(body, words).count(" ") + 1 for words in (1, 6, 7, 11)] == [6, 6, 10, 11]
+    assert openings(body, 0) == ""
+    scores = score_summaries(["x"], ["A fox is red. Alone."], ["Title\n" + body], [body], lead_words=9)
+    assert scores["lead_words"] == 9
+    for name, text in {
+        "lead": "A fox (e.g. this) is red. It eats. More",
+        "openings": 'A fox (e.g. this) is red. "It is No.',
+    }.items():
+        assert scores[f"{name}_rouge1"] == score_summaries([text], ["A fox is red. Alone."])["rouge1"]
+    all_words = score_summaries(["x"], ["A fox is red. Alone."], ["Title\n" + body], [body], lead_words=99)
+    assert all_words["openings_rouge1"] == score_summaries([openings(body)], ["A fox is red. Alone."])["rouge1"]
+    assert all_words["lead_rouge1"] == score_summaries([body], ["A fox is red. Alone."])["rouge1"]
+
+
+def test_the_first_sentences():
+    assert first_sentences('One. "Two!" Three.', 2) == 'One. "Two!"'
+    assert first_sentences("One. Two", 2) == first_sentences("One. Two", 3) == "One. Two"
+    assert first_sentences("", 1) == ""
+
+
 def test_empty_summaries_count_nothing():
     scores = score_summaries(["", ""], ["A lead.", ""], ["A text.", ""])
-    assert all(scores[name] == 0.0 for name in scores if not name.startswith("lead_"))
+    assert all(scores[name] == 0.0 for name in scores if not name.startswith(("lead_", "openings_", "reference_")))
     assert all(np.isfinite(list(scores.values())))
 
 
@@ -100,7 +153,7 @@ def test_no_or_unequal_lines(score):
 
 
 def test_unequal_documents():
-    with pytest.raises(UserError, match="1 predictions for 1 references and 0 documents"):
+    with pytest.raises(UserError, match="1 predictions for 1 references, 0 documents"):
         score_summaries(["a"], ["a"], [])
 
 
@@ -114,3 +167,6 @@ def test_the_same_through_evaluate_without_network(tmp_path, monkeypatch, summar
     summarization = evaluate.load(str(folder / "summarization" / "metric.py"), cache_dir=tmp_path)
     given = {"predictions": SUMMARIES, "references": LEADS, "documents": DOCUMENTS}
     assert summarization.compute(**given) == summary_scores
+    baselines = {"bodies": ["Cats sat. They slept.", "one. Two"], "lead_words": 3}
+    expected = score_summaries(SUMMARIES, LEADS, DOCUMENTS, **baselines)
+    assert summarization.compute(**given, **baselines) == expected != summary_scores

@@ -21,6 +21,7 @@ ARTICLE = {
 ROW = {
     "title": "Lobster",
     "document": "Lobster\nBody\nIt has claws.\nIt is blue.\nLife\nIt is long.",
+    "body": "It has claws.\nIt is blue.\n\nIt is long.",
     "summary": "A lobster is a crustacean.",
 }
 # Each line of these files begins and ends with a blank.
@@ -79,6 +80,7 @@ def test_wikitexts_raw_files(read, caplog):
     row = {
         "title": "Lobster",
         "document": "Lobster\nBody\nClaws\nThe circuit has inductance L\n= 1 henry and capacitance C =\n1 farad .",
+        "body": "The circuit has inductance L\n= 1 henry and capacitance C =\n1 farad .",
         "summary": "A lobster is a crustacean .\nIt is known .",
     }
     assert summarization_rows(read("wiki.raw", WIKITEXT)).to_list() == [row]
@@ -92,7 +94,7 @@ def test_wikitexts_lines_as_on_the_hub():
 
 def test_any_two_columns():
     rows = Dataset.from_dict({"article": ["A long text.", None], "highlights": ["Short.", "x"]})
-    expected = [{"title": "", "document": "A long text.", "summary": "Short."}]
+    expected = [{"title": "", "document": "A long text.", "body": "A long text.", "summary": "Short."}]
     assert summarization_rows(rows, "article", "highlights").to_list() == expected
     rows = rows.add_column("title", ["News", "News"])
     assert summarization_rows(rows, "article", "highlights")[0]["title"] == "News"

@@ -1,0 +1,83 @@
+"""One recipe with one setting or another: a table of the scores.
+
+    python recipes/compare.py --variants recipes/configs/comparisons/masks.yaml --task translation \
+        --scores bleu chrf loss --config recipes/configs/translation/multi30k.yaml --train_file train.jsonl.xz \
+        --validation_file validation.jsonl.xz --test_file test_2016_flickr.jsonl.xz --processes 4
+
+The file names the variants, and the settings of each. Every variant is trained once for each seed, and all else is the
+same. Flags that are not listed here are the recipe's. The table goes to comparison.md in the output folder; a variant
+whose settings exclude each other stands there with the reason. After a stop, the same command goes on.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.cli import read_yaml, run
+from shared.errors import ExclusiveSettingsError, UserError
+from shared.experiments import (
+    Cell,
+    ExperimentArguments,
+    markdown_table,
+    mean_and_deviation,
+    parse_experiment,
+    run_cells,
+    score_of,
+)
+from shared.files import written_whole
+from shared.recipe import REPOSITORY, parse
+from tasks import TASKS
+
+
+@dataclass
+class CompareArguments(ExperimentArguments):
+    """What to compare."""
+
+    variants: str = field(default="", metadata={"help": "A YAML file of lines of the form 'name: {flag: value}'."})
+
+
+def main(arguments: list[str]) -> None:
+    wanted, flags = parse_experiment(CompareArguments, TASKS, arguments)
+    variants = read_variants(wanted.variants)
+    folder = Path(wanted.output_dir or f"outputs/{Path(wanted.variants).stem}")
+    cells: dict[str, list[Cell]] = {}
+    notes = [f"Mean ± standard deviation of {len(wanted.seeds)} seeds."] if len(wanted.seeds) > 1 else []
+    for name, settings in variants.items():
+        own = [*flags, *(f"--{flag}={value}" for flag, value in settings.items())]
+        try:
+            parse(TASKS[wanted.task], own)  # a mistake ends here, not in every run
+        except ExclusiveSettingsError as error:
+            notes.append(f"{name} is not defined: {error}.")
+        else:
+            cells[name] = [Cell(f"{name}-{seed}", [*own, f"--seed={seed}"]) for seed in wanted.seeds]
+    every = [cell for row in cells.values() for cell in row]
+    metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", every, folder, wanted.processes)
+    rows = [[name, *shown(cells.get(name), metrics, wanted.scores)] for name in variants]
+    report = "\n".join([markdown_table(["variant", *wanted.scores], rows), *notes])
+    with written_whole(folder) as staging:
+        (staging / "comparison.md").write_text(report + "\n", encoding="utf-8")
+    print(report)
+
+
+def read_variants(path: str) -> dict[str, dict[str, Any]]:
+    """The settings of each variant, by its name."""
+    if not path:
+        raise UserError("--variants is missing: give a YAML file, such as recipes/configs/comparisons/masks.yaml")
+    variants = read_yaml(Path(path), "--variants")
+    for name, settings in variants.items():
+        if not isinstance(settings, dict) or not settings:
+            raise UserError(f"--variants {path}: '{name}' needs settings of the form {{flag: value}}")
+        if not all(letter.isalnum() or letter in "-_." for letter in str(name)):
+            raise UserError(f"--variants {path}: '{name}' names a folder, too: use letters, digits, '-', '_' and '.'")
+    return variants
+
+
+def shown(cells: list[Cell] | None, metrics: dict[str, dict[str, Any]], scores: list[str]) -> list[str]:
+    """A variant's scores over its seeds."""
+    if cells is None:
+        return ["not defined"] * len(scores)
+    return [mean_and_deviation([score_of(metrics[cell.name], name) for cell in cells]) for name in scores]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,121 @@
+"""What pre-training is worth, by how many examples there are to learn a task from.
+
+    python recipes/transfer.py --pretrained outputs/language_modeling --output_dir outputs/transfer \
+        --config recipes/configs/summarization/transfer.yaml --train_file train.jsonl.xz \
+        --validation_file validation.jsonl.xz --test_file test.jsonl.xz --processes 4
+
+For each share of the training rows and each seed, a recipe trains the pre-trained decoder, and one of the same shape
+and vocabulary with new weights, as in Khandelwal et al. 2019, "Sample Efficient Text Summarization Using a Single
+Pre-Trained Transformer" (https://arxiv.org/abs/1905.08836). Everything else is the same for all runs, the number of
+steps included; --load_best_model_at_end keeps the step of the lowest validation loss, so that few rows learned often do
+no harm. Flags that are not listed here are the recipe's. The scores go to transfer.md and transfer.png in the output
+folder. After a stop, the same command goes on.
+"""
+
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from shared.cli import run
+from shared.errors import UserError
+from shared.experiments import (
+    Cell,
+    ExperimentArguments,
+    markdown_table,
+    mean_and_deviation,
+    parse_experiment,
+    run_cells,
+    score_of,
+)
+from shared.files import written_whole
+from shared.recipe import REPOSITORY, parse
+from tasks import TASKS
+
+VARIANTS = {"pre-trained": "false", "from scratch": "true"}  # the values of --from_scratch
+COLORS = {"pre-trained": "tab:blue", "from scratch": "tab:orange"}
+
+# One line of a curve: by share, the metrics of every seed's run.
+Curve = dict[float, list[dict[str, Any]]]
+
+
+@dataclass
+class TransferArguments(ExperimentArguments):
+    """From which decoder, and from how many rows."""
+
+    pretrained: str = field(default="", metadata={"help": "The decoder to start from: an earlier run or a hub name."})
+    shares: list[float] = field(
+        default_factory=lambda: [1.0, 5.0, 10.0, 100.0],
+        metadata={"help": "Per cent of the training rows; of one seed, a smaller share is part of a larger one."},
+    )
+
+
+def main(arguments: list[str]) -> None:
+    wanted, flags = parse_experiment(TransferArguments, TASKS, arguments)
+    if not wanted.pretrained:
+        raise UserError("--pretrained is missing: give an earlier run, such as outputs/language_modeling")
+    folder = Path(wanted.output_dir or "outputs/transfer")
+    cells = {
+        (variant, share, seed): Cell(
+            f"{variant.replace(' ', '-')}-{share:g}-{seed}",
+            [
+                *flags,
+                f"--model_name_or_path={wanted.pretrained}",
+                f"--from_scratch={from_scratch}",
+                f"--train_share={share / 100:g}",
+                f"--seed={seed}",
+            ],
+        )
+        for variant, from_scratch in VARIANTS.items()
+        for share in sorted(wanted.shares, reverse=True)  # the longest runs first: none is waited for at the end
+        for seed in wanted.seeds
+    }
+    parse(TASKS[wanted.task], next(iter(cells.values())).flags)  # a mistake ends here, not in every run
+    metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", list(cells.values()), folder, wanted.processes)
+    curves: dict[str, Curve] = {variant: {} for variant in VARIANTS}
+    for (variant, share, _), cell in cells.items():
+        curves[variant].setdefault(share, []).append(metrics[cell.name])
+    table = markdown_table(["decoder", "share", "rows", *wanted.scores], table_rows(curves, wanted.scores))
+    with written_whole(folder) as staging:
+        (staging / "transfer.md").write_text(table, encoding="utf-8")
+        draw(curves, wanted.scores).savefig(staging / "transfer.png", dpi=150)
+    print(table + f"\nmean ± standard deviation of {len(wanted.seeds)} seeds; {folder}/transfer.png shows the same")
+
+
+def table_rows(curves: dict[str, Curve], scores: list[str]) -> list[list[str]]:
+    """Decoder, share, rows and each score, the smallest share first."""
+    return [
+        [variant, f"{share:g} %", f"{runs[0]['train']['rows']:,}"]
+        + [mean_and_deviation([score_of(metrics, name) for metrics in runs]) for name in scores]
+        for variant, curve in curves.items()
+        for share, runs in sorted(curve.items())
+    ]
+
+
+def draw(curves: dict[str, Curve], scores: list[str]) -> Figure:
+    """A panel for each score: the mean over the number of rows, in a band from the worst to the best seed."""
+    figure = Figure(figsize=(4 * len(scores), 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(scores), squeeze=False)[0], scores, strict=True):
+        for variant, curve in curves.items():
+            shares = sorted(curve)
+            rows = [curve[share][0]["train"]["rows"] for share in shares]
+            values = [[score_of(metrics, name) for metrics in curve[share]] for share in shares]
+            color = COLORS[variant]
+            axes.fill_between(rows, list(map(min, values)), list(map(max, values)), color=color, alpha=0.2, linewidth=0)
+            axes.plot(rows, list(map(statistics.mean, values)), color=color, marker="o", markersize=4, label=variant)
+        axes.set_xscale("log")
+        axes.set_xticks(rows, [f"{count:,}\n{share:g} %" for count, share in zip(rows, shares, strict=True)])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_title(name)
+        axes.set_xlabel("training rows")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
+if __name__ == "__main__":
+    run(main)

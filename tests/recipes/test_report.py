@@ -1,0 +1,38 @@
+"""The table of runs, beside references and baselines."""
+
+import json
+
+import pytest
+
+from recipes import report
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "run.yaml").write_text("task: summarization\n")
+    (tmp_path / "config.json").write_text("{}")
+    test = {"rouge1": 20.0, "lead_rouge1": 30.0, "openings_rouge1": 32.5, "words": 9.0, "reference_words": 12.0}
+    metrics = {"parameters": 1000, "train": {"train_runtime": 90.0}, "test": test}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    return str(tmp_path)
+
+
+def test_a_score_stands_beside_what_is_measured_with_it(folder):
+    assert list(report.rows(folder)) == [
+        {
+            "run": folder,
+            "parameters": "1,000",
+            "minutes": "1.5",
+            "score": "ROUGE-1",
+            "test": "20.00",
+            "article's beginning": "30.00",
+            "sections' first sentences": "32.50",
+        },
+        {"score": "words", "test": "9.00", "references": "12.00"},
+    ]
+
+
+def test_the_table_is_printed(folder, capsys):
+    report.main([folder])
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert "references" in head and "32.50" in first and second.split() == ["words", "9.00", "12.00"]
