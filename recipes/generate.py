@@ -19,6 +19,7 @@ import torch
 from shared.cli import Parser, run
 from shared.decoder import load_decoder
 from shared.errors import UserError
+from shared.evaluation import BF16
 from shared.generation import GenerationArguments
 from shared.reranking import check_candidates, generate_best
 from shared.runs import Run
@@ -62,9 +63,13 @@ def main(arguments: list[str]) -> None:
         if line.cut:
             print(f"input {number}: {line.cut} tokens do not fit and were cut", file=sys.stderr)
     progress = "generating" if sys.stderr.isatty() else None
-    written = generate_best(
-        decoder, task, [line.context for line in lines], generation, seed=wanted.seed, progress=progress
-    )
+    prompts, constraint = [line.context for line in lines], task.constraint(generation)
+    with torch.autocast("cuda", torch.bfloat16, enabled=BF16):
+        written = generate_best(
+            decoder, task, prompts, generation, seed=wanted.seed, constraint=constraint, progress=progress
+        )
+    if constraint:
+        print(f"the grammar removed {constraint.removed:.2%} of the probability", file=sys.stderr)
     outputs = [task.read(ids) for ids in written]
     folder = Path(wanted.output_dir) if wanted.output_dir else task.output_folder(opened.folder)
     if folder:

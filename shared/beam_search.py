@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from shared.ngrams import repeats
+
 WORST = -1e9
 
 
@@ -33,8 +35,16 @@ class BeamSearch:
         Returns, for each beam that runs on, the row [N * K] it grew from and its new token [N * K].
         """
         sentences, beams = self.running_scores.shape
-        scores = logits.log_softmax(-1).view(sentences, beams, -1) + self.running_scores[..., None]
-        vocabulary = scores.shape[-1]
+        vocabulary = logits.shape[-1]
+        scores = logits.log_softmax(-1)
+        if self.settings.min_new_tokens:
+            is_end = torch.arange(vocabulary, device=logits.device) == self.end
+            scores = scores.masked_fill(is_end & (self.length < self.settings.min_new_tokens), -torch.inf)
+        if self.settings.no_repeat_ngram_size:
+            written = self.running.flatten(0, 1)
+            again = repeats(written, self.length, self.settings.no_repeat_ngram_size, vocabulary)
+            scores = scores.masked_fill(again, -torch.inf)
+        scores = scores.view(sentences, beams, vocabulary) + self.running_scores[..., None]
         # Twice as many as needed, so that K go on even if K end here.
         top, index = scores.flatten(1).topk(2 * beams)
         parents, tokens = index // vocabulary, index % vocabulary

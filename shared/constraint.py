@@ -17,11 +17,16 @@ class Constraint(Protocol):
     inside a CUDA graph.
     """
 
+    removed: float  # the mean probability of what it forbade, set when something was written under it
+
     def new_state(self, rows: int, device: torch.device | str) -> State:
         """The state of `rows` rows, none of which has begun."""
 
-    def begin(self, state: State, row: int, ids: Tokens[int], new_tokens: int) -> None:
-        """Set one row's state from its prompt `ids`, to which at most `new_tokens` are added. Done on the CPU."""
+    def begin(self, state: State, row: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> None:
+        """Set one row's state to that after its prompt and what is `written` already. Done on the CPU.
+
+        At most `new_tokens` are still to come.
+        """
 
     def allowed(self, state: State) -> Tensor:
         """Bool [rows, V]: which ids may come next. At least one in every row, also where a row has ended."""

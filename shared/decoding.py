@@ -134,8 +134,9 @@ class Step:
         """Logits [rows, V], in float32 or better, after `tokens` [rows] at `positions` [rows]."""
         body = self.decoder.transformer
         wide = torch.promote_types(self.dtype, torch.float32)  # the residual stream's and the logits' type
-        states = (body.wte.weight[tokens] + body.wpe.weight[positions]).to(wide)
-        linear, attend = (kernels.linear, kernels.attend) if self.fused else (self._linear, self._attend)
+        ours = kernels if self.fused else self
+        linear, attend = ours.linear, ours.attend
+        states = ours.embed(tokens, positions, body.wte.weight, body.wpe.weight).to(wide)
         for number, layer in enumerate(self.layers):
             keys, values = self.cache.keys[number], self.cache.values[number]
             projected = linear(states, layer.projection, layer.projection_bias, layer.norm_1)
@@ -145,7 +146,11 @@ class Step:
             states = linear(raised, layer.down, layer.down_bias, residual=states, dtype=wide)
         return linear(states, self.head, norm=body.ln_f, dtype=wide)
 
-    def _linear(self, inputs, weight, bias=None, norm=None, gelu=False, residual=None, dtype=None) -> Tensor:
+    def embed(self, tokens, positions, words, places) -> Tensor:
+        """`shared.kernels.embed` in PyTorch."""
+        return words[tokens] + places[positions]
+
+    def linear(self, inputs, weight, bias=None, norm=None, gelu=False, residual=None, dtype=None) -> Tensor:
         """`shared.kernels.linear` in PyTorch."""
         if norm is not None:
             shape, kind = norm.normalized_shape, inputs.dtype
@@ -157,7 +162,7 @@ class Step:
             out = residual + out
         return out.to(dtype or weight.dtype)
 
-    def _attend(self, projected, keys, values, positions, scaling, owners=None, relative=None) -> Tensor:
+    def attend(self, projected, keys, values, positions, scaling, owners=None, relative=None) -> Tensor:
         """`shared.kernels.attend` in PyTorch, over the cache's first `visible` entries."""
         rows, heads, _, width = keys.shape
         query, key, value = projected.view(rows, 3, heads, width).unbind(1)

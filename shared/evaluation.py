@@ -13,6 +13,7 @@ from datasets import Dataset, Features, List, Value
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from shared.constraint import Constraint
 from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.files import written_whole
@@ -98,6 +99,7 @@ def outputs_for(
     max_length: int,
     seed: int,
     accelerator: Accelerator,
+    constraint: Constraint | None = None,
 ) -> list[Any]:
     """What the decoder writes for each of `rows`, in their order, on every process."""
     prompts = [task.prompt(row, max_length, generation.max_new_tokens).context for row in rows]
@@ -110,6 +112,7 @@ def outputs_for(
             generation,
             streams=list(mine),
             seed=seed,
+            constraint=constraint,
             progress="generating" if accelerator.is_main_process else None,
         )
     gathered = dict(gather_object(list(zip(mine, written, strict=True))))
@@ -148,10 +151,13 @@ def evaluate(
         nats, tokens = likelihood(decoder, packed, batch_size, accelerator)
         requests = task.requests(rows)
         if generation is not None:
-            outputs = outputs_for(decoder, task, requests, generation, max_length, seed, accelerator)
+            constraint = task.constraint(generation)
+            outputs = outputs_for(decoder, task, requests, generation, max_length, seed, accelerator, constraint)
     metrics: dict[str, Any] = {"loss": nats / tokens, **task.score_likelihood(nats, tokens, rows)}
     if generation is not None:
         metrics |= task.score(outputs, rows)
+        if constraint:
+            metrics["removed_probability"] = constraint.removed
         if samples is not None and accelerator.is_main_process:
             task.write_outputs(outputs, requests, samples)
             if report := task.report(metrics):

@@ -32,6 +32,10 @@ class GenerationArguments:
 
     max_new_tokens: int = field(default=128, metadata={"help": "The most tokens written after a prompt."})
     min_new_tokens: int = field(default=0, metadata={"help": "No end before so many tokens are written."})
+    no_repeat_ngram_size: int = field(
+        default=0,
+        metadata={"help": "Write no sequence of so many tokens twice in one output (0: as often as you like)."},
+    )
     do_sample: bool = field(default=False, metadata={"help": "Draw tokens instead of taking the likeliest."})
     temperature: float = field(default=1.0, metadata={"help": "Below 1 sharpens the distribution, above flattens."})
     top_k: int = field(default=0, metadata={"help": "Draw from the k likeliest tokens only (0: from all)."})
@@ -94,7 +98,8 @@ def generate(
 
     A continuation ends at `<|endoftext|>`, after `max_new_tokens`, or where the decoder has no position left; with
     `sliding` it goes on there, after the latter half of the line so far. Prompt i draws from the random stream (`seed`,
-    `streams[i]`), by default (`seed`, i), whatever batch it falls into.
+    `streams[i]`), by default (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may
+    come; the mean probability that it had to remove is left in its `removed`.
     """
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
@@ -106,6 +111,8 @@ def generate(
     was_training = decoder.training
     decoder.eval()
     with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="line") as bar:
+        if constraint and settings.num_beams > 1:
+            raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
         if settings.num_beams > 1:
             rows = max(1, settings.generation_batch_size // settings.num_beams)
             for start in range(0, len(order), rows):
@@ -125,6 +132,7 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
     cache = KeyValueCache(decoder, rows, length, compute_dtype(decoder))
     writer = Writer(Step(decoder, cache), longest, settings, end, constraint)
     write, waiting, in_row = _replayed(writer.write, decoder, longest), deque(lines), [None] * rows
+    tokens, removed = 0, 0.0
     while waiting or any(in_row):
         free = [row for row, line in enumerate(in_row) if line is None]
         begun = {row: waiting.popleft() for row in free[: len(waiting)]}
@@ -141,7 +149,7 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
                     numbers = torch.from_numpy(numbers[len(line.written) :][:limit]).float()
                 writer.admit(row, windows[row], limit, numbers)
                 if constraint:
-                    constraint.begin(writer.state, row, read[row], left)
+                    constraint.begin(writer.state, row, line.prompt, left, line.written)
                 in_row[row] = line
         for _ in range(STRIDE if decoder.device.type == "cuda" else 1):
             write()
@@ -150,6 +158,8 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
             if line is None or not finished[row]:
                 continue
             line.written += writer.ids[row, : count[row]].tolist()
+            tokens += count[row] + (count[row] < limits[row])  # an end counts too
+            removed += float(writer.removed[row])
             in_row[row] = None
             if sliding and count[row] == limits[row] and len(line.written) < longest:
                 waiting.appendleft(line)
@@ -159,6 +169,8 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
         if not waiting and 0 < len(busy) <= len(in_row) // 2 and decoder.device.type == "cpu":
             writer.keep(torch.tensor(busy))
             in_row = [in_row[row] for row in busy]
+    if constraint:
+        constraint.removed = removed / tokens
 
 
 def _search(decoder, lines, settings, end) -> None:

@@ -12,6 +12,14 @@ from torch import Tensor, nn
 
 
 @triton.jit
+def _embed(tokens, positions, words, places, out, width, K: tl.constexpr):
+    row, k = tl.program_id(0).to(tl.int64), tl.arange(0, K)
+    word = tl.load(words + tl.load(tokens + row) * width + k, mask=k < width, other=0.0).to(tl.float32)
+    place = tl.load(places + tl.load(positions + row) * width + k, mask=k < width, other=0.0).to(tl.float32)
+    tl.store(out + row * width + k, word + place, mask=k < width)
+
+
+@triton.jit
 def _normalise(inputs, gain, shift, out, width, epsilon, K: tl.constexpr):
     row, k = tl.program_id(0).to(tl.int64), tl.arange(0, K)
     inside = k < width
@@ -152,7 +160,15 @@ def _combine(means, tops, masses, out, WIDTH: tl.constexpr, PARTS: tl.constexpr)
     tl.store(out + place * WIDTH + d, (mean / mass).to(out.dtype.element_ty))
 
 
-TILE = ((16, 32, 256), (32, 64, 128), (64, 128, 64))
+def embed(tokens: Tensor, positions: Tensor, words: Tensor, places: Tensor) -> Tensor:
+    """The sums, in float32, of the embeddings of `tokens` [rows] and `positions` [rows], [rows, D]."""
+    rows, width = len(tokens), words.shape[1]
+    out = torch.empty(rows, width, dtype=torch.float32, device=words.device)
+    _embed[(rows,)](tokens, positions, words, places, out, width, K=triton.next_power_of_2(width), num_warps=4)
+    return out
+
+
+TILE = ((16, 32, 256), (64, 32, 256), (64, 64, 128))
 
 
 def linear(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shared.constraint import Constraint
 from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.generation import GenerationArguments, generate
@@ -39,6 +40,7 @@ def generate_best(
     *,
     seed: int = 0,
     streams: Sequence[int] | None = None,
+    constraint: Constraint | None = None,
     progress: str | None = None,
 ) -> list[list[int]]:
     """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility."""
@@ -51,6 +53,8 @@ def generate_best(
         task.vocabulary,
         seed=seed,
         streams=[stream * count + candidate for stream in streams for candidate in range(count)],
+        constraint=constraint,
+        sliding=task.sliding,
         progress=progress,
     )
     if count == 1:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from shared.constraint import Constraint
 from shared.decoding import Step, kernels
+from shared.ngrams import repeats
 
 if kernels:
     from shared import sampling_kernel
@@ -96,6 +97,9 @@ class Writer:
             early = self.count[:, None] < self.settings.min_new_tokens
             is_end = torch.arange(logits.shape[1], device=logits.device) == self.end
             logits = logits.masked_fill(early & is_end, -torch.inf)
+        if self.settings.no_repeat_ngram_size:
+            again = repeats(self.ids, self.count, self.settings.no_repeat_ngram_size, logits.shape[1])
+            logits = logits.masked_fill(again, -torch.inf)
         if self.constraint:
             forbidden = ~self.constraint.allowed(self.state)
             self.removed += (logits.softmax(-1) * forbidden).sum(-1).float() * ~self.finished

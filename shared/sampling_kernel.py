@@ -1,7 +1,8 @@
 """One Triton kernel for all that comes after the logits: the choice of each row's token and what it changes.
 
 What `shared.sampling` says in two dozen small operations, each of which would cost a launch. Nothing is sorted: the
-top-k threshold is found digit by digit (radix selection), the nucleus' by bisection over the bits of a float.
+thresholds of top-k and of the nucleus are found bit by bit. Of a large vocabulary only those few tokens are looked at
+that the maxima of its groups leave in question.
 """
 
 import torch
@@ -39,23 +40,19 @@ def _likeliest(logits, vocabulary, temperature, BLOCK: tl.constexpr):
 
 @triton.jit
 def _kth_largest(logits, vocabulary, temperature, k, BLOCK: tl.constexpr):
-    """The sortable key of the k-th likeliest token: its four digits of eight bits, the highest first."""
+    """The largest sortable key that `k` tokens reach."""
     at = tl.arange(0, BLOCK)
-    least = tl.full([], 0, tl.uint32)
-    for step in tl.static_range(4):
-        shift = 24 - 8 * step
-        counts = tl.zeros([256], tl.int32)
+    key = tl.full([], 0, tl.uint32)
+    bit = tl.full([], 0x80000000, tl.uint32)
+    for _ in range(32):
+        reached = 0
         for start in range(0, vocabulary, BLOCK):
-            key = _sortable(_scaled(logits, start + at, vocabulary, temperature))
-            candidate = start + at < vocabulary
-            if step > 0:
-                candidate = candidate & (key >> (shift + 8) == least >> (shift + 8))
-            counts += tl.histogram(((key >> shift) & 255).to(tl.int32), 256, mask=candidate)
-        from_here = tl.cumsum(counts, 0, reverse=True)  # how many have this digit or a larger one
-        digit = tl.sum((from_here >= k).to(tl.int32), 0) - 1
-        k -= tl.sum(tl.where(tl.arange(0, 256) == digit + 1, from_here, 0), 0)
-        least = least | (digit.to(tl.uint32) << shift)
-    return least
+            x = _scaled(logits, start + at, vocabulary, temperature)
+            reached += tl.sum(((_sortable(x) >= (key | bit)) & (start + at < vocabulary)).to(tl.int32), 0)
+        if reached >= k:
+            key = key | bit
+        bit = bit >> 1
+    return key
 
 
 @triton.jit
@@ -105,23 +102,86 @@ def _draw(logits, vocabulary, temperature, top, least, uniform, BLOCK: tl.conste
 
 
 @triton.jit
+def _maxima(logits, maxima, vocabulary, SIZE: tl.constexpr):
+    """The largest logit of each group of SIZE tokens, -inf for groups beyond the vocabulary."""
+    row, group = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    at = group * SIZE + tl.arange(0, SIZE)
+    x = tl.load(logits + row * vocabulary + at, mask=at < vocabulary, other=-float("inf"))
+    tl.store(maxima + row * tl.num_programs(1) + group, tl.max(x, 0))
+
+
+@triton.jit
+def _gather(
+    logits, maxima, kept, kept_tokens, vocabulary, k, GROUPS: tl.constexpr, BLOCK: tl.constexpr, ROOM: tl.constexpr
+):
+    """Write the tokens that may be among the k likeliest to `kept`, in order; how many there are.
+
+    The k-th largest of the groups' maxima is reached by k tokens at least: what is below it is not among the k.
+    """
+    largest = tl.load(maxima + tl.arange(0, GROUPS))
+    rank = tl.sum((largest[None, :] > largest[:, None]).to(tl.int32), 1)
+    floor = tl.min(tl.where(rank < k, largest, float("inf")), 0)
+    count = 0
+    for start in range(0, vocabulary, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        x = tl.load(logits + at, mask=at < vocabulary, other=-float("inf"))
+        keep = ((x >= floor) & (at < vocabulary)).to(tl.int32)
+        place = count + tl.cumsum(keep, 0) - 1
+        fits = (keep == 1) & (place < ROOM)
+        tl.store(kept + place, x, mask=fits)
+        tl.store(kept_tokens + place, at, mask=fits)
+        count += tl.sum(keep, 0)
+    tl.debug_barrier()  # other threads of the program read what was stored here
+    return count
+
+
+@triton.jit
+def _sample(
+    logits,
+    uniform,
+    vocabulary,
+    temperature,
+    top_k,
+    top_p,
+    TOP_K: tl.constexpr,
+    TOP_P: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    _, top = _likeliest(logits, vocabulary, temperature, BLOCK)
+    least = tl.full([], 0, tl.uint32)  # tokens below this key are cut off
+    if TOP_K:
+        least = _kth_largest(logits, vocabulary, temperature, top_k, BLOCK)
+    if TOP_P:
+        least = _nucleus(logits, vocabulary, temperature, top, least, top_p, BLOCK)
+    return _draw(logits, vocabulary, temperature, top, least, uniform, BLOCK)
+
+
+@triton.jit
 def _write(
-    logits, uniform, tokens, drawn, positions, count, limit, finished, ids,
+    logits, uniform, tokens, drawn, positions, count, limit, finished, ids, maxima, kept, kept_tokens,
     vocabulary, longest, end, temperature, top_k, top_p,
     SAMPLE: tl.constexpr, TOP_K: tl.constexpr, TOP_P: tl.constexpr, BLOCK: tl.constexpr,
+    GROUPS: tl.constexpr, ROOM: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0)
     logits += row.to(tl.int64) * vocabulary
     written = tl.load(count + row)
     place = row.to(tl.int64) * longest + tl.minimum(written, longest - 1)
-    token, top = _likeliest(logits, vocabulary, temperature, BLOCK)
     if SAMPLE:
-        least = tl.full([], 0, tl.uint32)  # tokens below this key are cut off
-        if TOP_K:
-            least = _kth_largest(logits, vocabulary, temperature, top_k, BLOCK)
-        if TOP_P:
-            least = _nucleus(logits, vocabulary, temperature, top, least, top_p, BLOCK)
-        token = _draw(logits, vocabulary, temperature, top, least, tl.load(uniform + place), BLOCK)
+        number = tl.load(uniform + place)
+        if GROUPS > 0:
+            kept += row * ROOM
+            kept_tokens += row * ROOM
+            left = _gather(logits, maxima + row * GROUPS, kept, kept_tokens, vocabulary, top_k, GROUPS, BLOCK, ROOM)
+            if left <= ROOM:
+                token = _sample(kept, number, left, temperature, top_k, top_p, TOP_K, TOP_P, ROOM)
+                token = tl.load(kept_tokens + token)
+            else:
+                token = _sample(logits, number, vocabulary, temperature, top_k, top_p, TOP_K, TOP_P, BLOCK)
+        else:
+            token = _sample(logits, number, vocabulary, temperature, top_k, top_p, TOP_K, TOP_P, BLOCK)
+    else:
+        token, _ = _likeliest(logits, vocabulary, temperature, BLOCK)
     writing = (tl.load(finished + row) == 0) & (token != end)
     tl.store(drawn + row, token)
     tl.store(tokens + row, token, mask=writing)
@@ -136,10 +196,18 @@ def write(writer, logits: Tensor, drawn: Tensor) -> None:
     """What `shared.sampling.Writer.write` does after its `logits` [rows, V]; the tokens chosen go to `drawn` [rows]."""
     settings, (rows, vocabulary) = writer.settings, logits.shape
     block = min(8192, triton.next_power_of_2(vocabulary))
+    groups, room = 256, 1024
+    maxima = kept = kept_tokens = None
+    if settings.do_sample and 0 < settings.top_k <= 128 and vocabulary > block:  # few of many: look for them first
+        maxima, kept = (torch.empty(rows, size, device=logits.device) for size in (groups, room))
+        kept_tokens = torch.empty(rows, room, dtype=torch.int32, device=logits.device)
+        _maxima[(rows, groups)](
+            logits, maxima, vocabulary, SIZE=triton.next_power_of_2(triton.cdiv(vocabulary, groups))
+        )
     _write[(rows,)](
         logits, writer.uniform, writer.tokens, drawn, writer.positions, writer.count, writer.limit,
-        writer.finished.view(torch.int8), writer.ids,
+        writer.finished.view(torch.int8), writer.ids, maxima, kept, kept_tokens,
         vocabulary, writer.ids.shape[1], writer.end, settings.temperature, min(settings.top_k, vocabulary),
         settings.top_p, SAMPLE=settings.do_sample, TOP_K=0 < settings.top_k < vocabulary, TOP_P=settings.top_p < 1,
-        BLOCK=block, num_warps=16 if block > 2048 else 4,
+        BLOCK=block, GROUPS=0 if maxima is None else groups, ROOM=room, num_warps=16 if block > 2048 else 4,
     )  # fmt: skip

@@ -90,6 +90,7 @@ class Task(ABC):
     Arguments: ClassVar[type[DataArguments]] = DataArguments
     RequestArguments: ClassVar[type[RequestArguments]] = RequestArguments
     generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments
+    sliding: bool = False  # whether writing may go on past the context, after the latter half of the line
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
     input_is_file: ClassVar[bool] = False  # whether an input is a file's name rather than a text
     # How well an output would do if another were the reference; None where the task knows no such measure.

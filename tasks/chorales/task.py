@@ -46,6 +46,7 @@ class Chorales(Task):
     Arguments = ChoraleArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
     needs_input = False
+    sliding = True
     input_is_file = True
     line = "<|compose|> soprano alto tenor bass soprano … <|endoftext|>"
 

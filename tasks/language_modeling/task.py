@@ -55,6 +55,7 @@ class LanguageModeling(TextTask):
     Arguments = LanguageModelingArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_k": 40}
     needs_input = False
+    sliding = True
     separator = END
     separator_words = ""
     line = "<|endoftext|> text … <|endoftext|>"

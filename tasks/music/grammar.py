@@ -68,19 +68,21 @@ class EventGrammar:
             for name, value in self._read([], 0).items()
         }
 
-    def begin(self, state: State, row: int, ids: Tokens[int], new_tokens: int) -> None:
-        for name, value in self._read(ids, new_tokens).items():
+    def begin(self, state: State, row: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> None:
+        for name, value in self._read(prompt, new_tokens, written).items():
             state[name][row] = torch.tensor(value)
 
-    def _read(self, ids: Tokens[int], new_tokens: int) -> dict[str, Any]:
-        """The state after `ids`, one row of it: `advance` for a whole prompt, without tensors."""
+    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
+        """The state after `written`, one row of it: `advance` for a whole line, without tensors."""
         compose, continue_, accompany = (self.vocabulary.tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY))
-        start = max((place for place, token in enumerate(ids) if token in (compose, accompany)), default=-1)
-        from_nothing = (start >= 0 and ids[start] == compose) or list(ids) == [continue_]
+        start = max((place for place, token in enumerate(prompt) if token in (compose, accompany)), default=-1)
+        from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
         struck: dict[int, int] = {}
-        now = silence = 0
+        now = origin = silence = 0
         released, begun, velocity, shifted, owing = -NEVER, -1, False, from_nothing, from_nothing
-        for token in ids[start + 1 :]:
+        for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
+            if place == len(prompt):
+                origin = now
             kind, value = MEANING.get(token, (None, 0))
             if kind == "TimeShift":
                 now, silence, released, begun = now + value, silence + value, -NEVER, -1
@@ -91,12 +93,14 @@ class EventGrammar:
                 struck[value], begun, silence, owing = now, value, 0, False
             if kind:
                 velocity, shifted = kind == "NoteOn", kind == "TimeShift" and value < TICKS_PER_SECOND
+        if not written:
+            origin = now
         return {
             "sounding": [pitch in struck for pitch in range(PITCHES)],
-            "struck": [struck.get(pitch, now) - now for pitch in range(PITCHES)],
-            "now": 0,
+            "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
+            "now": now - origin,
             "silence": silence,
-            "released": released if released == -NEVER else released - now * PITCHES,
+            "released": released if released == -NEVER else released - origin * PITCHES,
             "begun": begun,
             "velocity": velocity,
             "shifted": shifted,

@@ -50,6 +50,11 @@ class Music(Task):
         return "\n    ".join(lines[job] for job in self.arguments.job)
 
     @property
+    def sliding(self) -> bool:
+        """A melody is the first to be lost: what accompanies it ends with the context."""
+        return "accompany" not in self.arguments.job
+
+    @property
     def augment(self) -> Augmentation | None:
         wanted = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
         return wanted if wanted != Augmentation() else None
