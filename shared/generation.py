@@ -149,7 +149,7 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
                     numbers = torch.from_numpy(numbers[len(line.written) :][:limit]).float()
                 writer.admit(row, windows[row], limit, numbers)
                 if constraint:
-                    constraint.begin(writer.state, row, line.prompt, left, line.written)
+                    constraint.begin(writer.state, row, line.prompt, left if sliding else limit, line.written)
                 in_row[row] = line
         for _ in range(STRIDE if decoder.device.type == "cuda" else 1):
             write()

@@ -80,7 +80,7 @@ class Generation:
     def write(self, system: str, model: Decoder | GPT2LMHeadModel, **changes) -> list[list[int]]:
         settings = replace(self.settings, **changes)
         if system == OURS:
-            return generate(model, self.prompts, settings, self.vocabulary)
+            return generate(model, self.prompts, settings, self.vocabulary, sliding=True)
         cache = {"cache_implementation": "static"} if system == COMPILED else {}  # transformers compiles for it
         return transformers_generate(model, self.prompts, settings, self.vocabulary, **cache)
 

@@ -1,0 +1,130 @@
+"""The fused kernels against PyTorch's own operations, on a GPU."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shared.decoding import KeyValueCache, Step, compute_dtype, kernels, read_prompts
+from shared.generation import GenerationArguments, generate
+from shared.loss import cross_entropy_sum
+from shared.sampling import Writer
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernels are for GPUs")
+
+NEVER_ENDS = SimpleNamespace(end=-1)
+
+
+def far(result, expected):
+    return ((result.double() - expected.double()).norm() / expected.double().norm()).item()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("rows", [1, 2, 17, 64])
+@pytest.mark.parametrize(("width", "columns"), [(768, 2304), (3072, 768), (128, 1000)])
+def test_linear_is_norm_product_gelu_and_residual(dtype, tolerance, rows, width, columns):
+    torch.manual_seed(rows)
+    inputs, weight = torch.randn(rows, width).cuda(), (torch.randn(columns, width).cuda() / 20).to(dtype)
+    bias, residual = torch.randn(columns).cuda().to(dtype), torch.randn(rows, columns).cuda()
+    norm = nn.LayerNorm(width).cuda()
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    result = kernels.linear(inputs, weight, bias, norm, True, residual, torch.float32)
+    product = F.linear(norm(inputs).to(dtype).double(), weight.double(), bias.double())
+    assert far(result, F.gelu(product, approximate="tanh") + residual) < tolerance
+
+
+@pytest.mark.parametrize("relative_attention", [0, 37])
+@pytest.mark.parametrize("num_beams", [1, 4])
+@pytest.mark.parametrize("rows", [1, 4, 64])
+def test_greedy_and_beams_write_what_the_cpu_writes_in_float64(new_decoder, relative_attention, num_beams, rows):
+    decoder = new_decoder(vocab_size=500, context=200, n_embd=128, n_head=2, relative_attention=relative_attention)
+    for block in decoder.transformer.h if relative_attention else ():
+        nn.init.normal_(block.attn.relative, std=0.3)
+    torch.manual_seed(0)
+    prompts = [torch.randint(1, 500, (length,)).tolist() for length in (1, 5, 40, 17, 100, 3, 60, 22, 9, 33)]
+    settings = GenerationArguments(max_new_tokens=60, num_beams=num_beams, generation_batch_size=rows)
+    expected = generate(decoder.double(), prompts, settings, NEVER_ENDS)
+    assert generate(decoder.float().cuda(), prompts, settings, NEVER_ENDS) == expected
+
+
+def test_writing_past_the_context_is_the_cpus_too(new_decoder):
+    decoder, settings = (
+        new_decoder(vocab_size=50, context=32, n_embd=64, n_head=2),
+        GenerationArguments(max_new_tokens=99),
+    )
+    expected = generate(decoder.double(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True)
+    assert generate(decoder.float().cuda(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True) == expected
+
+
+@pytest.mark.parametrize("vocabulary", [50, 393, 9000, 50257])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"do_sample": True},
+        {"do_sample": True, "top_k": 7},
+        {"do_sample": True, "top_p": 0.8, "temperature": 0.7},
+        {"do_sample": True, "top_k": 40, "top_p": 0.6},
+    ],
+    ids=str,
+)
+def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
+    torch.manual_seed(0)
+    rows, cache = 200, SimpleNamespace(rows=torch.arange(200, device="cuda"))
+    plain, fused = (
+        Writer(SimpleNamespace(cache=cache, fused=fused), 5, GenerationArguments(**settings), 3)
+        for fused in (False, True)
+    )
+    numbers = torch.rand(rows, 5)
+    for writer in (plain, fused):
+        writer.step.visible, writer.step.uniform = 0, False
+        writer.uniform.copy_(numbers)
+        writer.finished[5:] = False
+        writer.limit.fill_(4)
+        writer.count[2] = 3
+    for _ in range(3):
+        logits = torch.randn(rows, vocabulary, device="cuda") * 3
+        logits[:9, 3] += 9
+        for writer in (plain, fused):
+            writer.step.__class__ = type("Logits", (SimpleNamespace,), {"__call__": lambda *_, logits=logits: logits})
+            writer.write()
+    # Sums of probabilities are rounded: a number that falls between two tokens may choose the other one.
+    for name in ("drawn", "tokens", "ids"):
+        assert (getattr(plain, name) != getattr(fused, name)).float().mean() < 0.01
+    if not settings:
+        for name in ("drawn", "tokens", "positions", "count", "finished", "ids"):
+            assert torch.equal(getattr(plain, name), getattr(fused, name))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_fused_loss_and_its_gradients(smoothing):
+    torch.manual_seed(0)
+    states, weight = torch.randn(900, 64, device="cuda"), torch.randn(20000, 64, device="cuda") / 8
+    targets = torch.randint(0, 20000, (900,), device="cuda")
+    results = []
+    for fused in (True, False):
+        inputs = [states.clone().requires_grad_(), weight.clone().requires_grad_()]
+        if fused:
+            total = cross_entropy_sum(*inputs, targets, smoothing)
+        else:
+            total = F.cross_entropy(inputs[0] @ inputs[1].T, targets, reduction="sum", label_smoothing=smoothing)
+        total.backward()
+        results.append([total, *(tensor.grad for tensor in inputs)])
+    for ours, theirs in zip(*results, strict=True):
+        assert far(ours.detach(), theirs.detach()) < 1e-4
+
+
+def test_a_step_in_bfloat16_is_near_the_modules(new_decoder):
+    decoder = new_decoder(vocab_size=500, context=64, n_embd=128, n_head=2).cuda().to(torch.bfloat16)
+    prompt = torch.randint(1, 500, (30,)).tolist()
+    cache = KeyValueCache(decoder, 1, 64, compute_dtype(decoder))
+    with torch.inference_mode():
+        read_prompts(decoder, cache, [0], [prompt])
+        token, position = torch.tensor([prompt[-1]], device="cuda"), torch.tensor([29], device="cuda")
+        logits = Step(decoder, cache)(token, position)
+        ids = torch.tensor([prompt], device="cuda")
+        expected = decoder(ids, prefix=torch.zeros_like(ids, dtype=torch.bool)).logits[:, -1]
+    assert far(logits, expected) < 2e-2
