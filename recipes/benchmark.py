@@ -103,8 +103,12 @@ def main(arguments: list[str]) -> None:
         flush=True,
     )
     results: list[Result] = []
-    for kind, cases, measure in zip(KINDS, (training, generation), (training_results, generation_results), strict=True):
-        for result in measure(cases, device) if kind in kinds else ():
+    measured = {
+        "train": training_results(training, device),
+        "generate": generation_results(generation, device, training.compiled),
+    }
+    for kind in KINDS:
+        for result in measured[kind] if kind in kinds else ():
             results.append(result)
             print("  ".join(f"{name} {text}" for name, text in cells(result).items()), flush=True)
     print("\n" + pd.DataFrame(map(cells, results), columns=shown(results)).fillna("").to_string(index=False))

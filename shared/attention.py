@@ -87,10 +87,12 @@ def relative_scores(query: Tensor, relative: Tensor, scaling: float, mask: Tenso
     """
     length = query.shape[2]
     distances = torch.arange(length - 1, -1, -1, device=query.device).clamp(max=relative.shape[1] - 1)
-    scores = skew(query @ relative[:, distances].to(query.dtype).transpose(1, 2)) * scaling
+    by_distance = query @ relative[:, distances].to(query.dtype).transpose(1, 2) * scaling
+    before = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
     if mask is None:
-        mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
-    return scores.masked_fill(~mask, -torch.inf)
+        return skew(by_distance).masked_fill(~before, -torch.inf)
+    # What a prefix mask shows of later keys is at no distance.
+    return torch.where(before, skew(by_distance), by_distance[..., -1:]).masked_fill(~mask, -torch.inf)
 
 
 def skew(scores: Tensor) -> Tensor:

@@ -125,12 +125,9 @@ class Decoder(GPT2LMHeadModel):
             states.flatten(0, 1)[learned - 1], self.lm_head.weight, labels.flatten()[learned], smoothing, alpha
         )
 
-    def compile(self, graphs: bool = False) -> None:
-        """Compile the body, whose shapes are the batch's; the loss, with another shape in every step, stays outside.
-
-        With `graphs` it is replayed as CUDA graphs: a small decoder's kernels are shorter than the time to launch them.
-        """
-        self.hidden_states = torch.compile(self.hidden_states, mode="reduce-overhead" if graphs else None)
+    def compile(self) -> None:
+        """Compile the body, whose shapes are the batch's; the loss, with another shape in every step, stays outside."""
+        self.hidden_states = torch.compile(self.hidden_states)
 
     def add_relative_attention(self, distances: int) -> None:
         """Embeddings of distances in every layer (Huang et al. 2018), the last for all distances that are larger.

@@ -131,46 +131,54 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
     length = context if sliding else min(context, max(len(line.prompt) for line in lines) + longest)
     cache = KeyValueCache(decoder, rows, length, compute_dtype(decoder))
     writer = Writer(Step(decoder, cache), longest, settings, end, constraint)
-    write, waiting, in_row = _replayed(writer.write, decoder, longest), deque(lines), [None] * rows
+    write = _replayed(writer.write, decoder, longest)
+    stride = STRIDE if decoder.device.type == "cuda" else 1
+    waiting, in_row = deque(lines), [None] * rows
+    limits, count = [0] * rows, [0] * rows
     tokens, removed = 0, 0.0
     while waiting or any(in_row):
         free = [row for row, line in enumerate(in_row) if line is None]
         begun = {row: waiting.popleft() for row in free[: len(waiting)]}
+        windows = {row: _window(line, context) for row, line in begun.items()}
         if begun:
-            read = {row: (line.prompt + line.written) for row, line in begun.items()}
-            windows = {row: ids if len(ids) < context else ids[-(context // 2) :] for row, ids in read.items()}
             read_prompts(decoder, cache, list(windows), list(windows.values()))
-            for row, line in begun.items():
-                left = longest - len(line.written)
-                limit = min(left, context - len(windows[row]))
-                numbers = None
-                if settings.do_sample:
-                    numbers = np.random.default_rng([seed % 2**63, streams[line.index]]).random(longest)
-                    numbers = torch.from_numpy(numbers[len(line.written) :][:limit]).float()
-                writer.admit(row, windows[row], limit, numbers)
-                if constraint:
-                    constraint.begin(writer.state, row, line.prompt, left if sliding else limit, line.written)
-                in_row[row] = line
-        for _ in range(STRIDE if decoder.device.type == "cuda" else 1):
+        for row, line in begun.items():
+            done, left = len(line.written), longest - len(line.written)
+            in_row[row], limits[row], count[row] = line, min(left, context - len(windows[row])), 0
+            numbers = None
+            if settings.do_sample:
+                numbers = np.random.default_rng([seed % 2**63, streams[line.index]]).random(longest)
+                numbers = torch.from_numpy(numbers[done : done + limits[row]]).float()
+            writer.admit(row, windows[row], limits[row], numbers)
+            if constraint:
+                constraint.begin(writer.state, row, line.prompt, left if sliding else limits[row], line.written)
+        most = max(limits[row] - count[row] for row, line in enumerate(in_row) if line)
+        for _ in range(min(stride, most)):
             write()
-        finished, count, limits = writer.finished.tolist(), writer.count.tolist(), writer.limit.tolist()
+        finished, count = writer.finished.tolist(), writer.count.tolist()
         for row, line in enumerate(in_row):
             if line is None or not finished[row]:
                 continue
             line.written += writer.ids[row, : count[row]].tolist()
-            tokens += count[row] + (count[row] < limits[row])  # an end counts too
+            tokens += count[row] + (count[row] < limits[row])  # an end counts, too
             removed += float(writer.removed[row])
             in_row[row] = None
             if sliding and count[row] == limits[row] and len(line.written) < longest:
                 waiting.appendleft(line)
             else:
                 bar.update()
-        busy = [row for row, line in enumerate(in_row) if line is not None]
+        busy = [row for row, line in enumerate(in_row) if line]
         if not waiting and 0 < len(busy) <= len(in_row) // 2 and decoder.device.type == "cpu":
             writer.keep(torch.tensor(busy))
-            in_row = [in_row[row] for row in busy]
+            in_row, limits, count = ([values[row] for row in busy] for values in (in_row, limits, count))
     if constraint:
         constraint.removed = removed / tokens
+
+
+def _window(line: _Line, context: int) -> list[int]:
+    """What is read before writing (on): the line so far or, where it has filled the context, its end."""
+    ids = line.prompt + line.written
+    return ids if len(ids) < context else ids[-(context // 2) :]
 
 
 def _search(decoder, lines, settings, end) -> None:

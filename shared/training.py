@@ -32,8 +32,6 @@ GPU = torch.cuda.is_available()
 # A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
 WORKERS = min(4, len(os.sched_getaffinity(0)) // torch.cuda.device_count()) if GPU else 0
 
-GRAPHS_BELOW = 50_000_000  # parameters; a larger decoder's kernels take longer than their launches
-
 
 @dataclass
 class TrainingArguments(transformers.TrainingArguments):
@@ -164,9 +162,7 @@ class Trainer(transformers.Trainer):
         settle_metric(arguments, task, eval_rows, arguments.predict_with_generate)
         arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
         if arguments.compile:
-            # Gradients that are summed up over several passes must outlive a graph's next replay: there they would not.
-            small = decoder.num_parameters() < GRAPHS_BELOW and arguments.gradient_accumulation_steps == 1
-            decoder.compile(graphs=GPU and small)
+            decoder.compile()
         super().__init__(
             decoder,
             arguments,

@@ -21,6 +21,7 @@ torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("tests")
 
+DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 ANIMALS = ["dog", "cat", "fox", "owl", "hen", "rat", "cow", "pig"]
 
 
@@ -99,15 +100,12 @@ def new_decoder():
         config = GPT2Config(
             vocab_size=vocab_size,
             n_positions=context,
-            n_layer=2,
-            n_embd=32,
-            n_head=2,
             initializer_range=spread,
             bos_token_id=0,
             eos_token_id=0,
             pad_token_id=0,
             mask=mask,
-            **{"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, **changes},
+            **{"n_layer": 2, "n_embd": 32, "n_head": 2, **dict.fromkeys(DROPOUTS, 0.0), **changes},
         )
         return Decoder(config).to(dtype).eval()
 

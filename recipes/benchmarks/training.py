@@ -62,6 +62,7 @@ class TrainingCases:
     length: int = field(default=1024, metadata={"help": "Tokens in a row of text."})
     steps: int = field(default=20, metadata={"help": "Training steps that are measured."})
     warmup_steps: int = field(default=5, metadata={"help": "Training steps before them."})
+    compiled: bool = field(default=True, metadata={"help": "On a GPU, also measure transformers compiled."})
     pairs: list[str] | None = field(
         default=None, metadata={"help": "File(s) of translations, fields en and de (default: the embedded sample)."}
     )
@@ -90,6 +91,7 @@ class Training:
     batch_size: int
     steps: int
     warmup_steps: int
+    compiled: bool
 
     def trainer(self, system: str, arguments: TrainingArguments) -> transformers.Trainer:
         """Ours, or transformers' with a model of the same weights."""
@@ -124,7 +126,7 @@ class Training:
         )
 
     def results(self, device: torch.device) -> Iterator[Result]:
-        for system in (OURS, THEIRS, COMPILED) if device.type == "cuda" else (OURS, THEIRS):
+        for system in (OURS, THEIRS, COMPILED) if self.compiled and device.type == "cuda" else (OURS, THEIRS):
             yield self.result(system, device)
 
     def result(self, system: str, device: torch.device) -> Result:
@@ -182,6 +184,7 @@ def text_training(cases: TrainingCases) -> Training:
         cases.batch_size,
         cases.steps,
         cases.warmup_steps,
+        cases.compiled,
     )
 
 
@@ -204,6 +207,7 @@ def pairs_training(cases: TrainingCases) -> Training:
         cases.pairs_batch_size,
         cases.steps,
         cases.warmup_steps,
+        cases.compiled,
     )
 
 

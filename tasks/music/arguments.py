@@ -26,6 +26,10 @@ class MusicArguments(DataArguments):
     segment_seconds: float = field(
         default=15, metadata={"help": "Seconds of melody and performance in a line, at most, to accompany."}
     )
+    shuffle_melodies: bool = field(
+        default=False,
+        metadata={"help": "To compare: score each validation and test piece after the next one's melody."},
+    )
     transpose: int = field(default=3, metadata={"help": "Transpose by up to so many semitones in training."})
     stretch: float = field(default=0.05, metadata={"help": "Change the tempo by up to this share in training."})
     velocity_shift: int = field(

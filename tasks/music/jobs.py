@@ -64,11 +64,7 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
             yield from lines(start, middle)
             yield from lines(middle, stop)
 
-    return [
-        line
-        for start in range(0, max(_end(melody), _end(performance)), length)
-        for line in lines(start, start + length)
-    ]
+    return [line for start in range(0, _end(performance), length) for line in lines(start, start + length)]
 
 
 def _end(score: Score) -> int:

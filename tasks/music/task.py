@@ -65,6 +65,10 @@ class Music(Task):
         else:
             with_melody = "accompany" in self.arguments.job
             splits, skipped = read_folder(self.arguments.midi_dir, self.arguments.split_seed, with_melody, CACHE)
+            if self.arguments.shuffle_melodies:
+                splits = DatasetDict(
+                    {name: rows if name == "train" else _shuffled(rows) for name, rows in splits.items()}
+                )
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
@@ -176,3 +180,9 @@ class Music(Task):
 
     def output_folder(self, run: Path) -> Path:
         return run / "generated"
+
+
+def _shuffled(rows: Dataset) -> Dataset:
+    """Each piece with the melody of the one after it."""
+    melodies = rows["melody"]
+    return rows.remove_columns("melody").add_column("melody", [*melodies[1:], melodies[0]])
