@@ -19,18 +19,22 @@ def choose(logits: Tensor, settings, uniform: Tensor | None) -> Tensor:
     """
     if uniform is None:
         return logits.argmax(-1)
+    tokens = None  # what is left, in the vocabulary's order; None for all
+    if 0 < settings.top_k < logits.shape[-1]:
+        tokens = logits.topk(settings.top_k).indices.sort(-1).values
+        logits = logits.gather(1, tokens)
     logits = logits / settings.temperature
-    if settings.top_k or settings.top_p < 1:
-        top = logits.topk(min(settings.top_k or logits.shape[-1], logits.shape[-1])).values
-        kept = top.new_full((len(top), 1), top.shape[-1] - 1, dtype=torch.long)
-        if settings.top_p < 1:  # the last of those before which less than top_p is held; the first always is inside
-            kept = (top.softmax(-1).cumsum(-1)[:, :-1] < settings.top_p).sum(-1, keepdim=True)
-        logits = logits.masked_fill(logits < top.gather(1, kept), -torch.inf)
+    if settings.top_p < 1:
+        likeliest = logits.sort(-1, descending=True).values
+        # The nucleus ends with the last token before which less than top_p is held; the first always is inside.
+        last = (likeliest.softmax(-1).cumsum(-1)[:, :-1] < settings.top_p).sum(-1, keepdim=True)
+        logits = logits.masked_fill(logits < likeliest.gather(1, last), -torch.inf)
     cumulative = logits.softmax(-1).cumsum(-1)
     mass = cumulative[:, -1:]
     # Below the whole mass even where rounding would reach it: what is drawn must be something that is kept.
     target = torch.minimum(uniform[:, None].to(mass.dtype) * mass, mass.nextafter(torch.zeros_like(mass)))
-    return torch.searchsorted(cumulative, target, right=True)[:, 0]
+    drawn = torch.searchsorted(cumulative, target, right=True)
+    return (drawn if tokens is None else tokens.gather(1, drawn))[:, 0]
 
 
 class Writer:

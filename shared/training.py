@@ -124,7 +124,7 @@ def collate_counted(rows: list[dict[str, np.ndarray]], padding: int, size: int =
     length = len(rows[0]["input_ids"])
     empty = {
         "input_ids": np.full(length, padding),
-        "position_ids": np.arange(length),  # one sequence, so that it asks for no mask
+        "position_ids": rows[0]["position_ids"],  # as there, so that no other kind of mask is asked for
         "labels": np.full(length, IGNORED),
         "prefix": np.zeros(length, dtype=bool),
     }

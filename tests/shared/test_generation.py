@@ -1,3 +1,4 @@
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -281,3 +282,79 @@ def test_sampling_and_beams_exclude_each_other():
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_that_can_be_meant_are_accepted(settings):
     GenerationArguments(**settings).check()
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_nothing_is_written_twice_and_nothing_ends_early(new_decoder, prompts, settings):
+    decoder = new_decoder(dtype=torch.float64)
+    arguments = GenerationArguments(max_new_tokens=16, min_new_tokens=12, no_repeat_ngram_size=2, **settings)
+    for ids, prompt in zip(generate(decoder, prompts, arguments, VOCABULARY), prompts, strict=True):
+        assert min(12, CONTEXT - len(prompt)) <= len(ids) <= 16
+        pairs = list(itertools.pairwise(ids))
+        assert len(set(pairs)) == len(pairs)
+    free = generate(decoder, prompts, GenerationArguments(max_new_tokens=16, **settings), VOCABULARY)
+    assert any(len(ids) < 12 or len({*itertools.pairwise(ids)}) < len(ids) - 1 for ids in free)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_sliding_goes_on_after_the_latter_half_of_the_line(new_decoder, batch_size):
+    decoder, prompts = new_decoder(dtype=torch.float64), [[5, 6, 7], [1] * 40]
+    settings = GenerationArguments(max_new_tokens=100, generation_batch_size=batch_size)
+    for prompt, ids in zip(
+        prompts, generate(decoder, prompts, settings, SimpleNamespace(end=-1), sliding=True), strict=True
+    ):
+        expected, window = list(prompt), list(prompt)
+        while len(expected) < len(prompt) + 100:
+            if len(window) == CONTEXT:
+                window = window[-CONTEXT // 2 :]
+            token = step_by_step(decoder, window, 1) or [END]
+            expected, window = expected + token, window + token
+        assert ids == expected[len(prompt) :]
+
+
+class EvenTokens:
+    """Even tokens only, and after `most` of them the end."""
+
+    def __init__(self, most):
+        self.most, self.removed = most, None
+
+    def new_state(self, rows, device):
+        return {"written": torch.zeros(rows, dtype=torch.long, device=device)}
+
+    def begin(self, state, row, prompt, new_tokens, written=()):
+        state["written"][row] = len(written)
+
+    def allowed(self, state):
+        over = (state["written"] >= self.most)[:, None]
+        tokens = torch.arange(24)
+        return torch.where(over, tokens == END, (tokens % 2 == 0) & (tokens != END))
+
+    def advance(self, state, tokens):
+        state["written"] += 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_constraint_is_kept_and_what_it_removed_is_measured(new_decoder, prompts, batch_size, sliding):
+    rule = EvenTokens(most=60)
+    settings = GenerationArguments(max_new_tokens=70, do_sample=True, generation_batch_size=batch_size)
+    written = generate(new_decoder(), prompts, settings, VOCABULARY, constraint=rule, sliding=sliding)
+    assert all(token % 2 == 0 and token != END for ids in written for token in ids)
+    assert [len(ids) for ids in written] == [60 if sliding else min(60, CONTEXT - len(prompt)) for prompt in prompts]
+    assert 0.2 < rule.removed < 0.8
+
+
+def test_beams_know_no_constraint(new_decoder):
+    with pytest.raises(UserError, match=r"--num_beams 2: .* give --num_beams 1"):
+        generate(new_decoder(), [[1]], GenerationArguments(num_beams=2), VOCABULARY, constraint=EvenTokens(3))
+
+
+def test_equal_prompts_are_read_once(new_decoder, monkeypatch):
+    decoder, read = new_decoder(), []
+    hidden_states = decoder.hidden_states
+    monkeypatch.setattr(decoder, "hidden_states", lambda ids, *rest: read.append(len(ids)) or hidden_states(ids, *rest))
+    settings = GenerationArguments(max_new_tokens=5, do_sample=True)
+    written = generate(decoder, [[5, 6, 7]] * 4 + [[8]], settings, VOCABULARY)
+    assert read == [2]
+    monkeypatch.undo()
+    assert written[:4] == [generate(decoder, [[5, 6, 7]], settings, VOCABULARY, streams=[i])[0] for i in range(4)]

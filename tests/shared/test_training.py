@@ -11,7 +11,7 @@ from shared.errors import UserError
 from shared.packing import collate
 from shared.runs import prepare
 from shared.speed import matmul_peak
-from shared.training import TrainingArguments
+from shared.training import TrainingArguments, collate_counted
 
 
 def weights(trainer):
@@ -344,6 +344,22 @@ def test_the_best_checkpoint_is_loaded_at_the_end(new_trainer):
     assert losses == sorted(losses, reverse=True)
     assert len(set(losses)) == 3
     assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[0], abs=1e-5)
+
+
+LAST_POSITION = 31  # of a whole row
+
+
+def test_a_batch_is_filled_up_with_rows_that_count_for_nothing(new_trainer):
+    """Rows longer than the decoder's positions hold several lines: those of padding must not ask for more."""
+    trainer = new_trainer()
+    rows = [trainer.train_dataset[index] for index in range(3)]
+    decoder, losses = trainer.model.eval(), []
+    for size in (0, 8):
+        batch = collate_counted(rows, padding=trainer.task.vocabulary.padding, size=size)
+        assert batch["input_ids"].shape == (size or 3, trainer.train_dataset.row_length)
+        assert batch["position_ids"].max() == max(row["position_ids"].max() for row in rows) < LAST_POSITION
+        losses.append((batch.pop("tokens"), decoder(**batch).loss.item()))
+    assert losses[1] == pytest.approx(losses[0])
 
 
 def test_training_without_a_gpu_is_in_full_precision():
