@@ -164,7 +164,7 @@ class Step:
 
     def attend(self, projected, keys, values, positions, scaling, owners=None, relative=None) -> Tensor:
         """`shared.kernels.attend` in PyTorch, over the cache's first `visible` entries."""
-        rows, heads, _, width = keys.shape
+        rows, heads, length, width = keys.shape
         query, key, value = projected.view(rows, 3, heads, width).unbind(1)
         if self.uniform:
             keys[:, :, self.visible - 1], values[:, :, self.visible - 1] = key, value
@@ -176,8 +176,9 @@ class Step:
             keys, values = keys[:, :, : self.visible], values[:, :, : self.visible]
         else:
             head = torch.arange(heads, device=keys.device)[:, None]
-            owner = owners[:, None, : self.visible].long()
-            keys, values = keys[owner, head, at], values[owner, head, at]
+            place = ((owners[:, None, : self.visible] * heads + head) * length + at).flatten()
+            shape = (rows, heads, self.visible, width)
+            keys, values = (stored.flatten(0, 2).index_select(0, place).view(shape) for stored in (keys, values))
         seen = None
         if not self.uniform:
             seen = (at <= positions[:, None])[:, None, None, :]

@@ -128,7 +128,7 @@ def generate(
 def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, bar) -> None:
     context, longest = decoder.context, settings.max_new_tokens
     rows = min(settings.generation_batch_size, len(lines))
-    length = context if sliding else min(context, max(len(line.prompt) for line in lines) + longest)
+    length = min(context, max(len(line.prompt) for line in lines) + longest)
     cache = KeyValueCache(decoder, rows, length, compute_dtype(decoder))
     writer = Writer(Step(decoder, cache), longest, settings, end, constraint)
     write = _replayed(writer.write, decoder, longest)

@@ -23,7 +23,7 @@ tags: [gpt2, {task}]
     python recipes/generate.py FOLDER …
     python recipes/evaluate.py FOLDER
 
-The weights load with `transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.{prefix}
+The weights load with `transformers.AutoModelForCausalLM.from_pretrained(FOLDER)`.{caveats}
 
 ## Scores
 
@@ -45,16 +45,18 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
         for name, value in metrics.get(split, {}).items()
         if isinstance(value, float)
     ]
-    prefix = (
-        " It reads its source both ways (prefix mask), which transformers' own `generate` does not do: use the recipe."
-        if settings["model"]["mask"] == "prefix"
-        else ""
-    )
+    caveats = ""
+    if settings["model"]["mask"] == "prefix":
+        caveats += " It reads its source both ways (prefix mask), which transformers' own `generate` does not do."
+    if settings["model"]["relative_attention"]:
+        caveats += " It has relative attention, which transformers' GPT-2 does not have and leaves out."
+    if caveats:
+        caveats += " Use the recipe."
     return CARD.format(
         task=task.name,
         parameters=metrics["parameters"],
         line=task.line,
-        prefix=prefix,
+        caveats=caveats,
         scores="\n".join(["| split | score | value |", "| --- | --- | ---: |", *rows]),
         settings=json.dumps({"model": settings["model"], "generation": settings["generation"]}, indent=2),
     )

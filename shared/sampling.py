@@ -21,7 +21,7 @@ def choose(logits: Tensor, settings, uniform: Tensor | None) -> Tensor:
         return logits.argmax(-1)
     tokens = None  # what is left, in the vocabulary's order; None for all
     if 0 < settings.top_k < logits.shape[-1]:
-        tokens = logits.topk(settings.top_k).indices.sort(-1).values
+        tokens = logits.topk(settings.top_k, sorted=False).indices.sort(-1).values
         logits = logits.gather(1, tokens)
     logits = logits / settings.temperature
     if settings.top_p < 1:
