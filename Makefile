@@ -13,7 +13,7 @@ DEMO := translation summarization music
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (8 minutes on 2 cores)
+demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (10 minutes on 2 cores)
 	@for task in $(DEMO); do echo "\n=== $$task"; $(LAUNCH) recipes/$$task.py --overwrite_output_dir || exit; done
 	@$(BIN)/python recipes/report.py $(DEMO:%=outputs/%)
 
