@@ -25,7 +25,7 @@ import torch
 import transformers
 
 from recipes.benchmarks.generation import GenerationCases, generation_results
-from recipes.benchmarks.measuring import Result
+from recipes.benchmarks.measuring import COMPILED, OURS, THEIRS, Result
 from recipes.benchmarks.training import TrainingCases, training_results
 from shared.cli import Parser, run
 from shared.errors import UserError
@@ -71,6 +71,7 @@ class BenchmarkArguments:
         default="cuda" if torch.cuda.is_available() else "cpu",
         metadata={"help": "cpu or cuda (default: what there is)."},
     )
+    compiled: bool = field(default=True, metadata={"help": "On a GPU, also measure transformers compiled."})
     json: str | None = field(default=None, metadata={"help": "Also write the table to this file."})
 
 
@@ -103,9 +104,10 @@ def main(arguments: list[str]) -> None:
         flush=True,
     )
     results: list[Result] = []
+    systems = (OURS, THEIRS, COMPILED) if wanted.compiled and device.type == "cuda" else (OURS, THEIRS)
     measured = {
-        "train": training_results(training, device),
-        "generate": generation_results(generation, device, training.compiled),
+        "train": training_results(training, systems, device),
+        "generate": generation_results(generation, systems, device),
     }
     for kind in KINDS:
         for result in measured[kind] if kind in kinds else ():

@@ -4,14 +4,13 @@ transformers' GPT-2 calls `attention` in place of its own. What is seen is None 
 bool mask [B, 1, T, K], or a FlexAttention block mask, which knows which blocks of a packed row hold nothing to see.
 """
 
-import functools
-import warnings
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from transformers import AttentionInterface
+
+from shared.fallback import warn_once
 
 NAME = "onedecoder"
 
@@ -104,13 +103,11 @@ def skew(scores: Tensor) -> Tensor:
 
 def blocks_work(attention_dropout: float) -> bool:
     """Whether packed rows on this GPU can go without a dense mask; where not, the reason is said once."""
+    reason = None
     if attention_dropout:
-        _say("attention dropout")
+        reason = "attention dropout"
     elif not torch.utils._triton.has_triton():
-        _say("a GPU without Triton")
-    return not attention_dropout and torch.utils._triton.has_triton()
-
-
-@functools.cache
-def _say(reason: str) -> None:
-    warnings.warn(f"packed rows use a dense attention mask: FlexAttention does not work with {reason}", stacklevel=2)
+        reason = "a GPU without Triton"
+    if reason:
+        warn_once(f"packed rows use a dense attention mask: FlexAttention does not work with {reason}")
+    return reason is None

@@ -64,7 +64,7 @@ class WeightAverage(TrainerCallback):
         if self.weights is None:
             yield
             return
-        # By value: the optimizer and captured graphs keep their tensors.
+        # By value: the optimizer keeps its tensors.
         trained = [weight.clone() for weight in self._trained]
         torch._foreach_copy_(self._trained, self.weights)
         try:

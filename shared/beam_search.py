@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from shared.ngrams import repeats
+from shared.sampling import withhold
 
 WORST = -1e9
 
@@ -36,14 +36,7 @@ class BeamSearch:
         """
         sentences, beams = self.running_scores.shape
         vocabulary = logits.shape[-1]
-        scores = logits.log_softmax(-1)
-        if self.settings.min_new_tokens:
-            is_end = torch.arange(vocabulary, device=logits.device) == self.end
-            scores = scores.masked_fill(is_end & (self.length < self.settings.min_new_tokens), -torch.inf)
-        if self.settings.no_repeat_ngram_size:
-            written = self.running.flatten(0, 1)
-            again = repeats(written, self.length, self.settings.no_repeat_ngram_size, vocabulary)
-            scores = scores.masked_fill(again, -torch.inf)
+        scores = withhold(logits.log_softmax(-1), self.running.flatten(0, 1), self.length, self.settings, self.end)
         scores = scores.view(sentences, beams, vocabulary) + self.running_scores[..., None]
         # Twice as many as needed, so that K go on even if K end here.
         top, index = scores.flatten(1).topk(2 * beams)
@@ -56,7 +49,7 @@ class BeamSearch:
         ending = ends.clone()
         ending[:, beams:] = False  # an end that is not among the best K is no better than what runs on
         ending &= ~self.over[:, None]
-        candidates = (top / self.length.to(top.dtype) ** self.settings.length_penalty).masked_fill(~ending, WORST)
+        candidates = self._normalised(top).masked_fill(~ending, WORST)
         pool_scores = torch.cat([self.finished_scores, candidates], 1)
         scores, best = pool_scores.topk(beams)
         self.finished_scores.copy_(scores)
@@ -70,10 +63,12 @@ class BeamSearch:
         offsets = torch.arange(sentences, device=logits.device)[:, None] * beams
         return (parents.gather(1, kept) + offsets).flatten(), tokens.gather(1, kept).flatten()
 
+    def _normalised(self, scores: Tensor) -> Tensor:
+        return scores / self.length.to(scores.dtype) ** self.settings.length_penalty
+
     def _close(self) -> None:
         full = self.finished_scores[:, -1] > WORST
-        hope = self.running_scores[:, 0] / self.length.to(self.running_scores.dtype) ** self.settings.length_penalty
-        beaten = hope <= self.finished_scores[:, -1]
+        beaten = self._normalised(self.running_scores[:, 0]) <= self.finished_scores[:, -1]
         self.over |= full & (beaten | self.settings.early_stopping)
         self.over |= self.limits <= self.length
 

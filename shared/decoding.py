@@ -4,15 +4,15 @@ A step does what the decoder's modules do, for a single token in every row: the 
 little around them left out. On a GPU it runs on fused kernels (`shared.kernels`), elsewhere on PyTorch's.
 """
 
-import functools
-import warnings
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.attention import dense_mask
 from shared.decoder import Decoder
+from shared.fallback import warn_once
 
 try:
     from shared import kernels
@@ -69,8 +69,7 @@ def read_prompts(decoder: Decoder, cache: KeyValueCache, rows: list[int], prompt
     position_ids = torch.arange(ids.shape[1]).expand_as(ids)
     mask = None
     if decoder.config.mask == "prefix":
-        causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
-        mask = ((position_ids < lengths[:, None])[:, None, None, :] | causal).to(device)
+        mask = dense_mask(position_ids, position_ids < lengths[:, None]).to(device)
     decoder.hidden_states(ids.to(device), position_ids.to(device), mask, cache)
 
 
@@ -198,21 +197,18 @@ def compute_dtype(decoder: Decoder) -> torch.dtype:
 
 
 def _fused(decoder: Decoder, dtype: torch.dtype) -> bool:
+    """Whether the kernels can take this decoder; where a GPU must do without them, the reason is said once."""
     if decoder.device.type != "cuda" or dtype == torch.float64:
         return False
     width = decoder.config.n_embd // decoder.config.n_head
     act = decoder.transformer.h[0].mlp.act
+    reason = None
     if kernels is None:
-        _say("Triton is not installed")
+        reason = "Triton is not installed"
     elif width & (width - 1):
-        _say(f"heads {width} wide are no power of two")
+        reason = f"heads {width} wide are no power of two"
     elif not (isinstance(act, nn.GELU) and act.approximate == "tanh"):
-        _say(f"the activation is {decoder.config.activation_function}, not gelu_new")
-    else:
-        return True
-    return False
-
-
-@functools.cache
-def _say(reason: str) -> None:
-    warnings.warn(f"decoding runs without fused kernels: {reason}", stacklevel=2)
+        reason = f"the activation is {decoder.config.activation_function}, not gelu_new"
+    if reason:
+        warn_once(f"decoding runs without fused kernels: {reason}")
+    return reason is None

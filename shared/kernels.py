@@ -191,7 +191,7 @@ def linear(
     k = triton.next_power_of_2(width)
     # Tile sizes: the fastest of those tried on an H100 with GPT-2's shapes.
     if rows == 1:
-        n = max(2, 8192 // k) if columns > 8192 else 4 if columns > 4 * 768 - 1 and k <= 1024 else 2
+        n = max(2, 8192 // k) if columns > 8192 else 4 if columns >= 3072 and k <= 1024 else 2
         _linear_row[(triton.cdiv(columns, n),)](
             inputs, weight, bias, gain, shift, residual, out, width, columns, epsilon,
             NORM=norm is not None, N=n, K=k, num_warps=8 if k > 2048 else 2 if n > 2 else 4, **flags,

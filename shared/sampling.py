@@ -37,6 +37,20 @@ def choose(logits: Tensor, settings, uniform: Tensor | None) -> Tensor:
     return (drawn if tokens is None else tokens.gather(1, drawn))[:, 0]
 
 
+def withhold(scores: Tensor, written: Tensor, count: Tensor, settings, end: int) -> Tensor:
+    """`scores` [N, V] with -inf for an end before `min_new_tokens`, and for what would repeat an n-gram.
+
+    `written` [N, T] are the ids so far, of which the first `count` ([N], or one number for all) count.
+    """
+    vocabulary = scores.shape[1]
+    if settings.min_new_tokens:
+        is_end = torch.arange(vocabulary, device=scores.device) == end
+        scores = scores.masked_fill((count[..., None] < settings.min_new_tokens) & is_end, -torch.inf)
+    if settings.no_repeat_ngram_size:
+        scores = scores.masked_fill(repeats(written, count, settings.no_repeat_ngram_size, vocabulary), -torch.inf)
+    return scores
+
+
 class Writer:
     """A fixed number of rows, each writing after a prompt of its own.
 
@@ -71,7 +85,7 @@ class Writer:
     @torch.inference_mode()
     def write(self) -> None:
         """One token more in every row that is not finished."""
-        if not self.step.fused and not self.tokens.is_cuda:
+        if not self.tokens.is_cuda:
             low, high = (int(bound) for bound in self.positions.aminmax())
             self.step.visible, self.step.uniform = high + 1, low == high
         logits = self._allowed(self.step(self.tokens, self.positions))
@@ -97,13 +111,7 @@ class Writer:
 
     def _allowed(self, logits: Tensor) -> Tensor:
         """The logits of what may come next."""
-        if self.settings.min_new_tokens:
-            early = self.count[:, None] < self.settings.min_new_tokens
-            is_end = torch.arange(logits.shape[1], device=logits.device) == self.end
-            logits = logits.masked_fill(early & is_end, -torch.inf)
-        if self.settings.no_repeat_ngram_size:
-            again = repeats(self.ids, self.count, self.settings.no_repeat_ngram_size, logits.shape[1])
-            logits = logits.masked_fill(again, -torch.inf)
+        logits = withhold(logits, self.ids, self.count, self.settings, self.end)
         if self.constraint:
             forbidden = ~self.constraint.allowed(self.state)
             self.removed += (logits.softmax(-1) * forbidden).sum(-1).float() * ~self.finished

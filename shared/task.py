@@ -49,6 +49,17 @@ class DataArguments:
 
 
 @dataclass
+class WritingArguments(DataArguments):
+    """For tasks that write freely, not from each row of a split."""
+
+    num_samples: int = field(default=4, metadata={"help": "Outputs to write freely at the end, at least one."})
+
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
+
+
+@dataclass
 class TextDataArguments(DataArguments):
     """Where rows of text come from. Without any of these a recipe runs on its embedded sample."""
 

@@ -216,10 +216,9 @@ def beams(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> G
     return Generation(name, decoder, prompts, settings, task.vocabulary, cases.calls, fixed=False)
 
 
-def generation_results(cases: GenerationCases, device: torch.device, compiled: bool) -> Iterator[Result]:
+def generation_results(cases: GenerationCases, systems: tuple[str, ...], device: torch.device) -> Iterator[Result]:
     """The lines of the table, one by one."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    systems = (OURS, THEIRS, COMPILED) if compiled and device.type == "cuda" else (OURS, THEIRS)
     context = cases.prompt_length + max(cases.single_tokens, cases.batch_tokens)
     vocabulary = numbered(cases.generation_vocab_size)
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)

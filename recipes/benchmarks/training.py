@@ -17,7 +17,6 @@ from transformers import PrinterCallback, default_data_collator
 from recipes.benchmarks.measuring import (
     COMPILED,
     OURS,
-    THEIRS,
     Result,
     Stopwatch,
     check_counts,
@@ -62,7 +61,6 @@ class TrainingCases:
     length: int = field(default=1024, metadata={"help": "Tokens in a row of text."})
     steps: int = field(default=20, metadata={"help": "Training steps that are measured."})
     warmup_steps: int = field(default=5, metadata={"help": "Training steps before them."})
-    compiled: bool = field(default=True, metadata={"help": "On a GPU, also measure transformers compiled."})
     pairs: list[str] | None = field(
         default=None, metadata={"help": "File(s) of translations, fields en and de (default: the embedded sample)."}
     )
@@ -91,7 +89,6 @@ class Training:
     batch_size: int
     steps: int
     warmup_steps: int
-    compiled: bool
 
     def trainer(self, system: str, arguments: TrainingArguments) -> transformers.Trainer:
         """Ours, or transformers' with a model of the same weights."""
@@ -125,8 +122,8 @@ class Training:
             **(on_cpu if device.type == "cpu" else {}),
         )
 
-    def results(self, device: torch.device) -> Iterator[Result]:
-        for system in (OURS, THEIRS, COMPILED) if self.compiled and device.type == "cuda" else (OURS, THEIRS):
+    def results(self, systems: tuple[str, ...], device: torch.device) -> Iterator[Result]:
+        for system in systems:
             yield self.result(system, device)
 
     def result(self, system: str, device: torch.device) -> Result:
@@ -184,7 +181,6 @@ def text_training(cases: TrainingCases) -> Training:
         cases.batch_size,
         cases.steps,
         cases.warmup_steps,
-        cases.compiled,
     )
 
 
@@ -207,12 +203,11 @@ def pairs_training(cases: TrainingCases) -> Training:
         cases.pairs_batch_size,
         cases.steps,
         cases.warmup_steps,
-        cases.compiled,
     )
 
 
-def training_results(cases: TrainingCases, device: torch.device) -> Iterator[Result]:
+def training_results(cases: TrainingCases, systems: tuple[str, ...], device: torch.device) -> Iterator[Result]:
     """The lines of the table, one by one."""
     if cases.size:
-        yield from compared(text_training(cases).results(device))
-    yield from compared(pairs_training(cases).results(device))
+        yield from compared(text_training(cases).results(systems, device))
+    yield from compared(pairs_training(cases).results(systems, device))

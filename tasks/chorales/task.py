@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from datasets import Dataset, DatasetDict
 
 from shared.sequence import Sequence, windows
-from shared.task import DataArguments, Row, Task
+from shared.task import Row, Task, WritingArguments
 from shared.vocabulary import TextVocabulary, Vocabulary
 from tasks.chorales.grid import VOICES, ChoraleVocabulary
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
@@ -22,17 +22,12 @@ from tasks.music.vocabulary import COMPOSE
 
 
 @dataclass
-class ChoraleArguments(DataArguments):
+class ChoraleArguments(WritingArguments):
     """A JSON file of chorales; without one, those of music21's corpus."""
 
     jsb_file: str | None = field(
         default=None, metadata={"help": "The chorales of train, valid and test as lists of 16ths (.json, .json.xz, …)."}
     )
-    num_samples: int = field(default=4, metadata={"help": "Chorales to compose at the end, at least one."})
-
-    def __post_init__(self):
-        if self.num_samples < 1:
-            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
 
     @property
     def sample(self) -> bool:

@@ -19,14 +19,14 @@ from shared.rows import (
     read_rows,
 )
 from shared.sequence import Sequence, windows
-from shared.task import Row, TextDataArguments, TextTask
+from shared.task import Row, TextDataArguments, TextTask, WritingArguments
 from shared.vocabulary import END
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
 
 
 @dataclass
-class LanguageModelingArguments(TextDataArguments):
+class LanguageModelingArguments(WritingArguments, TextDataArguments):
     """Text files (each a document), rows with a text column, or articles as the summarization recipe reads them."""
 
     text_column: str = field(default="text", metadata={"help": "The column that holds the text."})
@@ -41,11 +41,6 @@ class LanguageModelingArguments(TextDataArguments):
             "(default: max_length - 1 in training, half of max_length in evaluation)."
         },
     )
-    num_samples: int = field(default=4, metadata={"help": "Free texts to write at the end, at least one."})
-
-    def __post_init__(self):
-        if self.num_samples < 1:
-            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
 
 
 class LanguageModeling(TextTask):

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from shared.task import DataArguments, RequestArguments
+from shared.task import RequestArguments, WritingArguments
 from tasks.music.jobs import JOBS
 
 
 @dataclass
-class MusicArguments(DataArguments):
+class MusicArguments(WritingArguments):
     """A folder of MIDI files, split by MAESTRO's CSV, a splits.csv (`path,split`), or at random by file."""
 
     midi_dir: str | None = field(default=None, metadata={"help": "A folder of MIDI files, with or without a table."})
@@ -35,11 +35,9 @@ class MusicArguments(DataArguments):
     velocity_shift: int = field(
         default=0, metadata={"help": "Move velocities by up to so many of their 32 bins in training."}
     )
-    num_samples: int = field(default=4, metadata={"help": "Pieces to write at the end, at least one."})
 
     def __post_init__(self):
-        if self.num_samples < 1:
-            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
+        super().__post_init__()
         if unknown := [job for job in self.job if job not in JOBS]:
             raise ValueError(f"--job {unknown[0]}: give one or several of {', '.join(JOBS)}")
         if not self.job or len({*self.job}) < len(self.job):

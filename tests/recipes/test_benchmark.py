@@ -222,6 +222,6 @@ def test_what_was_not_written_is_not_counted(new_decoder, monkeypatch):
 
 
 def test_nothing_but_what_is_asked_for_is_trained(cases):
-    results = list(training_results(replace(cases, size=None), CPU))
+    results = list(training_results(replace(cases, size=None), (OURS, THEIRS), CPU))
     assert [result["system"] for result in results] == [OURS, THEIRS]
     assert {result["case"] for result in results} == {"train tiny on pairs, 2 rows of 64"}

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.attention.flex_attention import create_mask
 
-from shared import attention as module
 from shared.attention import attention, block_mask, blocks_work, dense_mask, relative_scores, skew
+from shared.fallback import warn_once
 from shared.generation import GenerationArguments, generate
 from tests.shared.test_decoder import LENGTHS, alone, batch_of, logits_of, places
 from tests.shared.test_generation import VOCABULARY, step_by_step
@@ -118,6 +118,6 @@ def test_attention_is_the_same_with_either_mask(sequences, with_prefix):
 
 
 def test_what_keeps_packed_rows_from_blocks_is_said(monkeypatch):
-    module._say.cache_clear()
+    warn_once.cache_clear()
     with pytest.warns(UserWarning, match="dense attention mask: FlexAttention does not work with attention dropout"):
         assert not blocks_work(0.1)
