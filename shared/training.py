@@ -22,6 +22,7 @@ from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.evaluation import BF16, evaluate
 from shared.generation import GenerationArguments
+from shared.muon import MUON, muon
 from shared.packing import PackedDataset, collate
 from shared.sequence import IGNORED
 from shared.speed import mean_context, training_flops_per_token
@@ -78,10 +79,14 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Packed rows in one step of one device."})
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once when evaluating."})
-    learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate of AdamW."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate."})
     lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
-    weight_decay: float = field(default=0.1, metadata={"help": "AdamW's weight decay."})
+    optim: str = field(
+        default="adamw_torch_fused",
+        metadata={"help": "The optimizer: one of transformers' own, or muon (see shared.muon)."},
+    )
+    weight_decay: float = field(default=0.1, metadata={"help": "The optimizer's weight decay."})
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
     compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's body (default: with a GPU)."})
     bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
@@ -107,8 +112,11 @@ class TrainingArguments(transformers.TrainingArguments):
             if self.early_stopping_patience < 1:
                 raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
             self.metric_for_best_model = self.metric_for_best_model or "loss"
-        greater_is_better = self.greater_is_better
+        greater_is_better, optim = self.greater_is_better, self.optim
+        if optim == MUON:  # unknown there
+            self.optim = "adamw_torch_fused"
         super().__post_init__()
+        self.optim = optim
         self.greater_is_better = greater_is_better  # not guessed by the name here: the task's metrics tell
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
@@ -184,9 +192,23 @@ class Trainer(transformers.Trainer):
             self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))
         self.average = WeightAverage(decoder, arguments.ema_decay) if arguments.ema_decay else None
         if self.average:
-            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-                raise UserError("--ema_decay averages whole weights: leave it out where FSDP or DeepSpeed divides them")
             self.add_callback(self.average)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            for flag, wanted in {"--ema_decay": arguments.ema_decay, "--optim muon": arguments.optim == MUON}.items():
+                if wanted:
+                    raise UserError(f"{flag} needs whole weights: leave it out where FSDP or DeepSpeed divides them")
+
+    def create_optimizer(self, *args) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.args.optim == MUON:
+            self.optimizer = muon(
+                self.model,
+                self.get_decay_parameter_names(self.model),
+                lr=self.args.learning_rate,
+                weight_decay=self.args.weight_decay,
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
+            )
+        return super().create_optimizer(*args)
 
     def get_batch_samples(self, *args, **kwargs) -> tuple[list, torch.Tensor | int | None]:
         batches, learned = super().get_batch_samples(*args, **kwargs)

@@ -196,8 +196,9 @@ def test_no_step_waits_for_the_gpu(new_trainer):
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_a_resumed_training_ends_where_an_unbroken_one_does(new_trainer, tmp_path):
-    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 4, "dropout": 0.2}
+@pytest.mark.parametrize("optim", ["adamw_torch_fused", "muon"])
+def test_a_resumed_training_ends_where_an_unbroken_one_does(new_trainer, tmp_path, optim):
+    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 4, "dropout": 0.2, "optim": optim}
     unbroken = new_trainer("unbroken", **options)
     unbroken.train()
     broken = new_trainer("broken", **options)
