@@ -1,8 +1,11 @@
 """How the decoder's queries find their keys: masks, packed rows, relative positions.
 
 transformers' GPT-2 calls `attention` in place of its own. What is seen is None (the causal mask over whole rows), a
-bool mask [B, 1, T, K], or a FlexAttention block mask, which knows which blocks of a packed row hold nothing to see.
+bool mask [B, 1, T, K], a FlexAttention block mask, which knows which blocks of a packed row hold nothing to see, or the
+`Spans` of a row's sequences, for the kernel of relative attention.
 """
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +14,11 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from transformers import AttentionInterface
 
 from shared.fallback import warn_once
+
+try:
+    from shared import relative_kernel
+except ImportError:  # Triton comes with PyTorch's builds for GPUs only
+    relative_kernel = None
 
 NAME = "onedecoder"
 
@@ -48,12 +56,28 @@ def block_mask(position_ids: Tensor, prefix: Tensor | None = None) -> BlockMask:
 _compiled_create_block_mask = torch.compile(create_block_mask)
 
 
+class Spans(NamedTuple):
+    """The causal mask of packed rows: the `first` and `last` place, int32 [B, T], of every token's sequence."""
+
+    first: Tensor
+    last: Tensor
+
+
+def spans(position_ids: Tensor) -> Spans:
+    """`dense_mask` without its matrix: a query sees from the first token of its sequence to itself."""
+    begins = position_ids == 0
+    at = torch.arange(position_ids.shape[1], device=position_ids.device)
+    first = torch.where(begins, at, 0).cummax(-1).values
+    last = torch.where(begins.roll(-1, -1), at, len(at) - 1).flip(-1).cummin(-1).values.flip(-1)
+    return Spans(first.int(), last.int())
+
+
 def attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | BlockMask | None,
+    mask: Tensor | BlockMask | Spans | None,
     dropout: float = 0.0,
     scaling: float | None = None,
     **_,
@@ -63,6 +87,8 @@ def attention(
     Where `module` has `relative` embeddings, the distance between query and key counts too.
     """
     relative = getattr(module, "relative", None)
+    if isinstance(mask, Spans):
+        return relative_kernel.relative_attention(query, key, value, relative, *mask, scaling), None
     if relative is not None:
         mask = relative_scores(query, relative, scaling, mask)
     if isinstance(mask, BlockMask):
@@ -99,6 +125,24 @@ def skew(scores: Tensor) -> Tensor:
     length = scores.shape[-1]
     padded = F.pad(scores, (1, 0))
     return padded.view(*scores.shape[:-2], length + 1, length)[..., 1:, :]
+
+
+def relative_kernel_works(width: int, dtype: torch.dtype, attention_dropout: float) -> bool:
+    """Whether relative attention with heads of `width` has a kernel on this GPU; where not, the reason is said once."""
+    reason = None
+    if attention_dropout:
+        reason = "attention dropout"
+    elif not (relative_kernel and torch.utils._triton.has_triton()):
+        reason = "a GPU without Triton"
+    elif width not in relative_kernel.WIDTHS:
+        reason = f"heads {width} wide"
+    elif dtype == torch.float64:
+        reason = "float64"
+    elif torch.cuda.get_device_capability() < (8, 0):
+        reason = "a GPU older than Ampere"
+    if reason:
+        warn_once(f"relative attention writes out all scores: its kernel does not work with {reason}")
+    return reason is None
 
 
 def blocks_work(attention_dropout: float) -> bool:

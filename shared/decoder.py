@@ -13,7 +13,16 @@ from torch import Tensor, nn
 from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from shared.attention import NAME, BlockMask, block_mask, blocks_work, dense_mask
+from shared.attention import (
+    NAME,
+    BlockMask,
+    Spans,
+    block_mask,
+    blocks_work,
+    dense_mask,
+    relative_kernel_works,
+    spans,
+)
 from shared.errors import UserError
 from shared.loss import cross_entropy_sum
 from shared.rdrop import twice
@@ -61,22 +70,32 @@ class Decoder(GPT2LMHeadModel):
 
         Without `position_ids` every row is one sequence, for which the causal mask needs no tensor.
         """
-        masked_by_prefix = self.config.mask == "prefix"
-        if position_ids is None:
+        config, whole = self.config, position_ids is None
+        dropout = config.attn_pdrop if self.training else 0.0
+        if config.mask != "prefix":
+            prefix = None
+        if whole:
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-            if not masked_by_prefix:
-                return {"input_ids": input_ids, "position_ids": position_ids}
+        given = {"input_ids": input_ids, "position_ids": position_ids}
+        if (
+            config.relative_attention
+            and prefix is None
+            and input_ids.is_cuda
+            and relative_kernel_works(config.n_embd // config.n_head, self.dtype, dropout)
+        ):
+            return {**given, "mask": spans(position_ids)}
+        if whole and prefix is None:
+            return given
         sparse = (
             "hidden_states" in vars(self)  # compiled: else FlexAttention would write out all scores
             and input_ids.is_cuda
-            and not self.config.relative_attention
-            and blocks_work(self.config.attn_pdrop if self.training else 0.0)
+            and not config.relative_attention
+            and blocks_work(dropout)
         )
-        mask = (block_mask if sparse else dense_mask)(position_ids, prefix if masked_by_prefix else None)
-        return {"input_ids": input_ids, "position_ids": position_ids, "mask": mask}
+        return {**given, "mask": (block_mask if sparse else dense_mask)(position_ids, prefix)}
 
     def hidden_states(
-        self, input_ids: Tensor, position_ids: Tensor, mask: Tensor | BlockMask | None = None, cache=None
+        self, input_ids: Tensor, position_ids: Tensor, mask: Tensor | BlockMask | Spans | None = None, cache=None
     ) -> Tensor:
         """The last layer's output [B, T, D] for tokens [B, T].
 

@@ -5,7 +5,17 @@ import torch
 from torch import nn
 from torch.nn.attention.flex_attention import create_mask
 
-from shared.attention import attention, block_mask, blocks_work, dense_mask, relative_scores, skew
+from shared.attention import (
+    Spans,
+    attention,
+    block_mask,
+    blocks_work,
+    dense_mask,
+    relative_kernel_works,
+    relative_scores,
+    skew,
+    spans,
+)
 from shared.fallback import warn_once
 from shared.generation import GenerationArguments, generate
 from tests.shared.test_decoder import LENGTHS, alone, batch_of, logits_of, places
@@ -121,3 +131,26 @@ def test_what_keeps_packed_rows_from_blocks_is_said(monkeypatch):
     warn_once.cache_clear()
     with pytest.warns(UserWarning, match="dense attention mask: FlexAttention does not work with attention dropout"):
         assert not blocks_work(0.1)
+
+
+@pytest.mark.parametrize("positions", [[[0, 1, 2, 0, 1, 0, 0], [0, 1, 2, 3, 4, 5, 6]], [[3, 4, 0, 1, 7, 7, 7]]])
+def test_spans_are_the_dense_mask(positions):
+    positions = torch.tensor(positions)
+    first, last = (places.long()[:, None] for places in spans(positions))
+    at = torch.arange(positions.shape[1])
+    queries, keys = at[:, None], at[None, :]
+    seen = dense_mask(positions)[:, 0]
+    assert torch.equal((keys <= queries) & (keys >= first.transpose(1, 2)), seen)
+    assert torch.equal((keys <= queries) & (queries <= last), seen)
+
+
+def test_without_a_gpu_relative_attention_has_no_kernel(relative_decoder, sequences):
+    decoder, batch = relative_decoder(), batch_of(sequences)
+    assert not isinstance(decoder.inputs(**batch)["mask"], Spans)
+    assert "mask" not in decoder.inputs(batch["input_ids"], batch["prefix"])
+
+
+def test_what_keeps_relative_attention_from_its_kernel_is_said():
+    warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="writes out all scores: its kernel does not work with attention dropout"):
+        assert not relative_kernel_works(64, torch.float32, 0.1)

@@ -7,10 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shared import attention
+from shared.attention import Spans, dense_mask, relative_kernel, relative_scores, spans
 from shared.decoding import KeyValueCache, Step, compute_dtype, kernels, read_prompts
 from shared.generation import GenerationArguments, generate
 from shared.loss import cross_entropy_sum
 from shared.sampling import Writer
+from shared.sequence import IGNORED
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernels are for GPUs")
 
@@ -134,3 +137,72 @@ def test_a_step_in_bfloat16_is_near_the_modules(new_decoder):
         ids = torch.tensor([prompt], device="cuda")
         expected = decoder(ids, prefix=torch.zeros_like(ids, dtype=torch.bool)).logits[:, -1]
     assert far(logits, expected) < 2e-2
+
+
+def rows_of(*rows):
+    """Positions [B, T] of rows that hold sequences of these lengths."""
+    return torch.stack([torch.cat([torch.arange(length) for length in row]) for row in rows]).cuda()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("width", [16, 32, 64, 128])
+@pytest.mark.parametrize(
+    ("rows", "distances"),
+    [([[300]], 70), ([[64, 1, 1, 190], [256]], 256), ([[90, 10], [33, 67]], 200), ([[1] * 50, [50]], 2)],
+    ids=str,
+)
+def test_relative_attention_is_the_dense_one_and_so_are_its_gradients(dtype, tolerance, width, rows, distances):
+    torch.manual_seed(0)
+    positions, heads = rows_of(*rows), 2
+    shape, scaling = (*positions.shape, heads, width), width**-0.5
+    projected = torch.randn(*shape[:2], 3 * heads * width, device="cuda").to(dtype)
+    embeddings = torch.randn(heads, distances, width, device="cuda").to(dtype)
+    grad = torch.randn(shape, device="cuda").to(dtype)
+    results = []
+    for fused in (True, False):
+        kind = dtype if fused else torch.float64
+        inputs = [projected.to(kind, copy=True).requires_grad_(), embeddings.to(kind, copy=True).requires_grad_()]
+        query, key, value = (part.view(shape).transpose(1, 2) for part in inputs[0].split(heads * width, 2))
+        if fused:
+            mixed = relative_kernel.relative_attention(query, key, value, inputs[1], *spans(positions), scaling)
+        else:
+            scores = relative_scores(query, inputs[1], scaling, dense_mask(positions))
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=scores, scale=scaling).transpose(1, 2)
+        mixed.backward(grad.to(kind))
+        results.append([mixed.detach(), *(tensor.grad for tensor in inputs)])
+    for ours, theirs in zip(*results, strict=True):
+        assert far(ours, theirs) < tolerance
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_compiled_relative_decoder_learns_as_the_dense_one(new_decoder, monkeypatch, whole):
+    decoder = new_decoder(vocab_size=500, context=200, n_embd=128, n_head=2, relative_attention=37, spread=0.05)
+    decoder = decoder.cuda().train()
+    for block in decoder.transformer.h:
+        nn.init.normal_(block.attn.relative, std=0.3)
+    positions = rows_of([200], [200]) if whole else rows_of([70, 30, 100], [1, 199])
+    ids = torch.randint(0, 500, positions.shape, device="cuda")
+    labels = ids.masked_fill(positions == 0, IGNORED)
+    prefix, learned = torch.zeros_like(ids, dtype=torch.bool), (labels.flatten() != IGNORED).nonzero()[:, 0]
+
+    def step(hidden):
+        decoder.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = decoder.loss_sum(hidden(), labels, learned) / len(learned)
+        loss.backward()
+        relative = [block.attn.relative for block in decoder.transformer.h]
+        gradients = (torch.cat([weight.grad.flatten() for weight in part]) for part in (decoder.parameters(), relative))
+        return [loss.detach(), *gradients]
+
+    expected = step(lambda: decoder.hidden_states(ids, positions, dense_mask(positions)))
+
+    def written_out(*_):
+        raise AssertionError("scores or masks of T x T")
+
+    monkeypatch.setattr("shared.decoder.dense_mask", written_out)
+    monkeypatch.setattr(attention, "relative_scores", written_out)
+    decoder.compile()
+    given = decoder.inputs(ids, prefix, None if whole else positions)
+    assert isinstance(given["mask"], Spans)
+    for ours, theirs in zip(step(lambda: decoder.hidden_states(**given)), expected, strict=True):
+        assert far(ours, theirs) < 3e-2
