@@ -38,11 +38,13 @@ class Muon(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             if group["parts"]:
                 self._orthogonal_step(group)
-        return super().step(closure)
+        super().step()
+        return loss
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
         weights = [weight for weight in group["params"] if weight.grad is not None]

@@ -113,8 +113,10 @@ class TrainingArguments(transformers.TrainingArguments):
                 raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
             self.metric_for_best_model = self.metric_for_best_model or "loss"
         greater_is_better, optim = self.greater_is_better, self.optim
-        if optim == MUON:  # unknown there
-            self.optim = "adamw_torch_fused"
+        if optim == MUON:
+            if self.fp16:
+                raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
+            self.optim = "adamw_torch_fused"  # transformers does not know ours
         super().__post_init__()
         self.optim = optim
         self.greater_is_better = greater_is_better  # not guessed by the name here: the task's metrics tell

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from shared.errors import UserError
 from shared.muon import Muon, muon, orthogonalised
 from shared.training import TrainingArguments
 
@@ -82,10 +83,26 @@ def test_all_other_weights_take_adamws_steps(new_decoder):
         assert torch.equal(weight, other) is not is_matrix, name
 
 
+def test_a_closure_is_called_before_the_step():
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(4, 8))
+    optimizer = Muon([{"params": [weight], "parts": 1}], fused=True, **SETTINGS)
+
+    def closure():
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    before = weight.square().sum().item()
+    assert optimizer.step(closure).item() == before > weight.square().sum().item()
+
+
 def test_it_is_one_of_the_optimizers(new_trainer):
     assert TrainingArguments(output_dir="unused", optim="muon").optim == "muon"
     with pytest.raises(ValueError, match="mooon"):
         TrainingArguments(output_dir="unused", optim="mooon")
+    with pytest.raises(UserError, match="--bf16 or no --fp16"):
+        TrainingArguments(output_dir="unused", optim="muon", fp16=True)
     trainer = new_trainer(max_steps=10, optim="muon", logging_steps=5)
     trainer.train()
     first, last = (entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
