@@ -13,21 +13,30 @@ class BeamSearch:
 
     A finished hypothesis scores its log-probability / length ** length_penalty, `<|endoftext|>` counted (the length
     normalisation of Wu et al. 2016). A sentence is over when no running beam can beat its worst of K finished ones at
-    the present length or, with `early_stopping`, as soon as K are finished. All that a step changes is changed in
-    place, so that it can be replayed as a CUDA graph.
+    the present length or, with `early_stopping`, as soon as K are finished. All that `begin` and a step change is
+    changed in place, so that a step captured as a CUDA graph serves one batch after another.
     """
 
-    def __init__(self, limits: list[int], settings, end: int, device: torch.device):
-        beams, longest = settings.num_beams, max(limits)
+    def __init__(self, sentences: int, longest: int, settings, end: int, device: torch.device):
+        shape = sentences, settings.num_beams
         self.settings, self.end = settings, end
-        self.limits = torch.tensor(limits, device=device)
+        self.limits = torch.zeros(sentences, dtype=torch.long, device=device)
         self.length = torch.zeros((), dtype=torch.long, device=device)
-        self.running = torch.full((len(limits), beams, longest), end, device=device)  # ids [N, K, T]
-        self.running_scores = torch.zeros(len(limits), beams, device=device)
-        self.running_scores[:, 1:] = WORST  # all beams start alike: only one may branch
-        self.finished = self.running.clone()
-        self.finished_scores = torch.full((len(limits), beams), WORST, device=device)
-        self.over = torch.zeros(len(limits), dtype=torch.bool, device=device)
+        self.running = torch.zeros(*shape, longest, dtype=torch.long, device=device)  # ids [N, K, T]
+        self.running_scores = torch.zeros(shape, device=device)
+        self.finished = torch.zeros_like(self.running)
+        self.finished_scores = torch.zeros(shape, device=device)
+        self.over = torch.zeros(sentences, dtype=torch.bool, device=device)
+
+    def begin(self, limits: list[int]) -> None:
+        """Start on N sentences, of which each may have `limits` [N] tokens."""
+        self.limits.copy_(torch.tensor(limits))
+        self.length.zero_()
+        self.running_scores.zero_()[:, 1:] = WORST  # all beams start alike: only one may branch
+        self.finished_scores.fill_(WORST)
+        self.over.zero_()
+        for ids in (self.running, self.finished):
+            ids.fill_(self.end)
 
     def step(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Extend every beam by one token, given logits [N * K, V].

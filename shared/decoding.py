@@ -66,6 +66,8 @@ def read_prompts(decoder: Decoder, cache: KeyValueCache, rows: list[int], prompt
         row[: len(prompt)] = torch.tensor(prompt)
     cache.destination = torch.tensor(rows, device=device)
     cache.source = torch.tensor([places[tuple(prompt)] for prompt in prompts], device=device)
+    if cache.owners is not None:
+        cache.owners[cache.destination] = cache.destination.int()[:, None]
     position_ids = torch.arange(ids.shape[1]).expand_as(ids)
     mask = None
     if decoder.config.mask == "prefix":

@@ -113,11 +113,8 @@ def generate(
     with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="line") as bar:
         if constraint and settings.num_beams > 1:
             raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
-        if settings.num_beams > 1:
-            rows = max(1, settings.generation_batch_size // settings.num_beams)
-            for start in range(0, len(order), rows):
-                _search(decoder, order[start : start + rows], settings, vocabulary.end)
-                bar.update(len(order[start : start + rows]))
+        if order and settings.num_beams > 1:
+            _search(decoder, order, settings, vocabulary.end, bar)
         elif order:
             streams = range(len(prompts)) if streams is None else streams
             _write(decoder, order, settings, vocabulary.end, seed, streams, constraint, sliding, bar)
@@ -181,33 +178,55 @@ def _window(line: _Line, context: int) -> list[int]:
     return ids if len(ids) < context else ids[-(context // 2) :]
 
 
-def _search(decoder, lines, settings, end) -> None:
+def _search(decoder, lines, settings, end, bar) -> None:
     limits = [min(settings.max_new_tokens, decoder.context - len(line.prompt)) for line in lines]
-    beams, length = settings.num_beams, max(len(line.prompt) for line in lines) + max(limits)
-    prompts = [line.prompt for line in lines for _ in range(beams)]
-    cache = KeyValueCache(decoder, len(prompts), length, compute_dtype(decoder), shared=True)
-    read_prompts(decoder, cache, list(range(len(prompts))), prompts)
-    device = decoder.device
-    step, search = Step(decoder, cache), BeamSearch(limits, settings, end, device)
-    tokens = torch.tensor([prompt[-1] for prompt in prompts], device=device)
-    positions = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+    length = min(decoder.context, max(len(line.prompt) for line in lines) + max(limits))
+    sentences, beams = max(1, settings.generation_batch_size // settings.num_beams), None
+    for start in range(0, len(lines), sentences):
+        batch = lines[start : start + sentences]
+        if beams is None or beams.sentences != len(batch):
+            beams = _Beams(decoder, len(batch), length, max(limits), settings, end)
+        found = beams.search([line.prompt for line in batch], limits[start : start + sentences])
+        for line, ids in zip(batch, found, strict=True):
+            line.written = ids
+        bar.update(len(batch))
 
-    def grow() -> None:
-        if device.type == "cpu":
-            step.visible = int(positions.max()) + 1
-        rows, new = search.step(step(tokens, positions))
-        tokens.copy_(new)
+
+class _Beams:
+    """Beam search over one batch after another, with steps that a GPU captures once."""
+
+    def __init__(self, decoder, sentences, length, longest, settings, end):
+        self.decoder, self.sentences = decoder, sentences
+        rows = sentences * settings.num_beams
+        self.cache = KeyValueCache(decoder, rows, length, compute_dtype(decoder), shared=True)
+        self.step = Step(decoder, self.cache)
+        self.hypotheses = BeamSearch(sentences, longest, settings, end, decoder.device)
+        self.tokens = torch.zeros(rows, dtype=torch.long, device=decoder.device)
+        self.positions = torch.zeros_like(self.tokens)
+        self.grow = _replayed(self._grow, decoder, longest)
+
+    def search(self, prompts: list[list[int]], limits: list[int]) -> list[list[int]]:
+        """The best continuation of each prompt, of at most its limit's tokens."""
+        on_cpu = self.decoder.device.type == "cpu"
+        prompts = [prompt for prompt in prompts for _ in range(len(self.tokens) // self.sentences)]
+        read_prompts(self.decoder, self.cache, list(range(len(prompts))), prompts)
+        self.hypotheses.begin(limits)
+        self.tokens.copy_(torch.tensor([prompt[-1] for prompt in prompts]))
+        self.positions.copy_(torch.tensor([len(prompt) - 1 for prompt in prompts]))
+        for number in range(1, max(limits) + 1):
+            if on_cpu:
+                self.step.visible = int(self.positions.max()) + 1
+            self.grow()
+            if (on_cpu or number % STRIDE == 0) and self.hypotheses.done:
+                break
+        return self.hypotheses.best()
+
+    def _grow(self) -> None:
+        rows, new = self.hypotheses.step(self.step(self.tokens, self.positions))
+        self.tokens.copy_(new)
         # A row whose context is full is over, but still takes part: it rewrites its last position.
-        positions.copy_((positions + 1).clamp(max=decoder.context - 1))
-        cache.select(rows, positions)
-
-    grow = _replayed(grow, decoder, max(limits))
-    for number in range(1, max(limits) + 1):
-        grow()
-        if (device.type == "cpu" or number % STRIDE == 0) and search.done:
-            break
-    for line, best in zip(lines, search.best(), strict=True):
-        line.written = best
+        self.positions.copy_((self.positions + 1).clamp(max=self.decoder.context - 1))
+        self.cache.select(rows, self.positions)
 
 
 def _replayed(step: Callable[[], None], decoder: Decoder, times: int) -> Callable[[], None]:
