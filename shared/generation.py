@@ -23,6 +23,7 @@ from shared.sampling import Writer
 from shared.vocabulary import Vocabulary
 
 STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
+BEAM_STRIDE = 4  # the same for beams, whose steps are longer: one too many costs more than a look
 SHORT = 32  # steps for which capturing a CUDA graph is not worth while
 
 
@@ -217,7 +218,7 @@ class _Beams:
             if on_cpu:
                 self.step.visible = int(self.positions.max()) + 1
             self.grow()
-            if (on_cpu or number % STRIDE == 0) and self.hypotheses.done:
+            if (on_cpu or number % BEAM_STRIDE == 0) and self.hypotheses.done:
                 break
         return self.hypotheses.best()
 
