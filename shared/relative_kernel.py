@@ -61,30 +61,50 @@ def _forward_block(
     return mean, highest, mass
 
 
+@triton.jit
+def _row_and_head(heads):
+    """Of this program, and how many rows there are."""
+    row, head = (tl.program_id(0) // heads).to(tl.int64), (tl.program_id(0) % heads).to(tl.int64)
+    return row, head, tl.num_programs(0) // heads
+
+
+@triton.jit
+def _queries(length, M: tl.constexpr):
+    """This program's M queries: the first, all, which are in the row, and all with -1 past its end."""
+    begin_m = (tl.num_programs(1) - 1 - tl.program_id(1)) * M  # those that see most come first
+    at = begin_m + tl.arange(0, M)
+    inside = at < length
+    return begin_m, at, inside, tl.where(inside, at, -1)  # what is past the end sees nothing
+
+
+@triton.jit
+def _seen(by_distance, first, begin_m, at, inside, distances, columns, M: tl.constexpr, N: tl.constexpr):
+    """What M queries see: by the last distance, where their scores are, how far back, from which key on, near ones."""
+    m = tl.arange(0, M)
+    last = tl.load(by_distance + m * columns, mask=inside, other=0.0)
+    skew = m * (columns - 1) + distances - 1 - begin_m  # with the key added: where query and key have their score
+    begin = tl.load(first + at, mask=inside, other=2**30)
+    reach = tl.maximum(at - begin, 0).to(tl.uint32)
+    lowest = tl.min(begin, 0) // N * N
+    near = tl.maximum(lowest, tl.maximum(begin_m - distances + 2, 0) // N * N)
+    return last, skew, reach, lowest, near, tl.cast(distances, tl.uint32)
+
+
 @triton.jit(do_not_specialize=SIZES)
 def _forward(
     queries, keys, values, by_distance, first, mixed, normaliser, length, heads, distances, columns, scale,
     query_row, query_head, query_stride, key_row, key_head, key_stride, value_row, value_head, value_stride,
     D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    row, head = (tl.program_id(0) // heads).to(tl.int64), (tl.program_id(0) % heads).to(tl.int64)
-    count = tl.num_programs(0) // heads
-    begin_m = (tl.num_programs(1) - 1 - tl.program_id(1)) * M  # those that see most come first
-    m = tl.arange(0, M)
-    at = begin_m + m
-    inside = at < length
-    q_at = tl.where(inside, at, -1)  # what is past the end sees nothing
+    row, head, count = _row_and_head(heads)
+    begin_m, at, inside, q_at = _queries(length, M)
     q = _tile(queries + row * query_row + head * query_head, at, length, query_stride, D)
     keys += row * key_row + head * key_head
     values += row * value_row + head * value_head
     by_distance += ((head * count + row) * length + begin_m) * columns
-    last = tl.load(by_distance + m * columns, mask=inside, other=0.0)
-    skew = m * (columns - 1) + distances - 1 - begin_m  # with the key added: where query and key have their score
-    begin = tl.load(first + row * length + at, mask=inside, other=2**30)
-    reach = tl.maximum(at - begin, 0).to(tl.uint32)
-    lowest = tl.min(begin, 0) // N * N
-    near = tl.maximum(lowest, tl.maximum(begin_m - distances + 2, 0) // N * N)
-    table_distances = tl.cast(distances, tl.uint32)
+    last, skew, reach, lowest, near, table_distances = _seen(
+        by_distance, first + row * length, begin_m, at, inside, distances, columns, M, N
+    )
     mean = tl.zeros([M, D], tl.float32)
     top = tl.full([M], -1e30, tl.float32)  # finite: a block may hold nothing that a query sees
     mass = tl.zeros([M], tl.float32)
@@ -136,13 +156,8 @@ def _backward_queries(
     query_row, query_head, query_stride, key_row, key_head, key_stride, value_row, value_head, value_stride,
     D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    row, head = (tl.program_id(0) // heads).to(tl.int64), (tl.program_id(0) % heads).to(tl.int64)
-    count = tl.num_programs(0) // heads
-    begin_m = (tl.num_programs(1) - 1 - tl.program_id(1)) * M
-    m = tl.arange(0, M)
-    at = begin_m + m
-    inside = at < length
-    q_at = tl.where(inside, at, -1)
+    row, head, count = _row_and_head(heads)
+    begin_m, at, inside, q_at = _queries(length, M)
     q = _tile(queries + row * query_row + head * query_head, at, length, query_stride, D)
     keys += row * key_row + head * key_head
     values += row * value_row + head * value_head
@@ -155,13 +170,9 @@ def _backward_queries(
     norm = tl.load(normaliser + scalars, mask=inside, other=0.0)
     by_distance += ((head * count + row) * length + begin_m) * columns
     grad_by_distance += ((head * count + row) * length + begin_m) * columns
-    last = tl.load(by_distance + m * columns, mask=inside, other=0.0)
-    skew = m * (columns - 1) + distances - 1 - begin_m
-    begin = tl.load(first + row * length + at, mask=inside, other=2**30)
-    reach = tl.maximum(at - begin, 0).to(tl.uint32)
-    lowest = tl.min(begin, 0) // N * N
-    near = tl.maximum(lowest, tl.maximum(begin_m - distances + 2, 0) // N * N)
-    table_distances = tl.cast(distances, tl.uint32)
+    last, skew, reach, lowest, near, table_distances = _seen(
+        by_distance, first + row * length, begin_m, at, inside, distances, columns, M, N
+    )
     grad_q = tl.zeros([M, D], tl.float32)
     grad_last = tl.zeros([M], tl.float32)
     for start in range(lowest, near, N):
@@ -177,7 +188,7 @@ def _backward_queries(
     place = grad_queries + place + (at * heads * D)[:, None] + tl.arange(0, D)
     tl.store(place, (grad_q * scaling).to(grad_queries.dtype.element_ty), mask=inside[:, None])
     grad_last = (grad_last * scaling).to(grad_by_distance.dtype.element_ty)
-    tl.store(grad_by_distance + m * columns, grad_last, mask=inside)
+    tl.store(grad_by_distance + tl.arange(0, M) * columns, grad_last, mask=inside)
 
 
 @triton.jit
@@ -215,8 +226,7 @@ def _backward_keys(
     query_row, query_head, query_stride, key_row, key_head, key_stride, value_row, value_head, value_stride,
     D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    row, head = (tl.program_id(0) // heads).to(tl.int64), (tl.program_id(0) % heads).to(tl.int64)
-    count = tl.num_programs(0) // heads
+    row, head, count = _row_and_head(heads)
     begin_n = tl.program_id(1) * N
     k_at = begin_n + tl.arange(0, N)
     inside = k_at < length
