@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from transformers import AttentionInterface
 
-from shared.fallback import warn_once
+from shared.fallback import works
 
 try:
     from shared import relative_kernel
@@ -140,9 +140,7 @@ def relative_kernel_works(width: int, dtype: torch.dtype, attention_dropout: flo
         reason = "float64"
     elif torch.cuda.get_device_capability() < (8, 0):
         reason = "a GPU older than Ampere"
-    if reason:
-        warn_once(f"relative attention writes out all scores: its kernel does not work with {reason}")
-    return reason is None
+    return works(reason, "relative attention writes out all scores: its kernel does not work with")
 
 
 def blocks_work(attention_dropout: float) -> bool:
@@ -152,6 +150,4 @@ def blocks_work(attention_dropout: float) -> bool:
         reason = "attention dropout"
     elif not torch.utils._triton.has_triton():
         reason = "a GPU without Triton"
-    if reason:
-        warn_once(f"packed rows use a dense attention mask: FlexAttention does not work with {reason}")
-    return reason is None
+    return works(reason, "packed rows use a dense attention mask: FlexAttention does not work with")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shared.attention import dense_mask
 from shared.decoder import Decoder
-from shared.fallback import warn_once
+from shared.fallback import works
 
 try:
     from shared import kernels
@@ -211,6 +211,4 @@ def _fused(decoder: Decoder, dtype: torch.dtype) -> bool:
         reason = f"heads {width} wide are no power of two"
     elif not (isinstance(act, nn.GELU) and act.approximate == "tanh"):
         reason = f"the activation is {decoder.config.activation_function}, not gelu_new"
-    if reason:
-        warn_once(f"decoding runs without fused kernels: {reason}")
-    return reason is None
+    return works(reason, "decoding runs without fused kernels:")
