@@ -186,6 +186,7 @@ def _search(decoder, lines, settings, end, bar) -> None:
     for start in range(0, len(lines), sentences):
         batch = lines[start : start + sentences]
         if beams is None or beams.sentences != len(batch):
+            beams = None  # its cache goes before another comes
             beams = _Beams(decoder, len(batch), length, max(limits), settings, end)
         found = beams.search([line.prompt for line in batch], limits[start : start + sentences])
         for line, ids in zip(batch, found, strict=True):
