@@ -52,6 +52,8 @@ class Parser(HfArgumentParser):
             *parsed, unknown = self.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
         except (ValueError, ImportError) as error:
             raise UserError(first_line(error)) from error
+        if unknown and not unknown[0].startswith("-"):
+            raise UserError(f"'{unknown[0]}' is no flag and no flag's value; inputs stand before the flags")
         if unknown:
             self._refuse(unknown[0].split("=")[0], "flag")
         return tuple(parsed)

@@ -61,6 +61,7 @@ def encode(task: Task, rows: Dataset, max_length: int, training: bool, split: st
         remove_columns=rows.column_names,
         features=LINES,
         load_from_cache_file=False,  # the cache's key names imported functions, but does not hash their code
+        num_proc=task.arguments.preprocessing_num_workers,
         desc=f"tokenising {split}",
     )
     counts = {name: int(table.data.column(name).to_numpy().sum()) for name in ("dropped", "cut")}

@@ -105,6 +105,8 @@ def parse(
         raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
     if not 0 <= model.bpe_dropout < 1:
         raise UserError(f"--bpe_dropout is {model.bpe_dropout}: give 0 (none) or a probability below 1")
+    if model.bpe_dropout and task_arguments.preprocessing_num_workers:
+        raise UserError("--bpe_dropout draws in the rows' order: leave out --preprocessing_num_workers")
     if model.bpe_samples < 1:
         raise UserError(f"--bpe_samples is {model.bpe_samples}: give 1 or more")
     if model.from_scratch and not model.model_name_or_path:

@@ -41,6 +41,9 @@ class DataArguments:
     max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "Tokenise in so many processes (default: in this one)."}
+    )
 
     @property
     def sample(self) -> bool:
@@ -185,7 +188,7 @@ class Task(ABC):
 class TextTask(Task):
     """A task from text to text: `source` and `target` of a row are strings, tokenised apart."""
 
-    separator: str  # the token that names the job
+    separator: str  # the token that names the job, where there is only one
     separator_words: str  # what it means in English, from which its embedding starts
 
     @abstractmethod
@@ -194,11 +197,11 @@ class TextTask(Task):
 
     @property
     def separators(self) -> dict[str, str]:
+        """The tokens that name jobs, and their words."""
         return {self.separator: self.separator_words}
 
-    @property
-    def divider(self) -> list[int]:
-        """The ids that stand between source and target."""
+    def divider(self, row: Row) -> list[int]:
+        """The ids that stand between source and target of a row."""
         return [self.vocabulary.tokens[self.separator]]
 
     def load_vocabulary(self, name: str) -> TextVocabulary:
@@ -212,12 +215,12 @@ class TextTask(Task):
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
         source, target = (self.vocabulary.encode(text) for text in self.texts(row))
-        line = lay_out(source, self.divider, target, self.vocabulary.end, max_length)
+        line = lay_out(source, self.divider(row), target, self.vocabulary.end, max_length)
         return [line] if line else []
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         source = self.vocabulary.encode(self.texts(row)[0])
-        return lay_out_prompt(source, self.divider, max_length, new_tokens)
+        return lay_out_prompt(source, self.divider(row), max_length, new_tokens)
 
     def read(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids).strip()

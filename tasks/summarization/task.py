@@ -75,10 +75,9 @@ class Summarization(TextTask):
     def separators(self) -> dict[str, str]:
         return {} if self.arguments.separator_text else super().separators
 
-    @property
-    def divider(self) -> list[int]:
+    def divider(self, row: Row) -> list[int]:
         text = self.arguments.separator_text
-        return self.vocabulary.encode(f"\n{text}") if text else super().divider
+        return self.vocabulary.encode(f"\n{text}") if text else super().divider(row)
 
     def read_rows(self) -> DatasetDict:
         if self.arguments.sample:

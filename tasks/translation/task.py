@@ -6,8 +6,10 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from shared.errors import UserError
 from shared.rows import hold_out_validation, read_rows
-from shared.task import Row, TextDataArguments, TextTask
+from shared.sequence import Sequence
+from shared.task import RequestArguments, Row, TextDataArguments, TextTask
 from tasks.translation.reading import read_translation_files, translation_rows
 from tasks.translation.sample import sample
 from tasks.translation.scores import score
@@ -19,20 +21,56 @@ class TranslationArguments(TextDataArguments):
 
     source_lang: str = field(default="en", metadata={"help": "The language to translate from: a column's name."})
     target_lang: str = field(default="de", metadata={"help": "The language to translate to: a column's name."})
+    both_directions: bool = field(
+        default=False, metadata={"help": "Learn every pair the other way round, too; scored is the first direction."}
+    )
+
+
+@dataclass
+class TranslationRequestArguments(RequestArguments):
+    """Which way to translate."""
+
+    target_lang: str | None = field(
+        default=None, metadata={"help": "The language to write, of those learned (default: the training's)."}
+    )
 
 
 class Translation(TextTask):
-    """Source language in, target language out; the separator names the language to write."""
+    """Source language in, target language out; the separator names the language to write.
+
+    A row has `source` and `target`, and, where it is not `--target_lang`, the language `to` be written.
+    """
 
     name = "translation"
     Arguments = TranslationArguments
+    RequestArguments = TranslationRequestArguments
 
-    def __init__(self, arguments: TranslationArguments):
-        super().__init__(arguments)
-        language = arguments.target_lang
-        self.separator = f"<|to-{language}|>"
-        self.line = f"source … {self.separator} target … <|endoftext|>"
-        self.separator_words = f"in {LANGUAGES.get(language.split('_')[0], language).capitalize()}:"
+    @property
+    def separators(self) -> dict[str, str]:
+        languages = [self.arguments.target_lang]
+        if self.arguments.both_directions:
+            languages.append(self.arguments.source_lang)
+        return {
+            separator(language): f"in {LANGUAGES.get(language.split('_')[0], language).capitalize()}:"
+            for language in languages
+        }
+
+    @property
+    def line(self) -> str:
+        return f"source … {' or '.join(self.separators)} target … <|endoftext|>"
+
+    def divider(self, row: Row) -> list[int]:
+        language = row.get("to", self.arguments.target_lang)
+        if separator(language) not in self.vocabulary.tokens:
+            raise UserError(f"--target_lang {language}: the run has not learned to write it")
+        return [self.vocabulary.tokens[separator(language)]]
+
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+        lines = super().sequences(row, max_length, training)
+        if training and self.arguments.both_directions:
+            turned = {"source": row["target"], "target": row["source"], "to": self.arguments.source_lang}
+            lines += super().sequences(turned, max_length, training)
+        return lines
 
     def read_rows(self) -> DatasetDict:
         if self.arguments.sample:
@@ -47,10 +85,15 @@ class Translation(TextTask):
         return row["source"], row["target"]
 
     def request(self, given: str) -> Row:
-        return {"source": given.strip(), "target": ""}
+        return {"source": given.strip(), "target": "", "to": self.wanted.target_lang or self.arguments.target_lang}
 
     def inputs(self, text: str) -> list[str]:
         return [line for line in text.splitlines() if line.strip()]
 
     def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
         return score(outputs, rows["target"])
+
+
+def separator(language: str) -> str:
+    """The token that asks for a language."""
+    return f"<|to-{language}|>"

@@ -94,6 +94,7 @@ def test_settings_that_cannot_be(refused):
     assert "--num_beams" in refused("translation", "--num_beams=0")
     assert "new weights" in refused("translation", "--config_overrides=n_layer=1", "--model_name_or_path=gpt2")
     assert "--bpe_dropout is 1.0" in refused("translation", "--bpe_dropout=1")
+    assert "leave out --preprocessing" in refused("translation", "--bpe_dropout=0.1", "--preprocessing_num_workers=2")
     assert "--bpe_samples is 0" in refused("translation", "--bpe_dropout=0.1", "--bpe_samples=0")
     assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
 

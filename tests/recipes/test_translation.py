@@ -13,7 +13,7 @@ from tests.recipes.conftest import QUICK
 @pytest.fixture(scope="module")
 def trained(launch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "translation"
-    finished = launch("translation", *QUICK, f"--output_dir={folder}")
+    finished = launch("translation", *QUICK, "--both_directions", f"--output_dir={folder}")
     return folder, finished
 
 
@@ -67,6 +67,18 @@ def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path
     assert by_argument.returncode == 0 and len(by_argument.stdout.splitlines()) == 2
     assert python("generate", folder, "--input_file", file).stdout == by_argument.stdout
     assert python("generate", folder, input=file.read_text()).stdout == by_argument.stdout
+
+
+def test_both_directions_are_written_and_scored(trained, python):
+    folder, _ = trained
+    assert python("generate", folder, "Tee.", "--target_lang=en").returncode == 0
+    finished = python("evaluate", folder, "--source_lang=de", "--target_lang=en", "--name=back")
+    assert finished.returncode == 0, finished.stderr
+    rows = [json.loads(line) for line in (folder / "back" / "outputs.jsonl").read_text().splitlines()]
+    first = [json.loads(line) for line in (folder / "samples" / "outputs.jsonl").read_text().splitlines()]
+    assert [row["source"] for row in rows] == [row["reference"] for row in first]
+    refused = python("generate", folder, "Tee.", "--target_lang=fr")
+    assert refused.stderr.splitlines()[-1] == "error: --target_lang fr: the run has not learned to write it"
 
 
 def test_the_same_seed_writes_the_same(trained, python):

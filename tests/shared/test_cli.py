@@ -130,6 +130,10 @@ def test_a_flag_like_no_other_points_to_the_list_of_flags():
     assert refusal("--xyzzy") == "unknown flag '--xyzzy' (see --help)"
 
 
+def test_a_word_that_no_flag_takes_is_named():
+    assert refusal("--learning_rate", "1", "a text").startswith("'a text' is no flag and no flag's value")
+
+
 def test_flags_cannot_be_abbreviated():
     assert "unknown flag '--learning'" in refusal("--learning", "1")
 

@@ -35,6 +35,13 @@ def rows(task):
     return Dataset.from_list([{"source": text, "target": text[::-1]} for text in texts])
 
 
+def test_several_processes_tokenise_as_one(task, rows):
+    alone, dropped = encode(task, rows, 10, training=True, split="train")
+    task.arguments.preprocessing_num_workers = 2
+    together, also_dropped = encode(task, rows, 10, training=True, split="train")
+    assert together.to_list() == alone.to_list() and also_dropped == dropped
+
+
 @pytest.fixture
 def packed(task, rows):
     lines, _ = encode(task, rows, 64, training=False, split="test")
