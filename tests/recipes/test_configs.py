@@ -37,7 +37,13 @@ def test_the_decoder_of_10_million_parameters_has_no_more():
     tokens = {str(number): number for number in range(model.vocab_size)}
     vocabulary = SimpleNamespace(tokens=tokens, end=0, padding=1)
     with torch.device("meta"):
-        decoder = new_decoder(model.size, vocabulary, model.max_length, model.dropout, overrides=model.config_overrides)
+        decoder = new_decoder(
+            model.size,
+            vocabulary,
+            model.max_length,
+            relative_attention=model.relative_attention,
+            overrides=model.config_overrides,
+        )
     assert 9.5e6 < decoder.num_parameters() <= 10e6
 
 
