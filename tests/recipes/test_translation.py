@@ -81,6 +81,20 @@ def test_both_directions_are_written_and_scored(trained, python):
     assert refused.stderr.splitlines()[-1] == "error: --target_lang fr: the run has not learned to write it"
 
 
+def test_a_look_inside_is_printed_and_drawn(trained, python, tmp_path):
+    folder, _ = trained
+    finished = python("look", folder, "Tee.", "--candidates=2", f"--output_file={tmp_path / 'seen.png'}")
+    assert finished.returncode == 0, finished.stderr
+    *tokens, last = finished.stdout.splitlines()
+    assert 1 <= len(tokens) <= 8 and all("   of " in line for line in tokens)
+    assert last == f"attention: {tmp_path / 'seen.png'}"
+    assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "seen.png").stat().st_size > 10_000
+    refused = python("look", folder, "Tee.", "--layer=9")
+    assert refused.stderr.splitlines()[-1] == "error: --layer 9: the decoder has 4; give 1 to 4"
+    assert "nothing to write for" in python("look", folder).stderr
+
+
 def test_the_same_seed_writes_the_same(trained, python):
     folder, _ = trained
 
