@@ -63,7 +63,8 @@ def main(arguments: list[str]) -> None:
     if wanted.candidates < 1:
         raise UserError(f"--candidates is {wanted.candidates}: give 1 or more")
 
-    line, given_length = written_line(decoder, task, given.input, generation, wanted.seed)
+    max_length = min(opened.settings["model"]["max_length"], decoder.context)
+    line, given_length = written_line(decoder, task, given.input, max_length, generation, wanted.seed)
     seen = look(decoder, line, given_length)
     names = token_names(task.vocabulary)
     for place in range(given_length, len(line)):
@@ -79,12 +80,12 @@ def main(arguments: list[str]) -> None:
 
 
 def written_line(
-    decoder: Decoder, task: Task, given: str, generation: GenerationArguments, seed: int
+    decoder: Decoder, task: Task, given: str, max_length: int, generation: GenerationArguments, seed: int
 ) -> tuple[list[int], int]:
     """What is given and what the decoder writes for it, as one line; and how many tokens are given."""
-    new_tokens = min(generation.max_new_tokens, decoder.context // 2)
+    new_tokens = min(generation.max_new_tokens, max_length // 2)  # so that the line fits, even where writing slides on
     settings = replace(generation, max_new_tokens=new_tokens)
-    prompt = task.prompt(task.request(given), decoder.context, new_tokens).context
+    prompt = task.prompt(task.request(given), max_length, new_tokens).context
     constraint = task.constraint(settings)
     (written,) = generate_best(decoder, task, [prompt], settings, seed=seed, constraint=constraint)
     ended = len(prompt) + len(written) < decoder.context and len(written) < new_tokens
@@ -95,7 +96,7 @@ def step(probabilities: Tensor, chosen: int, names: dict[int, str], candidates: 
     """A line of text: what was chosen with which of the `probabilities` [V], and what was likeliest."""
     likeliest = probabilities.topk(min(candidates, len(probabilities)))
     pairs = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
-    others = "  ".join(f"{names.get(index, index)} {share:.3f}" for share, index in pairs)
+    others = "  ".join(f"{names[index]} {share:.3f}" for share, index in pairs)
     return f"{names[chosen]:<20} {probabilities[chosen]:.3f}   of {others}"
 
 

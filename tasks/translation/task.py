@@ -38,7 +38,7 @@ class TranslationRequestArguments(RequestArguments):
 class Translation(TextTask):
     """Source language in, target language out; the separator names the language to write.
 
-    A row has `source` and `target`, and, where it is not `--target_lang`, the language `to` be written.
+    A row has `source` and `target`, and `to`, the language to write, where it is not the arguments' `target_lang`.
     """
 
     name = "translation"
@@ -60,7 +60,7 @@ class Translation(TextTask):
         return f"source … {' or '.join(self.separators)} target … <|endoftext|>"
 
     def divider(self, row: Row) -> list[int]:
-        language = row.get("to", self.arguments.target_lang)
+        language = row.get("to") or self.arguments.target_lang
         if separator(language) not in self.vocabulary.tokens:
             raise UserError(f"--target_lang {language}: the run has not learned to write it")
         return [self.vocabulary.tokens[separator(language)]]
@@ -85,7 +85,7 @@ class Translation(TextTask):
         return row["source"], row["target"]
 
     def request(self, given: str) -> Row:
-        return {"source": given.strip(), "target": "", "to": self.wanted.target_lang or self.arguments.target_lang}
+        return {"source": given.strip(), "target": "", "to": self.wanted.target_lang}
 
     def inputs(self, text: str) -> list[str]:
         return [line for line in text.splitlines() if line.strip()]
