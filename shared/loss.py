@@ -17,9 +17,9 @@ try:
 except ImportError:  # Triton comes with PyTorch's builds for GPUs only
     loss_kernel = None
 
-CHUNK = 8192  # rows: large enough to fill a GPU's matrix units; even, so that R-Drop's pairs stay together
 SMALL = 2**23  # logits that need no chunks: 32 MB in float32
-MULTIPLE = 128  # columns: a vocabulary of 50,257 is padded to 50,304 within the product, which the matrix units want
+CHUNK = 8192  # rows on a GPU, enough to fill its matrix units
+MULTIPLE = 128  # columns there: 50,257 are padded to 50,304 within the product, which the matrix units want
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -28,14 +28,17 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(states.device.type) if torch.is_autocast_enabled(states.device.type) else None
         inputs, head = states.to(dtype or states.dtype), weight.to(dtype or weight.dtype)
         vocabulary = len(head)
-        head = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE))
+        if states.is_cuda:
+            head, chunk = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE)), CHUNK
+        else:  # fresh memory is dear to a CPU, and a chunk that was small enough before still is
+            chunk = max(2, SMALL // vocabulary // 2 * 2)  # even, so that R-Drop's pairs stay together
         wanted = any(ctx.needs_input_grad)
         total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
         grad_states = torch.empty_like(states) if wanted else None
         grad_head = torch.zeros_like(head, dtype=total.dtype) if wanted else None
-        for start in range(0, len(inputs), CHUNK):
-            rows = inputs[start : start + CHUNK]
-            logits, here = rows @ head.T, targets[start : start + CHUNK]
+        for start in range(0, len(inputs), chunk):
+            rows = inputs[start : start + chunk]
+            logits, here = rows @ head.T, targets[start : start + chunk]
             if not (loss_kernel and logits.is_cuda) or logits.dtype == torch.float64:
                 loss, grad_logits = _chunk_loss(logits, here, vocabulary, smoothing, alpha)
             elif alpha:
@@ -44,7 +47,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 loss, grad_logits = loss_kernel.chunk_loss(logits, here, vocabulary, smoothing)
             total += loss
             if wanted:
-                grad_states[start : start + CHUNK] = grad_logits @ head
+                grad_states[start : start + chunk] = grad_logits @ head
                 grad_head += grad_logits.T @ rows
         ctx.save_for_backward(grad_states, grad_head[:vocabulary] if wanted else None)
         return total
@@ -60,19 +63,18 @@ def _chunk_loss(
 ) -> tuple[Tensor, Tensor]:
     """Sum of the losses of rows [N] and its gradient in the logits [N, padded V]."""
     dtype = logits.dtype
-    inside = torch.arange(logits.shape[1], device=logits.device) < vocabulary
-    logits = logits.to(torch.promote_types(dtype, torch.float32)).masked_fill(~inside, -torch.inf)
-    normaliser = logits.logsumexp(-1, keepdim=True)
-    at_target = logits.gather(1, targets[:, None])
-    losses = normaliser - at_target
-    wanted = (torch.arange(logits.shape[1], device=logits.device) == targets[:, None]).to(logits.dtype)
+    logits[:, vocabulary:] = -torch.inf
+    known = logits.log_softmax(-1, dtype=torch.promote_types(dtype, torch.float32))
+    loss = (smoothing - 1) * known.gather(1, targets[:, None]).sum()
     if smoothing:
-        mean = logits.masked_fill(~inside, 0).sum(-1, keepdim=True) / vocabulary
-        losses = (1 - smoothing) * losses + smoothing * (normaliser - mean)
-        wanted = (1 - smoothing) * wanted + (smoothing / vocabulary) * inside
-    loss, gradient = losses.sum(), (logits - normaliser).exp() - wanted
+        loss -= smoothing / vocabulary * known[:, :vocabulary].sum()
     if alpha:
-        apart, grad_apart = divergence(logits - normaliser)
+        apart, grad_apart = divergence(known)
+    gradient = known.exp_()
+    gradient.scatter_add_(1, targets[:, None], torch.full_like(targets[:, None], smoothing - 1, dtype=gradient.dtype))
+    if smoothing:
+        gradient[:, :vocabulary] -= smoothing / vocabulary
+    if alpha:
         loss, gradient = loss / 2 + alpha / 4 * apart, gradient / 2 + alpha / 4 * grad_apart
     return loss, gradient.to(dtype)
 
