@@ -35,6 +35,7 @@ class KeyValueCache:
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.n_layer)]
         self.rows = torch.arange(rows, device=device)
         self.owners = self.rows.int()[:, None].repeat(1, length) if shared else None
+        self.prompts: list[tuple[int, ...]] = [()] * rows  # what each row begins with, still there when it has ended
         self.destination = self.source = self.rows  # prompts `source` [n] of those being read go to rows `destination`
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
@@ -42,6 +43,12 @@ class KeyValueCache:
         for stored, new in ((self.keys, keys), (self.values, values)):
             stored[layer][self.destination, :, : new.shape[2]] = new[self.source].to(stored[layer].dtype)
         return keys, values
+
+    def copy_prompts(self, copies: dict[int, int], length: int) -> None:
+        """Give each row that `copies` names the first `length` entries of another, all at once."""
+        to, of = (torch.tensor([*rows], device=self.rows.device) for rows in (copies.keys(), copies.values()))
+        for stored in (*self.keys, *self.values):
+            stored[to, :, :length] = stored[of, :, :length]
 
     def select(self, rows: Tensor, positions: Tensor) -> None:
         """Let row i go on from what row `rows[i]` has seen; its next entry, at `positions[i]`, will be its own."""
@@ -53,21 +60,32 @@ class KeyValueCache:
         self.keys = [keys[rows] for keys in self.keys]
         self.values = [values[rows] for values in self.values]
         self.rows = self.rows[: len(rows)]
+        self.prompts = [self.prompts[row] for row in rows.tolist()]
 
 
 def read_prompts(decoder: Decoder, cache: KeyValueCache, rows: list[int], prompts: list[list[int]]) -> None:
-    """Fill the cache's `rows` with `prompts`; prompts that are equal are read once."""
-    unique = list(dict.fromkeys(map(tuple, prompts)))
+    """Fill the cache's `rows` with `prompts`; one that is asked for several times, now or before, is read once."""
+    wanted, device = dict(zip(rows, map(tuple, prompts), strict=True)), decoder.device
+    if cache.owners is not None:
+        places = torch.tensor(rows, device=device)
+        cache.owners[places] = places.int()[:, None]
+    holders = {prompt: row for row, prompt in enumerate(cache.prompts)}
+    copies = {row: holders[prompt] for row, prompt in wanted.items() if prompt in holders}
+    if copies:
+        cache.copy_prompts(copies, max(len(wanted[row]) for row in copies))
+    for row, prompt in wanted.items():
+        cache.prompts[row] = prompt
+    new = {row: prompt for row, prompt in wanted.items() if row not in copies}
+    if not new:
+        return
+    unique = list(dict.fromkeys(new.values()))
     places = {prompt: place for place, prompt in enumerate(unique)}
-    device = decoder.device
     lengths = torch.tensor([len(prompt) for prompt in unique])
     ids = torch.zeros(len(unique), int(lengths.max()), dtype=torch.long)
     for row, prompt in zip(ids, unique, strict=True):
         row[: len(prompt)] = torch.tensor(prompt)
-    cache.destination = torch.tensor(rows, device=device)
-    cache.source = torch.tensor([places[tuple(prompt)] for prompt in prompts], device=device)
-    if cache.owners is not None:
-        cache.owners[cache.destination] = cache.destination.int()[:, None]
+    cache.destination = torch.tensor([*new], device=device)
+    cache.source = torch.tensor([places[prompt] for prompt in new.values()], device=device)
     position_ids = torch.arange(ids.shape[1]).expand_as(ids)
     mask = None
     if decoder.config.mask == "prefix":

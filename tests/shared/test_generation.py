@@ -111,6 +111,28 @@ def test_nothing_unwritten_is_ever_read(new_decoder, prompts, settings):
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("mask", ["causal", "prefix"])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_prompt_that_a_row_still_holds_is_not_read_again(new_decoder, monkeypatch, mask, settings):
+    decoder = new_decoder(mask=mask, dtype=torch.float64)
+    a, b, c = [5, 6, 7, 8], [9, 4, 3, 2], [5, 6, 7, 2]
+    prompts = [a, b, b, a, a, a, c, b, c]  # in two rows, which once swap what they hold
+    options = {"max_new_tokens": 6, **settings}
+    alone = [
+        generate(decoder, [prompt], GenerationArguments(**options), VOCABULARY, seed=3, streams=[stream])[0]
+        for stream, prompt in enumerate(prompts)
+    ]
+    read, hidden_states = [], decoder.hidden_states
+    monkeypatch.setattr(
+        decoder, "hidden_states", lambda ids, *rest: read.extend(ids.tolist()) or hidden_states(ids, *rest)
+    )
+    size = 2 * options.get("num_beams", 1)
+    arguments = GenerationArguments(generation_batch_size=size, **options)
+    assert generate(decoder, prompts, arguments, VOCABULARY, seed=3) == alone
+    assert a in read and b in read and c in read
+    assert len(read) < len(prompts)
+
+
 def test_the_seed_decides_what_is_drawn(new_decoder, prompts):
     decoder, settings = new_decoder(), GenerationArguments(max_new_tokens=12, do_sample=True)
     first, same, other = (generate(decoder, prompts, settings, VOCABULARY, seed=seed) for seed in (1, 1, 2))
