@@ -1,7 +1,9 @@
 """ROUGE by rouge-score, how much is new, copied or repeated, and what simple baselines reach."""
 
+from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import pairwise
 
 import numpy as np
 from nltk.stem.porter import PorterStemmer
@@ -84,9 +86,28 @@ class StemmedTokenizer(Tokenizer):
         return tokenize(text, stemmer=self)
 
 
+STEMMED = StemmedTokenizer()
+
+
+def agreement(text: str, other: str) -> float:
+    """The mean of ROUGE-1 and ROUGE-2 (F1, stemmed), as rouge-score has it.
+
+    For comparing all candidates with all: a text's n-grams are counted once, not once for each other text.
+    """
+    pairs = zip(_stemmed_ngrams(text), _stemmed_ngrams(other), strict=True)
+    shares = [2 * (a & b).total() / ((a.total() + b.total()) or 1) for a, b in pairs]
+    return sum(shares) / len(shares)
+
+
+@lru_cache(maxsize=4096)
+def _stemmed_ngrams(text: str) -> tuple[Counter, Counter]:
+    found = STEMMED.tokenize(text)
+    return Counter(found), Counter(pairwise(found))
+
+
 def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """F1 of each of `ROUGE` with its interval, as `score` describes them."""
-    scorer = RougeScorer(ROUGE, tokenizer=StemmedTokenizer())
+    scorer = RougeScorer(ROUGE, tokenizer=STEMMED)
     rows = [
         scorer.score(_sentence_lines(reference), _sentence_lines(prediction))
         for prediction, reference in zip(predictions, references, strict=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from datasets import Dataset, DatasetDict
-from rouge_score.rouge_scorer import RougeScorer
 
 from shared.errors import UserError
 from shared.rows import hold_out_validation, origin, read_rows
@@ -16,10 +15,8 @@ from shared.task import Row, TextDataArguments, TextTask
 from tasks.summarization.ranking import ranked
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
-from tasks.summarization.scores import StemmedTokenizer, score
+from tasks.summarization.scores import agreement, score
 from tasks.summarization.sentences import first_sentences, openings
-
-UTILITY = RougeScorer(["rouge1", "rouge2"], tokenizer=StemmedTokenizer())
 
 
 @dataclass
@@ -119,8 +116,7 @@ class Summarization(TextTask):
 
     def utility(self, output: str, other: str) -> float:
         """The mean of ROUGE-1 and ROUGE-2 (F1, stemmed)."""
-        scores = UTILITY.score(other, output)
-        return sum(score.fmeasure for score in scores.values()) / len(scores)
+        return agreement(output, other)
 
     def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
         return score(outputs, rows["summary"], rows["document"], rows["body"], self.arguments.lead_words)

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import sacrebleu
 from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 import tasks
 from shared.errors import UserError
 from tasks.summarization.ngrams import fragments
+from tasks.summarization.scores import agreement
 from tasks.summarization.scores import score as score_summaries
 from tasks.summarization.sentences import first_sentences, openings
 from tasks.translation.scores import score as score_translations
@@ -59,6 +62,15 @@ def test_summary_scores_are_rouge_scores(summary_scores):
         assert summary_scores[name] == pytest.approx(50 * sum(row[name].fmeasure for row in expected))
         assert summary_scores[f"{name}_low"] <= summary_scores[name] <= summary_scores[f"{name}_high"]
     assert summary_scores["rougeLsum"] > summary_scores["rougeL"]  # the sentences' order does not count
+
+
+PHRASES = st.lists(st.sampled_from([*" ".join(SUMMARIES + LEADS).split(), "Über", "7", ""])).map(" ".join)
+
+
+@given(PHRASES, PHRASES)
+def test_summaries_agree_by_rouge_scores_1_and_2(text, other):
+    scores = RougeScorer(["rouge1", "rouge2"], use_stemmer=True).score(other, text).values()
+    assert agreement(text, other) == pytest.approx(sum(score.fmeasure for score in scores) / 2)
 
 
 def test_repeated_and_novel_ngrams(summary_scores):
