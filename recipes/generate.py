@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     check_candidates(type(task), generation)
     rows = requests(task, given.inputs, wanted)
     decoder = load_decoder(str(opened.folder)).to("cuda" if torch.cuda.is_available() else "cpu")
-    max_length = min(opened.settings["model"]["max_length"], decoder.context)
+    max_length = opened.settings["model"]["max_length"]
     lines = [task.prompt(row, max_length, generation.max_new_tokens) for row in rows]
     for number, line in enumerate(lines, 1):
         if line.cut:

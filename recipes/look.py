@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
     if wanted.candidates < 1:
         raise UserError(f"--candidates is {wanted.candidates}: give 1 or more")
 
-    max_length = min(opened.settings["model"]["max_length"], decoder.context)
+    max_length = opened.settings["model"]["max_length"]
     line, given_length = written_line(decoder, task, given.input, max_length, generation, wanted.seed)
     seen = look(decoder, line, given_length)
     names = token_names(task.vocabulary)

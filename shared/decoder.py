@@ -189,9 +189,10 @@ def new_decoder(
 ) -> Decoder:
     """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`."""
     layers, width, heads = SIZES[size]
+    tokens = max(vocabulary.tokens.values()) + 1
     torch.manual_seed(seed)
     config = GPT2Config(
-        vocab_size=max(vocabulary.tokens.values()) + 1,
+        vocab_size=tokens,
         n_positions=context,
         n_layer=layers,
         n_embd=width,
@@ -204,6 +205,8 @@ def new_decoder(
     try:
         if overrides:
             config.update_from_string(overrides)
+        if (config.n_positions, config.vocab_size) != (context, tokens):
+            raise ValueError("positions and vocabulary come from --max_length and --vocab_size")
         return Decoder(config)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"--config_overrides {overrides}: {first_line(error)}; give name=value,name=value") from error

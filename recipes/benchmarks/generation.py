@@ -209,7 +209,7 @@ def beams(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> G
         generation_batch_size=cases.sentence_batch * cases.num_beams,
     )
     decoder = load_decoder(str(opened.folder)).to(device, dtype)
-    length = min(opened.settings["model"]["max_length"], decoder.context)
+    length = opened.settings["model"]["max_length"]
     rows = first_rows(splits["test"], cases.sentences)
     prompts = [list(task.prompt(row, length, settings.max_new_tokens).context) for row in rows]
     name = f"translate {len(prompts):,} sentences, {cases.sentence_batch} × {cases.num_beams} beams at once"

@@ -266,7 +266,9 @@ def test_a_sizes_config_can_be_overridden(vocabulary):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["n_layers=2", "n_layer", "n_layer=two", "n_embd=130", "activation_function=none"], ids=str
+    "wrong",
+    ["n_layers=2", "n_layer", "n_layer=two", "n_embd=130", "activation_function=none", "n_positions=8", "vocab_size=9"],
+    ids=str,
 )
 def test_overrides_that_cannot_be_are_refused_in_one_line(vocabulary, wrong):
     with pytest.raises(UserError, match=f"--config_overrides {wrong}: ") as caught:
