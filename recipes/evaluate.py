@@ -34,7 +34,8 @@ class ScoreArguments:
 
 
 def main(arguments: list[str]) -> None:
-    first = Parser(GenerationArguments, ScoreArguments)
+    # With a run, its task's flags are listed as well.
+    first = Parser(GenerationArguments, ScoreArguments, add_help=len(arguments) == 1)
     first.add_argument("run", help="A run's folder, such as outputs/translation.")
     opened = Run.open(first.parse_known_args(arguments)[0].run)
     kind = TASKS[opened.settings["task"]]

@@ -40,6 +40,8 @@ class Parser(HfArgumentParser):
         --config is given, `default_config` is asked for one, with what is known so far.
         """
         base_flags = self._flags(base or {}, "the settings")
+        # For --help, which is to show what is so without a flag.
+        self.set_defaults(**{name: value for name, value in (base or {}).items() if value is not None})
         # Found before anything is checked: the settings may fit together only with those of the config.
         config = self.parse_known_args([*base_flags, *arguments])[0].config
         if not config and default_config:

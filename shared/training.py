@@ -41,7 +41,7 @@ class TrainingArguments(transformers.TrainingArguments):
     The learning rate warms up and decays along a cosine; bfloat16 is used where the GPU has it.
     """
 
-    output_dir: str | None = field(default=None, metadata={"help": "The run's folder (default: outputs/<recipe>)."})
+    output_dir: str | None = field(default=None, metadata={"help": "The run's folder."})
     dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
     dataloader_num_workers: int = field(
         default=WORKERS, metadata={"help": "Processes that prepare batches (default: up to 4 for each GPU, else none)."}
