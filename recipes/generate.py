@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
             decoder, task, prompts, generation, seed=wanted.seed, constraint=constraint, progress=progress
         )
     if constraint:
-        print(f"the grammar removed {constraint.removed:.2%} of the probability", file=sys.stderr)
+        print(f"the grammar removed {constraint.removed / constraint.tokens:.2%} of the probability", file=sys.stderr)
     outputs = [task.read(ids) for ids in written]
     folder = Path(wanted.output_dir) if wanted.output_dir else task.output_folder(opened.folder)
     if folder:

@@ -17,7 +17,8 @@ class Constraint(Protocol):
     inside a CUDA graph.
     """
 
-    removed: float  # the mean probability of what it forbade, set when something was written under it
+    removed: float  # the probability of what it forbade, summed over what was last written under it
+    tokens: int  # how many tokens that was, ends included
 
     def new_state(self, rows: int, device: torch.device | str) -> State:
         """The state of `rows` rows, none of which has begun."""

@@ -158,7 +158,8 @@ def evaluate(
     if generation is not None:
         metrics |= task.score(outputs, rows)
         if constraint:
-            metrics["removed_probability"] = constraint.removed
+            removed, written = zip(*gather_object([(constraint.removed, constraint.tokens)]), strict=True)
+            metrics["removed_probability"] = sum(removed) / sum(written)
         if samples is not None and accelerator.is_main_process:
             task.write_outputs(outputs, requests, samples)
             if report := task.report(metrics):

@@ -100,7 +100,7 @@ def generate(
     A continuation ends at `<|endoftext|>`, after `max_new_tokens`, or where the decoder has no position left; with
     `sliding` it goes on there, after the latter half of the line so far. Prompt i draws from the random stream (`seed`,
     `streams[i]`), by default (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may
-    come; the mean probability that it had to remove is left in its `removed`.
+    come; the probability that it had to remove from how many is left in its `removed` and `tokens`.
     """
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
@@ -111,6 +111,8 @@ def generate(
     order = sorted(lines, key=lambda line: -len(line.prompt))
     was_training = decoder.training
     decoder.eval()
+    if constraint:
+        constraint.removed, constraint.tokens = 0.0, 0
     with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="line") as bar:
         if constraint and settings.num_beams > 1:
             raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
@@ -133,7 +135,6 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
     stride = STRIDE if decoder.device.type == "cuda" else 1
     waiting, in_row = deque(lines), [None] * rows
     limits, count = [0] * rows, [0] * rows
-    tokens, removed = 0, 0.0
     while waiting or any(in_row):
         free = [row for row, line in enumerate(in_row) if line is None]
         begun = {row: waiting.popleft() for row in free[: len(waiting)]}
@@ -141,15 +142,15 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
         if begun:
             read_prompts(decoder, cache, list(windows), list(windows.values()))
         for row, line in begun.items():
-            done, left = len(line.written), longest - len(line.written)
-            in_row[row], limits[row], count[row] = line, min(left, context - len(windows[row])), 0
+            done = len(line.written)
+            in_row[row], limits[row], count[row] = line, min(longest, done + context - len(windows[row])), done
             numbers = None
             if settings.do_sample:
                 numbers = np.random.default_rng([seed % 2**63, streams[line.index]]).random(longest)
-                numbers = torch.from_numpy(numbers[done : done + limits[row]]).float()
-            writer.admit(row, windows[row], limits[row], numbers)
+            writer.admit(row, windows[row], limits[row], numbers, line.written)
             if constraint:
-                constraint.begin(writer.state, row, line.prompt, left if sliding else limits[row], line.written)
+                left = (longest if sliding else limits[row]) - done
+                constraint.begin(writer.state, row, line.prompt, left, line.written)
         most = max(limits[row] - count[row] for row, line in enumerate(in_row) if line)
         for _ in range(min(stride, most)):
             write()
@@ -157,11 +158,12 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
         for row, line in enumerate(in_row):
             if line is None or not finished[row]:
                 continue
-            line.written += writer.ids[row, : count[row]].tolist()
-            tokens += count[row] + (count[row] < limits[row])  # an end counts, too
-            removed += float(writer.removed[row])
+            if constraint:
+                constraint.tokens += count[row] - len(line.written) + (count[row] < limits[row])  # an end counts, too
+                constraint.removed += float(writer.removed[row])
+            line.written = writer.ids[row, : count[row]].tolist()
             in_row[row] = None
-            if sliding and count[row] == limits[row] and len(line.written) < longest:
+            if sliding and count[row] == limits[row] < longest:
                 waiting.appendleft(line)
             else:
                 bar.update()
@@ -169,8 +171,6 @@ def _write(decoder, lines, settings, end, seed, streams, constraint, sliding, ba
         if not waiting and 0 < len(busy) <= len(in_row) // 2 and decoder.device.type == "cpu":
             writer.keep(torch.tensor(busy))
             in_row, limits, count = ([values[row] for row in busy] for values in (in_row, limits, count))
-    if constraint:
-        constraint.removed = removed / tokens
 
 
 def _window(line: _Line, context: int) -> list[int]:

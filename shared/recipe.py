@@ -20,7 +20,7 @@ from shared.model_card import model_card
 from shared.packing import PackedDataset
 from shared.positions import extend_positions
 from shared.reranking import check_candidates
-from shared.runs import SAMPLES, add_metrics, prepare, save_settings
+from shared.runs import SAMPLES, add_metrics, prepare, remove_decoder, save_settings, vocabulary_folder
 from shared.subwords import bpe_dropout
 from shared.task import DataArguments, Task
 from shared.training import Trainer, TrainingArguments
@@ -154,6 +154,8 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         eval_rows=rows.get("validation"),
     )
     if training.should_save:
+        if not resume:
+            remove_decoder(folder)
         save_settings(folder, task, settings)
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:
@@ -195,7 +197,7 @@ def start(task: Task, rows: Dataset | None, model: ModelArguments, seed: int) ->
                 f"--relative_attention {model.relative_attention}: {model.model_name_or_path} has {distances} distances"
             )
         decoder.config.mask = model.mask
-        old = task.load_vocabulary(model.model_name_or_path)
+        old = task.load_vocabulary(vocabulary_folder(model.model_name_or_path))
         task.vocabulary = task.make_vocabulary(old, rows, model.vocab_size)
         change_vocabulary(decoder, old, task.vocabulary)
         if model.max_length > decoder.context:
@@ -269,12 +271,11 @@ def pack_split(task: Task, rows: Dataset, model: ModelArguments, split: str) -> 
 
 
 def save(trainer: Trainer, folder: Path) -> None:
-    """The trained decoder and its tokenizer, whole or not at all."""
+    """The trained decoder, whole or not at all."""
     state = trainer.accelerator.get_state_dict(trainer.model)
     if trainer.args.should_save:
         with written_whole(folder) as staging:
             trainer.accelerator.unwrap_model(trainer.model).save_pretrained(staging, state_dict=state)
-            trainer.task.vocabulary.save(staging)
 
 
 def print_metrics(folder: Path, metrics: dict[str, Any]) -> None:

@@ -33,12 +33,16 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder} is a file: give a folder")
+    checkpoint = None
     if resume and resume.lower() not in ("true", "false"):
-        if not (Path(resume) / TRAINER_STATE_NAME).is_file():
+        checkpoint = Path(resume)
+        if not (checkpoint / TRAINER_STATE_NAME).is_file():
             raise UserError(
                 f"--resume_from_checkpoint {resume}: no complete checkpoint there ({TRAINER_STATE_NAME} is missing)"
             )
-        return Path(resume)
+        _check_resumable(checkpoint)
+        if checkpoint.parent.resolve() == folder.resolve():
+            return checkpoint
     # The trainer's state is the last file written: a checkpoint without one was cut off.
     complete = sorted(
         (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}") if path.parent.name[11:].isdigit()),
@@ -49,6 +53,7 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
             raise UserError(
                 f"--resume_from_checkpoint: {folder} holds no complete checkpoint; leave the flag out to start"
             )
+        _check_resumable(complete[-1])
         return complete[-1]
     if complete or (folder / SETTINGS).exists():
         if not overwrite:
@@ -60,14 +65,43 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
         for path in (*folder.glob("checkpoint-*"), folder / SAMPLES):
             shutil.rmtree(path, ignore_errors=True)
         (folder / METRICS).unlink(missing_ok=True)
-    return None
+    return checkpoint
+
+
+def _check_resumable(checkpoint: Path) -> None:
+    """UserError for a checkpoint of weights alone, from which the Trainer would go on with a new optimizer."""
+    if not any(checkpoint.glob("rng_state*.pth")):
+        raise UserError(
+            f"--resume_from_checkpoint: {checkpoint} holds weights alone (--save_only_model); start a new run from it "
+            f"by --model_name_or_path {checkpoint}"
+        )
+
+
+def remove_decoder(folder: Path) -> None:
+    """Of a run that is being replaced: the settings and the vocabulary that come next are another decoder's.
+
+    Not before the new one is made, which may start from the old.
+    """
+    for path in (folder / "config.json", *folder.glob("model*.safetensors*")):
+        path.unlink(missing_ok=True)
 
 
 def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
-    """Write run.yaml: the task's name and arguments and, by group, everything else that was set."""
+    """Write what is known before training, and what a checkpoint needs to be used: run.yaml and the vocabulary.
+
+    run.yaml holds the task's name and arguments and, by group, everything else that was set.
+    """
     content = {"task": task.name, "task_arguments": asdict(task.arguments), **settings}
     with written_whole(folder) as staging:
         (staging / SETTINGS).write_text(yaml.safe_dump(json.loads(json.dumps(content, default=str)), sort_keys=False))
+        task.vocabulary.save(staging)
+
+
+def vocabulary_folder(name: str) -> str:
+    """Where the vocabulary of a run, or of anything else to start from, is: that of a checkpoint in its run's folder."""
+    folder = Path(name)
+    of_run = (folder.parent / SETTINGS).is_file() and not (folder / "tokenizer.json").is_file()
+    return str(folder.parent) if of_run else name
 
 
 @dataclass
@@ -95,8 +129,7 @@ class Run:
         """The run's task, with its vocabulary, some of its arguments changed."""
         kind = tasks[self.settings["task"]]
         task = kind(kind.Arguments(**{**self.settings["task_arguments"], **changes}))
-        place = self.folder if (self.folder / "tokenizer.json").is_file() else self.folder.parent
-        task.vocabulary = task.make_vocabulary(task.load_vocabulary(str(place)), None, 0)
+        task.vocabulary = task.make_vocabulary(task.load_vocabulary(vocabulary_folder(str(self.folder))), None, 0)
         return task
 
 

@@ -1,5 +1,6 @@
 """Rows being written: which token comes next, and when a row is over."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,16 +72,23 @@ class Writer:
         self.state = constraint.new_state(rows, device) if constraint else {}
         self.removed = torch.zeros(rows, device=device)  # probability that the constraint forbade, summed over tokens
 
-    def admit(self, row: int, prompt: list[int], limit: int, uniform: Tensor | None) -> None:
-        """Begin a row whose prompt is in the cache."""
+    def admit(
+        self, row: int, prompt: list[int], limit: int, uniform: np.ndarray | None, written: list[int] | None = None
+    ) -> None:
+        """Begin a row whose prompt is in the cache, or go on with one that has `written` something already.
+
+        It ends with `limit` tokens, those included; `uniform` numbers are for all that it may ever write.
+        """
         self.tokens[row] = prompt[-1]
         self.positions[row] = len(prompt) - 1
-        self.count[row] = 0
+        self.count[row] = len(written or ())
+        if written:
+            self.ids[row, : len(written)] = torch.tensor(written)
         self.limit[row] = limit
         self.finished[row] = False
         self.removed[row] = 0
         if uniform is not None:
-            self.uniform[row, :limit] = uniform.to(self.uniform.device, non_blocking=True)
+            self.uniform[row] = torch.from_numpy(uniform)
 
     @torch.inference_mode()
     def write(self) -> None:

@@ -51,10 +51,13 @@ class TextVocabulary:
         self.end, self.padding = tokenizer.eos_token_id, tokenizer.pad_token_id
 
     @classmethod
-    def load(cls, name: str, separators: Mapping[str, str] | None = None) -> "TextVocabulary":
+    def load(cls, name: str) -> "TextVocabulary":
         """From a hub name, a folder holding a tokenizer, or an earlier run."""
         try:
-            return cls(AutoTokenizer.from_pretrained(name), separators)
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            if len(tokenizer) == len(tokenizer.get_added_vocab()):  # what transformers makes of a folder without one
+                raise ValueError("no vocabulary there")
+            return cls(tokenizer)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f"no tokenizer could be loaded from '{name}': give a folder with a tokenizer.json or a name on the "

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from transformers import GPT2LMHeadModel
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
@@ -338,7 +339,7 @@ class EvenTokens:
     """Even tokens only, and after `most` of them the end."""
 
     def __init__(self, most):
-        self.most, self.removed = most, None
+        self.most = most
 
     def new_state(self, rows, device):
         return {"written": torch.zeros(rows, dtype=torch.long, device=device)}
@@ -363,7 +364,25 @@ def test_a_constraint_is_kept_and_what_it_removed_is_measured(new_decoder, promp
     written = generate(new_decoder(), prompts, settings, VOCABULARY, constraint=rule, sliding=sliding)
     assert all(token % 2 == 0 and token != END for ids in written for token in ids)
     assert [len(ids) for ids in written] == [60 if sliding else min(60, CONTEXT - len(prompt)) for prompt in prompts]
-    assert 0.2 < rule.removed < 0.8
+    assert 0.2 < rule.removed / rule.tokens < 0.8
+    assert rule.tokens == sum(len(ids) + (len(ids) == 60) for ids in written)
+    assert generate(new_decoder(), [], settings, VOCABULARY, constraint=rule) == []
+    assert (rule.removed, rule.tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_what_was_written_before_the_context_was_full_counts(new_decoder, prompts, batch_size):
+    decoder = new_decoder()
+    with torch.no_grad():  # always the same logits, the end's above all
+        decoder.transformer.ln_f.weight.zero_()
+        nn.init.ones_(decoder.transformer.ln_f.bias)
+        decoder.lm_head.weight[END] = 9.0
+    settings = {"max_new_tokens": 120, "generation_batch_size": batch_size}
+    least = GenerationArguments(min_new_tokens=70, **settings)
+    assert {len(ids) for ids in generate(decoder, prompts, least, VOCABULARY, sliding=True)} == {70}
+    once = GenerationArguments(no_repeat_ngram_size=2, **settings)
+    for ids in generate(decoder, prompts, once, SimpleNamespace(end=-1), sliding=True):
+        assert len(ids) == 120 and len(set(itertools.pairwise(ids))) == 119
 
 
 def test_beams_know_no_constraint(new_decoder):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from shared.errors import UserError
-from shared.runs import Run, add_metrics, prepare, save_settings
+from shared.runs import Run, add_metrics, prepare, remove_decoder, save_settings, vocabulary_folder
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def folder(tmp_path):
         (folder / f"checkpoint-{step}" / "model.safetensors").write_text("weights")
     for step in (5, 20):
         (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        (folder / f"checkpoint-{step}" / "rng_state.pth").write_text("")
     (folder / "run.yaml").write_text("task: copying\n")
     return folder
 
@@ -26,7 +27,6 @@ def finished(task, decoder, tmp_path):
     folder = tmp_path / "finished"
     save_settings(folder, task, {"model": {"max_length": 32}, "generation": {"num_beams": 2}})
     decoder.save_pretrained(folder)
-    task.vocabulary.save(folder)
     return folder
 
 
@@ -74,6 +74,24 @@ def test_the_last_complete_checkpoint_is_resumed(folder, resume, overwrite):
 
 def test_a_checkpoint_that_is_named_is_resumed(folder):
     assert prepare(folder, str(folder / "checkpoint-5"), overwrite=False) == folder / "checkpoint-5"
+
+
+def test_a_checkpoint_of_another_run_does_not_open_the_way_to_this_one(folder, tmp_path):
+    other = tmp_path / "other"
+    (other).mkdir()
+    (other / "run.yaml").write_text("task: copying\n")
+    checkpoint = str(folder / "checkpoint-5")
+    with pytest.raises(UserError, match="other holds a run already"):
+        prepare(other, checkpoint, overwrite=False)
+    assert prepare(other, checkpoint, overwrite=True) == folder / "checkpoint-5"
+    assert prepare(tmp_path / "new", checkpoint, overwrite=False) == folder / "checkpoint-5"
+
+
+@pytest.mark.parametrize("resume", ["true", "checkpoint-20"])
+def test_weights_alone_are_not_resumed(folder, resume):
+    (folder / "checkpoint-20" / "rng_state.pth").unlink()
+    with pytest.raises(UserError, match=r"checkpoint-20 holds weights alone .* --model_name_or_path .*checkpoint-20"):
+        prepare(folder, resume if resume == "true" else str(folder / resume), overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["checkpoint-100", "checkpoint-7"])
@@ -129,6 +147,21 @@ def test_a_checkpoint_opens_with_the_settings_and_the_tokenizer_of_its_run(finis
     assert run.folder == finished / "checkpoint-7"
     assert run.settings["model"] == {"max_length": 32}
     assert run.task({"copying": type(task)}).vocabulary.tokens == task.vocabulary.tokens
+
+
+def test_the_vocabulary_of_a_checkpoint_is_that_of_its_run(finished, decoder, tmp_path):
+    decoder.save_pretrained(finished / "checkpoint-7")
+    decoder.save_pretrained(tmp_path / "plain")
+    assert vocabulary_folder(str(finished / "checkpoint-7")) == str(finished)
+    for name in (str(finished), str(tmp_path / "plain"), "gpt2", "org/model"):
+        assert vocabulary_folder(name) == name
+
+
+def test_a_run_that_is_being_replaced_is_none_until_it_is_done(finished):
+    remove_decoder(finished)
+    assert not (finished / "model.safetensors").exists()
+    with pytest.raises(UserError, match="is not a finished run"):
+        Run.open(str(finished))
 
 
 def test_a_missing_folder_is_no_run(tmp_path):

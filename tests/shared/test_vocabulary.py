@@ -101,7 +101,7 @@ def test_source_and_target_are_tokenised_apart(task):
 
 def test_a_vocabulary_is_saved_for_autotokenizer_and_loads_again(learned, tmp_path):
     learned.save(tmp_path)
-    again = TextVocabulary.load(str(tmp_path), SEPARATORS)
+    again = TextVocabulary.load(str(tmp_path))
     assert again.tokens == learned.tokens
     assert (again.end, again.padding) == (learned.end, learned.padding)
     plain = AutoTokenizer.from_pretrained(tmp_path)
@@ -112,11 +112,14 @@ def test_a_vocabulary_is_saved_for_autotokenizer_and_loads_again(learned, tmp_pa
 
 def test_a_new_separator_leaves_the_old_ids_alone(learned, tmp_path):
     learned.save(tmp_path)
-    more = TextVocabulary.load(str(tmp_path), {"<|to-de|>": "in German:"})
+    more = TextVocabulary(TextVocabulary.load(str(tmp_path)).tokenizer, {"<|to-de|>": "in German:"})
     assert more.tokens == {**learned.tokens, "<|to-de|>": len(learned.tokens)}
 
 
-def test_a_folder_without_a_tokenizer_is_refused_in_one_line(tmp_path):
+@pytest.mark.parametrize("model", [False, True])
+def test_a_folder_without_a_tokenizer_is_refused_in_one_line(tmp_path, new_decoder, model):
+    if model:  # for which transformers makes a tokenizer of no words
+        new_decoder().save_pretrained(tmp_path)
     with pytest.raises(UserError, match="no tokenizer could be loaded from") as caught:
         TextVocabulary.load(str(tmp_path))
     assert "\n" not in str(caught.value)
