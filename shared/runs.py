@@ -98,7 +98,7 @@ def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None
 
 
 def vocabulary_folder(name: str) -> str:
-    """Where the vocabulary of a run, or of anything else to start from, is: that of a checkpoint in its run's folder."""
+    """Where the vocabulary of a decoder called `name` is: that of a checkpoint is in its run's folder."""
     folder = Path(name)
     of_run = (folder.parent / SETTINGS).is_file() and not (folder / "tokenizer.json").is_file()
     return str(folder.parent) if of_run else name

@@ -381,7 +381,7 @@ def test_what_was_written_before_the_context_was_full_counts(new_decoder, prompt
     least = GenerationArguments(min_new_tokens=70, **settings)
     assert {len(ids) for ids in generate(decoder, prompts, least, VOCABULARY, sliding=True)} == {70}
     once = GenerationArguments(no_repeat_ngram_size=2, **settings)
-    for ids in generate(decoder, prompts, once, SimpleNamespace(end=-1), sliding=True):
+    for ids in generate(new_decoder(), prompts, once, SimpleNamespace(end=-1), sliding=True):
         assert len(ids) == 120 and len(set(itertools.pairwise(ids))) == 119
 
 
