@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.cli import read_yaml, run
+from shared.cli import as_flags, read_yaml, run
 from shared.errors import ExclusiveSettingsError, UserError
 from shared.experiments import (
     Cell,
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     cells: dict[str, list[Cell]] = {}
     notes = [f"Mean ± standard deviation of {len(wanted.seeds)} seeds."] if len(wanted.seeds) > 1 else []
     for name, settings in variants.items():
-        own = [*flags, *(f"--{flag}={value}" for flag, value in settings.items())]
+        own = [*flags, *as_flags(settings)]
         try:
             parse(TASKS[wanted.task], own)  # a mistake ends here, not in every run
         except ExclusiveSettingsError as error:
@@ -63,11 +63,11 @@ def read_variants(path: str) -> dict[str, dict[str, Any]]:
     """The settings of each variant, by its name."""
     if not path:
         raise UserError("--variants is missing: give a YAML file, such as recipes/configs/comparisons/masks.yaml")
-    variants = read_yaml(Path(path), "--variants")
+    variants = {str(name): settings for name, settings in read_yaml(Path(path), "--variants").items()}
     for name, settings in variants.items():
         if not isinstance(settings, dict) or not settings:
             raise UserError(f"--variants {path}: '{name}' needs settings of the form {{flag: value}}")
-        if not all(letter.isalnum() or letter in "-_." for letter in str(name)):
+        if not all(letter.isalnum() or letter in "-_." for letter in name):
             raise UserError(f"--variants {path}: '{name}' names a folder, too: use letters, digits, '-', '_' and '.'")
     return variants
 

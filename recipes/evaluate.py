@@ -22,6 +22,8 @@ from shared.reranking import check_candidates
 from shared.runs import SAMPLES, Run, add_metrics
 from tasks import TASKS
 
+OF_TRAINING = ("train", "parameters")
+
 
 @dataclass
 class ScoreArguments:
@@ -44,9 +46,12 @@ def main(arguments: list[str]) -> None:
     known = {**opened.settings["task_arguments"], **opened.settings["generation"]}
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
     if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
-        known |= dict.fromkeys(sources)  # the data named here instead of those of the training, not beside them
+        # The data named here instead of those of the training, not beside them.
+        known |= dict.fromkeys([*sources, *({"dataset_config_name"} & known.keys())])
     task_arguments, generation, wanted, _ = parser.parse(arguments, known)
     generation.check()
+    if wanted.name in OF_TRAINING:
+        raise UserError(f"--name {wanted.name}: so is called what metrics.json tells of the training; give another")
     check_candidates(kind, generation)
 
     task = opened.task(TASKS)
@@ -59,7 +64,7 @@ def main(arguments: list[str]) -> None:
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
     decoder = load_decoder(str(opened.folder)).to(accelerator.device)
     model = ModelArguments(**opened.settings["model"])
-    name = wanted.name or wanted.split
+    name = wanted.name or ("train_split" if wanted.split == "train" else wanted.split)
     metrics = evaluate(
         decoder,
         task,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from shared.cli import Parser, run
+from shared.errors import UserError
 from shared.runs import METRICS, Run
 
 # Score, and what to call it.
@@ -50,7 +51,10 @@ def main(arguments: list[str]) -> None:
 
 def rows(folder: str) -> Iterator[dict[str, str]]:
     """A row for each score of a run; the run itself is named in the first."""
-    metrics = json.loads((Run.open(folder).folder / METRICS).read_text())
+    path = Run.open(folder).folder / METRICS
+    metrics = json.loads(path.read_text()) if path.is_file() else {}
+    if "parameters" not in metrics:
+        raise UserError(f"{folder} has no scores of a finished training; train it to its end, or name its run")
     minutes = metrics.get("train", {}).get("train_runtime", 0) / 60
     run_cells = {"run": folder, "parameters": f"{metrics['parameters']:,}", "minutes": f"{minutes:.1f}"}
     test = metrics.get("test", {})

@@ -61,20 +61,26 @@ class Parser(HfArgumentParser):
         return tuple(parsed)
 
     def _flags(self, settings: Mapping[str, Any], origin: str) -> list[str]:
-        flags = []
-        for name, value in settings.items():
+        for name in settings:
             if f"--{name}" not in self._option_string_actions:
                 self._refuse(str(name), f"key in {origin}")
-            if isinstance(value, list):
-                flags += [f"--{name}", *map(str, value)]
-            elif value is not None:
-                flags.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
-        return [*flags, "--config="]  # ends a list, which would take in the word that follows
+        return [*as_flags(settings), "--config="]  # ends a list, which would take in the word that follows
 
     def _refuse(self, name: str, kind: str) -> NoReturn:
         names = [option.lstrip("-") for option in self._option_string_actions]
         near = difflib.get_close_matches(name.lstrip("-").replace("-", "_"), names, n=1)
         raise UserError(f"unknown {kind} '{name}'" + (f": did you mean '{near[0]}'?" if near else " (see --help)"))
+
+
+def as_flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as they stand on a command line."""
+    flags = []
+    for name, value in settings.items():
+        if isinstance(value, list):
+            flags += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            flags.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+    return flags
 
 
 def read_yaml(path: Path, flag: str) -> dict[str, Any]:

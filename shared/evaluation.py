@@ -20,9 +20,10 @@ from shared.files import written_whole
 from shared.generation import GenerationArguments
 from shared.packing import PackedDataset, collate
 from shared.reranking import generate_best
+from shared.sequence import Sequence
 from shared.task import Row, Task
 
-BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 LINES = Features(
     {
@@ -33,7 +34,7 @@ LINES = Features(
 
 
 def encode(task: Task, rows: Dataset, max_length: int, training: bool, split: str) -> tuple[Dataset, dict[str, int]]:
-    """All lines of `rows`, as an Arrow table, and how many rows were dropped or had their source cut.
+    """All lines of `rows`, as an Arrow table, and how many were dropped or had their source cut.
 
     Columns: `input_ids`, `context` (tokens before the target) and `length`.
     """
@@ -41,17 +42,13 @@ def encode(task: Task, rows: Dataset, max_length: int, training: bool, split: st
     def lines(batch: dict[str, list]) -> dict[str, list]:
         columns = {"input_ids": [], "context": [], "length": [], "dropped": [], "cut": []}
         for values in zip(*batch.values(), strict=True):
-            found = task.sequences(dict(zip(batch, values, strict=True)), max_length, training)
-            for line in found:
+            for found in task.sequences(dict(zip(batch, values, strict=True)), max_length, training):
+                line = found or Sequence([])  # an empty line marks one that did not fit
                 columns["input_ids"].append([*line.context, *line.target])
                 columns["context"].append(len(line.context))
                 columns["length"].append(len(line))
-                columns["dropped"].append(0)
+                columns["dropped"].append(int(found is None))
                 columns["cut"].append(int(line.cut > 0))
-            if not found:  # an empty line marks the row that did not fit
-                columns["input_ids"].append([])
-                for name, value in {"context": 0, "length": 0, "dropped": 1, "cut": 0}.items():
-                    columns[name].append(value)
         return columns
 
     table = rows.map(

@@ -78,7 +78,7 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     """
     results = read_results(folder)
     for cell in cells:
-        if cell.name in results and results[cell.name]["flags"] != cell.flags:
+        if cell.name in results and not described(recipe, cell).items() <= results[cell.name].items():
             raise UserError(
                 f"{folder / RESULTS} holds '{cell.name}' with other settings: give another --output_dir, or remove it "
                 f"(it has {' '.join(results[cell.name]['flags'])})"
@@ -107,7 +107,7 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             raise UserError(f"run '{cell.name}' failed ({lines[-1]}); all of its output is in {log}")
         with saving:
             results[cell.name] = {
-                "flags": cell.flags,
+                **described(recipe, cell),
                 "metrics": json.loads((folder / cell.name / METRICS).read_text()),
             }
             write_results(folder, results)
@@ -127,6 +127,12 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             f"{len(failures)} of {len(cells)} runs failed, and the same command will run only these: {failures[0]}"
         ) from failures[0]
     return {cell.name: results[cell.name]["metrics"] for cell in cells}
+
+
+def described(recipe: Path, cell: Cell) -> dict[str, Any]:
+    """What a cell's results depend on: the recipe, its flags, and what the configuration said."""
+    configs = [Path(flag.removeprefix("--config=")) for flag in cell.flags if flag.startswith("--config=")]
+    return {"recipe": recipe.stem, "flags": cell.flags, "configs": [path.read_text() for path in configs]}
 
 
 def environment(number: int, processes: int) -> dict[str, str]:

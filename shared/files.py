@@ -28,9 +28,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(place)
     except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"could not write to {folder}: {error}; free some space or give another --output_dir"
-        ) from error
+        raise UserError(f"could not write to {folder}: {error}; free some space, or write elsewhere") from error
     finally:
         if staging:
             shutil.rmtree(staging, ignore_errors=True)

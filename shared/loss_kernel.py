@@ -38,7 +38,7 @@ def _cross_entropy(
 
 
 def chunk_loss(logits: Tensor, targets: Tensor, vocabulary: int, smoothing: float) -> tuple[Tensor, Tensor]:
-    """`shared.loss.chunk_loss`, with the gradient written over the logits [N, padded V]."""
+    """`shared.loss._chunk_loss`, with the gradient written over the logits [N, padded V]."""
     losses = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     _cross_entropy[(len(logits),)](
         logits, targets, losses, vocabulary, logits.shape[1], smoothing,

@@ -130,13 +130,16 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         rows = task.read_rows()
         if "train" in rows:
             rows["train"] = share_of(rows["train"], task_arguments.train_share, training.seed)
-        decoder = start(task, rows.get("train"), model, training.seed)
         limits = {
             "train": task_arguments.max_train_samples,
             "validation": task_arguments.max_eval_samples,
             "test": task_arguments.max_predict_samples,
         }
         rows = {split: first_rows(part, limits[split]) for split, part in rows.items()}
+        if training.do_train and "train" not in rows:
+            raise UserError("nothing to learn from: give --train_file, or --do_train false to score only")
+        decoder = start(task, rows.get("train"), model, training.seed)
+        settings["model"]["relative_attention"] = decoder.config.relative_attention  # which may come with the weights
         packed = pack_splits(task, rows, model, training.seed)
         if "train" in packed:
             packed["train"].augment_with(task.augment, training.seed)
@@ -240,6 +243,8 @@ def share_of(rows: Dataset, share: float, seed: int) -> Dataset:
 
 def first_rows(rows: Dataset, limit: int | None) -> Dataset:
     """The first `limit` rows, or all where there is no limit or there are no more."""
+    if limit is not None and limit < 1:
+        raise UserError(f"the first {limit} rows are none: give --max_…_samples 1 or more")
     return rows.select(range(min(limit or len(rows), len(rows))))
 
 

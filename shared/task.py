@@ -133,8 +133,8 @@ class Task(ABC):
         """This task's vocabulary: grown from the `old` one, or new, with at most `size` tokens learned from `rows`."""
 
     @abstractmethod
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
-        """The lines of one row, each in at most `max_length` tokens. None at all: the row does not fit."""
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
+        """The lines of one row, each in at most `max_length` tokens; None for one that does not fit."""
 
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
@@ -166,7 +166,7 @@ class Task(ABC):
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
         """Metrics of the total negative log-likelihood of `rows`: `nats` over `tokens` learned tokens."""
-        return {"perplexity": math.exp(nats / tokens)}
+        return {"perplexity": perplexity(nats, tokens)}
 
     def report(self, metrics: Mapping[str, Any]) -> str | None:
         """The metrics of a split for people to read, as Markdown; None: they speak for themselves."""
@@ -183,6 +183,14 @@ class Task(ABC):
     @abstractmethod
     def write_outputs(self, outputs: list[Any], rows: Dataset | list[Row], folder: Path) -> None:
         """Leave outputs in `folder` to be read, looked at or listened to."""
+
+
+def perplexity(nats: float, count: int) -> float:
+    """exp(nats / count), infinite where that is too large for a number."""
+    try:
+        return math.exp(nats / count)
+    except OverflowError:
+        return math.inf
 
 
 class TextTask(Task):
@@ -213,10 +221,9 @@ class TextTask(Task):
         texts: Iterable[str] = (text for row in rows for text in self.texts(row))
         return TextVocabulary.train(texts, size, self.separators)
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         source, target = (self.vocabulary.encode(text) for text in self.texts(row))
-        line = lay_out(source, self.divider(row), target, self.vocabulary.end, max_length)
-        return [line] if line else []
+        return [lay_out(source, self.divider(row), target, self.vocabulary.end, max_length)]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         source = self.vocabulary.encode(self.texts(row)[0])

@@ -50,7 +50,7 @@ class TrainingArguments(transformers.TrainingArguments):
         default_factory=lambda: {"non_blocking": GPU},
         metadata={"help": "Accelerate's settings, as JSON (default: copies to a GPU that nothing waits for)."},
     )
-    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Kept false: all weights are used."})
+    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Leave it false: all weights are used."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
     do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
@@ -101,24 +101,27 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
     report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Kept false: rows are packed already."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Leave it false: rows are packed already."})
 
     def __post_init__(self):
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
         if not self.rdrop_alpha >= 0:
             raise UserError(f"--rdrop_alpha is {self.rdrop_alpha}: give 0 or more")
-        if self.early_stopping_patience is not None:
-            if self.early_stopping_patience < 1:
-                raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+        if self.early_stopping_patience or self.save_strategy == "best":
             self.metric_for_best_model = self.metric_for_best_model or "loss"
-        greater_is_better, optim = self.greater_is_better, self.optim
+        if self.auto_find_batch_size and self.compile:
+            raise UserError("--auto_find_batch_size: what is compiled is compiled for one size; give --compile false")
+        greater_is_better, optim, do_eval = self.greater_is_better, self.optim, self.do_eval
         if optim == MUON:
             if self.fp16:
                 raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
             self.optim = "adamw_torch_fused"  # transformers does not know ours
         super().__post_init__()
         self.optim = optim
+        self.do_eval = do_eval  # which transformers switches on where evaluations are asked for while training
         self.greater_is_better = greater_is_better  # not guessed by the name here: the task's metrics tell
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0

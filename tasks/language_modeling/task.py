@@ -19,7 +19,7 @@ from shared.rows import (
     read_rows,
 )
 from shared.sequence import Sequence, windows
-from shared.task import Row, TextDataArguments, TextTask, WritingArguments
+from shared.task import Row, TextDataArguments, TextTask, WritingArguments, perplexity
 from shared.vocabulary import END
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
@@ -120,8 +120,8 @@ class LanguageModeling(TextTask):
         words = sum(len(text.split()) for text in rows["text"])
         size = sum(len(text.encode()) for text in rows["text"])
         return {
-            "perplexity": math.exp(nats / tokens),
-            "word_perplexity": math.exp(nats / words),
+            "perplexity": perplexity(nats, tokens),
+            "word_perplexity": perplexity(nats, words),
             "bits_per_byte": nats / math.log(2) / size,
         }
 

@@ -42,6 +42,8 @@ class MusicArguments(WritingArguments):
             raise ValueError(f"--job {unknown[0]}: give one or several of {', '.join(JOBS)}")
         if not self.job or len({*self.job}) < len(self.job):
             raise ValueError(f"--job {' '.join(self.job)}: give each job once")
+        if self.shuffle_melodies and "accompany" not in self.job:
+            raise ValueError(f"--shuffle_melodies is for --job accompany: leave it out with {' '.join(self.job)}")
         if not self.segment_seconds >= 1:
             raise ValueError(f"--segment_seconds is {self.segment_seconds}: give 1 or more")
         for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():

@@ -33,7 +33,7 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
 
     The first have nothing before them, so that here, too, every event is learned once.
     """
-    stride = _checked(stride or max_length // 2, max_length)
+    stride = _checked(stride or max_length // 2, max_length, least=2)  # a NoteOn is not parted from its velocity
     events, separator = [*row["events"], vocabulary.end], vocabulary.tokens[CONTINUE]
     found, start = [], 0
     while start < len(events):
@@ -46,15 +46,15 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
     return found
 
 
-def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[Sequence]:
+def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[Sequence | None]:
     """Segments of `seconds`, melody and performance in the same time, where need be halved until they fit a line.
 
-    A note belongs to the segment in which it begins, and ends with it. A second of music that does not fit is dropped.
+    A note belongs to the segment in which it begins, and ends with it. None for a second of music that does not fit.
     """
     melody, performance = decode(row["melody"]), decode(row["events"])
     length = round(seconds * TICKS_PER_SECOND)
 
-    def lines(start: int, stop: int) -> Iterator[Sequence]:
+    def lines(start: int, stop: int) -> Iterator[Sequence | None]:
         source, target = (encode(excerpt(part, start, stop)) for part in (melody, performance))
         line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
         if len(line) <= max_length:
@@ -63,6 +63,8 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
             middle = (start + stop) // 2
             yield from lines(start, middle)
             yield from lines(middle, stop)
+        else:
+            yield None
 
     return [line for start in range(0, _end(performance), length) for line in lines(start, start + length)]
 
@@ -77,7 +79,7 @@ def _splits_a_note_on(events: list[int], place: int) -> bool:
     return place > 0 and MEANING.get(events[place - 1], (None, 0))[0] == "NoteOn"
 
 
-def _checked(stride: int, max_length: int) -> int:
-    if not 0 < stride < max_length:
-        raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
+def _checked(stride: int, max_length: int, least: int = 1) -> int:
+    if not least <= stride < max_length:
+        raise UserError(f"--stride {stride}: give {least} to {max_length - 1}, less than --max_length")
     return stride

@@ -65,14 +65,12 @@ class Music(Task):
         else:
             with_melody = "accompany" in self.arguments.job
             splits, skipped = read_folder(self.arguments.midi_dir, self.arguments.split_seed, with_melody, CACHE)
-            if self.arguments.shuffle_melodies:
-                splits = DatasetDict(
-                    {name: rows if name == "train" else _shuffled(rows) for name, rows in splits.items()}
-                )
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
             print(f"{read:,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
+        if self.arguments.shuffle_melodies:
+            splits = DatasetDict({name: rows if name == "train" else _shuffled(rows) for name, rows in splits.items()})
         self.training_pieces = splits["train"]
         return splits
 
@@ -84,7 +82,7 @@ class Music(Task):
     def make_vocabulary(self, old: Vocabulary | None, rows: Dataset | None, size: int) -> MusicVocabulary:
         return MusicVocabulary()
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
         wanted, stride = self.arguments, self.arguments.stride
         lines = {

@@ -19,7 +19,11 @@ def read_translation_files(paths: list[str], split: str) -> Dataset:
         return read_files(paths, split)
     pairs = list(zip(paths[::2], paths[1::2], strict=False))
     languages = set(suffixes)
-    if len(languages) != 2 or any({format_suffix(a), format_suffix(b)} != languages for a, b in pairs):
+    if (
+        len(paths) % 2
+        or len(languages) != 2
+        or any({format_suffix(a), format_suffix(b)} != languages for a, b in pairs)
+    ):
         raise UserError(
             f"{', '.join(paths)}: give files of one format ({' '.join(FORMATS)}), "
             "or parallel text in pairs named by two languages, like train.en train.de"

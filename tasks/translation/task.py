@@ -65,7 +65,7 @@ class Translation(TextTask):
             raise UserError(f"--target_lang {language}: the run has not learned to write it")
         return [self.vocabulary.tokens[separator(language)]]
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         lines = super().sequences(row, max_length, training)
         if training and self.arguments.both_directions:
             turned = {"source": row["target"], "target": row["source"], "to": self.arguments.source_lang}

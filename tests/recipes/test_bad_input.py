@@ -99,6 +99,15 @@ def test_settings_that_cannot_be(refused):
     assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
 
 
+def test_splits_that_are_missing_or_empty(refused, rows, tmp_path):
+    assert "nothing to learn from" in refused("translation", "--test_file", rows([GOOD]))
+    assert "give --max_…_samples 1 or more" in refused("translation", "--max_train_samples=0")
+
+
+def test_batches_whose_size_cannot_be_found(refused):
+    assert "--auto_find_batch_size" in refused("translation", "--auto_find_batch_size", "--compile=true")
+
+
 def test_scores_that_will_not_be_measured(refused):
     best = ["--load_best_model_at_end", "--eval_strategy=epoch", "--save_strategy=epoch"]
     message = refused("translation", *best, "--metric_for_best_model=belu", "--predict_with_generate")

@@ -1,10 +1,12 @@
 """The table of runs, beside references and baselines."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from recipes import report
+from shared.errors import UserError
 
 
 @pytest.fixture
@@ -30,6 +32,16 @@ def test_a_score_stands_beside_what_is_measured_with_it(folder):
         },
         {"score": "words", "test": "9.00", "references": "12.00"},
     ]
+
+
+@pytest.mark.parametrize("left", [None, {"test": {"rouge1": 20.0}}])
+def test_a_run_without_scores_of_its_training_is_named(folder, left):
+    path = Path(folder) / "metrics.json"
+    path.unlink()
+    if left:
+        path.write_text(json.dumps(left))
+    with pytest.raises(UserError, match="has no scores of a finished training"):
+        list(report.rows(folder))
 
 
 def test_the_table_is_printed(folder, capsys):

@@ -125,6 +125,15 @@ def test_variants_that_cannot_be_meant(scored, write, contents, message):
     assert not cells
 
 
+def test_variants_may_be_numbers_and_settings_lists(scored, write, tmp_path, capsys):
+    cells = scored(compare)
+    variants = write("variants.yaml", "1024: {max_length: 1024}\nboth: {job: [compose, continue]}\n")
+    compare.main(["--task=music", f"--variants={variants}", "--scores=bleu", "--seeds=1", f"--output_dir={tmp_path}"])
+    assert [cell.name for cell in cells] == ["1024-1", "both-1"]
+    assert cells[1].flags == ["--job", "compose", "continue", "--seed=1"]
+    assert "| 1024 | " in capsys.readouterr().out
+
+
 def test_a_comparison_needs_variants():
     with pytest.raises(UserError, match="--variants is missing"):
         compare.main([])

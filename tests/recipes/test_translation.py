@@ -1,6 +1,7 @@
 """The translation recipe, launched: train, score, use."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def trained(launch, tmp_path_factory):
 def test_a_run_says_what_it_does(trained):
     _, finished = trained
     assert "the embedded sample" in finished.stderr
-    assert "tiny: 1,0" in finished.stderr  # the number of parameters
+    assert re.search(r"tiny: [\d,]+ parameters, [\d,]+ tokens", finished.stderr)
     assert "0 dropped" in finished.stderr
     assert "bleu" in finished.stdout
 
@@ -57,6 +58,8 @@ def test_scoring_again_gives_the_same_scores(trained, python):
     for name, value in before["test"].items():
         assert after["test"][name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-4))
     assert after["train"] == before["train"]
+    refused = python("evaluate", folder, "--name=train")
+    assert refused.returncode == 2 and "--name train: so is called" in refused.stderr
 
 
 def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path):

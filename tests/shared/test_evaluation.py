@@ -13,6 +13,7 @@ from shared.errors import UserError
 from shared.evaluation import encode, evaluate, likelihood, outputs_for
 from shared.generation import GenerationArguments
 from shared.packing import PackedDataset
+from shared.task import perplexity
 
 LENGTH = 24
 
@@ -120,6 +121,11 @@ def test_processes_share_the_likelihood_and_count_no_row_twice(packed, writer, c
     assert sum(part[1] for part in parts) == tokens
     assert sum(part[0] for part in parts) == pytest.approx(nats, rel=1e-9)
     assert parts[0][1] < tokens
+
+
+def test_a_perplexity_beyond_all_numbers_is_infinite():
+    assert perplexity(3600.0, 1) == float("inf")
+    assert perplexity(0.0, 5) == 1.0
 
 
 def test_the_likelihood_is_without_dropout(packed, new_decoder, task):

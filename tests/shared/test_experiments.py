@@ -59,7 +59,7 @@ def test_every_cell_is_run_once(recipe, tmp_path):
     assert run_cells(recipe, cells(3, 1), folder, processes=1) == {name: metrics[name] for name in ("run-3", "run-1")}
     run_cells(recipe, cells(1, 4), folder, processes=1)
     assert launches(recipe) == ["run-1", "run-2", "run-3", "run-4"]
-    assert list(json.loads((folder / "results.json").read_text())["run-4"]) == ["flags", "metrics"]
+    assert list(json.loads((folder / "results.json").read_text())["run-4"]) == ["recipe", "flags", "configs", "metrics"]
 
 
 def test_what_failed_is_run_again_and_nothing_else(recipe, tmp_path):
@@ -74,6 +74,20 @@ def test_a_cell_of_other_settings_is_not_mistaken_for_this_one(recipe, tmp_path)
     run_cells(recipe, cells(1), tmp_path, processes=1)
     with pytest.raises(UserError, match=r"results\.json holds 'run-1' with other settings.*--seed=1\)"):
         run_cells(recipe, [Cell("run-1", ["--seed=2"])], tmp_path, processes=1)
+    other = recipe.rename(recipe.with_name("other.py"))
+    with pytest.raises(UserError, match="with other settings"):
+        run_cells(other, cells(1), tmp_path, processes=1)
+
+
+def test_a_configuration_that_was_changed_is_not_the_same(recipe, tmp_path, write):
+    config = write("config.yaml", "max_steps: 3\n")
+    cell = Cell("run-1", [f"--config={config}", "--seed=1"])
+    run_cells(recipe, [cell], tmp_path, processes=1)
+    run_cells(recipe, [cell], tmp_path, processes=1)
+    assert launches(recipe) == ["run-1"]
+    write("config.yaml", "max_steps: 4\n")
+    with pytest.raises(UserError, match="with other settings"):
+        run_cells(recipe, [cell], tmp_path, processes=1)
 
 
 def test_processes_share_gpus_and_cores(monkeypatch):

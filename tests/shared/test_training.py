@@ -367,6 +367,13 @@ def test_training_without_a_gpu_is_in_full_precision():
     assert TrainingArguments(output_dir="unused").bf16 is torch.cuda.is_available()
 
 
+def test_what_is_asked_for_is_not_changed_behind_ones_back(tmp_path):
+    arguments = TrainingArguments(output_dir=str(tmp_path), do_eval=False, eval_strategy="epoch")
+    assert arguments.do_eval is False
+    best = TrainingArguments(output_dir=str(tmp_path), save_strategy="best", eval_strategy="epoch")
+    assert best.metric_for_best_model == "loss"
+
+
 def test_what_is_learned_by_heart_is_written(new_trainer, task):
     rows = task.read_rows()["train"].select(range(8))
     trainer = new_trainer(max_steps=100, predict_with_generate=True, rows={"train": rows, "validation": rows})

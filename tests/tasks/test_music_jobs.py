@@ -89,7 +89,7 @@ def test_a_segment_that_is_too_long_is_halved_and_a_second_that_is_too_long_drop
     lines = task.sequences(row, 250, True)
     assert len(lines) == 4
     assert sum(count_notes(line.target) for line in lines) == 160
-    assert task.sequences(row, 20, True) == []
+    assert task.sequences(row, 20, True) == [None] * 16
 
 
 def test_training_has_lines_of_every_job_and_scoring_of_the_first():
@@ -171,12 +171,20 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
         {"velocity_shift": 32},
         {"segment_seconds": 0.5},
         {"num_samples": 0},
+        {"shuffle_melodies": True},
     ],
     ids=str,
 )
 def test_settings_that_cannot_be_meant(wrong):
     with pytest.raises(ValueError, match=f"--{next(iter(wrong))} "):
         MusicArguments(**wrong)
+
+
+def test_a_stride_that_would_part_every_note_from_its_velocity_is_refused():
+    row = {"events": encode(piece((0, 50, 60, 64)))}
+    with pytest.raises(UserError, match="--stride 1: give 2 to 15"):
+        music("continue", stride=1).sequences(row, 16, training=True)
+    assert music("continue", stride=2).sequences(row, 16, training=True)
 
 
 @pytest.mark.parametrize("name", ["seconds", "prime_seconds"])

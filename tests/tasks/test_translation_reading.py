@@ -45,7 +45,8 @@ def test_parallel_text_of_unequal_length_names_both_files_and_counts(write):
 
 
 @pytest.mark.parametrize(
-    "names", [["a.en"], ["a.en", "b.en"], ["a.en", "a.de", "a.fr"], ["a.en", "a.de", "b.en", "b.fr"]]
+    "names",
+    [["a.en"], ["a.en", "b.en"], ["a.en", "a.de", "a.fr"], ["a.en", "a.de", "b.en"], ["a.en", "a.de", "b.en", "b.fr"]],
 )
 def test_parallel_text_comes_in_pairs(write, names):
     with pytest.raises(UserError, match=r"or parallel text in pairs named by two languages, like train\.en train\.de"):

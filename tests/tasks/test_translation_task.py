@@ -32,6 +32,8 @@ def test_both_directions_are_learned_and_the_first_is_scored():
     assert shown(task, there) == "I drink tea.<|to-de|>Ich trinke Tee.<|endoftext|>"
     assert shown(task, back) == "Ich trinke Tee.<|to-en|>I drink tea.<|endoftext|>"
     assert task.sequences(ROW, 64, training=False) == [there]
+    # A target is not cut: where there is no room for one, that direction is dropped.
+    assert [line is None for line in task.sequences({**ROW, "source": 9 * ROW["source"]}, 16, True)] == [False, True]
 
 
 def test_a_request_names_the_language_to_write():
