@@ -53,7 +53,8 @@ class ModelArguments:
         metadata={"help": "How a pre-trained decoder gets positions for a longer --max_length than it has."},
     )
     row_length: int | None = field(
-        default=None, metadata={"help": "Tokens in a packed row, shared by several lines (default: max_length)."}
+        default=None,
+        metadata={"help": "Tokens in a packed row, shared by several lines (default, and at least: max_length)."},
     )
     dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings and residuals."})
     attention_dropout: float = field(

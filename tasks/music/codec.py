@@ -221,8 +221,3 @@ def seconds(events: Sequence[int]) -> np.ndarray:
     meanings = (MEANING.get(event, _NOTHING) for event in events)
     ticks = [value if kind == "TimeShift" else 0 for kind, value in meanings]
     return np.cumsum(ticks) / TICKS_PER_SECOND
-
-
-def count_notes(events: Iterable[int]) -> int:
-    """How many notes are struck: what turns a loss per event into one per note."""
-    return sum(MEANING.get(event, _NOTHING)[0] == "NoteOn" for event in events)
