@@ -20,7 +20,7 @@ from shared.model_card import model_card
 from shared.packing import PackedDataset
 from shared.positions import extend_positions
 from shared.reranking import check_candidates
-from shared.runs import SAMPLES, add_metrics, prepare, remove_decoder, save_settings, vocabulary_folder
+from shared.runs import SAMPLES, add_metrics, checkpoint_to_resume, clear, save_settings, vocabulary_folder
 from shared.subwords import bpe_dropout
 from shared.task import DataArguments, Task
 from shared.training import Trainer, TrainingArguments
@@ -127,7 +127,7 @@ def train(kind: type[Task], arguments: list[str]) -> None:
 
     task = kind(task_arguments)
     with training.main_process_first():
-        resume = prepare(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
+        resume = checkpoint_to_resume(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
         rows = task.read_rows()
         if "train" in rows:
             rows["train"] = share_of(rows["train"], task_arguments.train_share, training.seed)
@@ -157,9 +157,10 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         eval_dataset=packed.get("validation"),
         eval_rows=rows.get("validation"),
     )
+    PartialState().wait_for_everyone()  # all have read what they start from, which may be the run that goes now
     if training.should_save:
-        if not resume:
-            remove_decoder(folder)
+        if not resume or resume.parent.resolve() != folder.resolve():
+            clear(folder)
         save_settings(folder, task, settings)
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:

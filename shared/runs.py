@@ -26,10 +26,10 @@ METRICS = "metrics.json"
 SAMPLES = "samples"
 
 
-def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
-    """Make the run's folder ready; returns the checkpoint to resume from, if one is asked for.
+def checkpoint_to_resume(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
+    """The checkpoint to resume from, if one is asked for; UserError where there is none, or where a run is in the way.
 
-    A folder that already holds a run is neither mixed with another nor deleted unasked.
+    A folder that already holds a run is neither mixed with another nor replaced unasked.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder} is a file: give a folder")
@@ -43,11 +43,7 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
         _check_resumable(checkpoint)
         if checkpoint.parent.resolve() == folder.resolve():
             return checkpoint
-    # The trainer's state is the last file written: a checkpoint without one was cut off.
-    complete = sorted(
-        (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}") if path.parent.name[11:].isdigit()),
-        key=lambda path: int(path.name[11:]),
-    )
+    complete = _complete_checkpoints(folder)
     if resume and resume.lower() == "true":
         if not complete:
             raise UserError(
@@ -55,17 +51,31 @@ def prepare(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
             )
         _check_resumable(complete[-1])
         return complete[-1]
-    if complete or (folder / SETTINGS).exists():
-        if not overwrite:
-            raise UserError(
-                f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
-                "--overwrite_output_dir to replace it, or another --output_dir"
-            )
-        # What a new run would not write over; whatever else lies in the folder is not ours to delete.
+    if _holds_run(folder) and not overwrite:
+        raise UserError(
+            f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
+            "--overwrite_output_dir to replace it, or another --output_dir"
+        )
+    return checkpoint
+
+
+def clear(folder: Path) -> None:
+    """Remove the run that is being replaced, if there is one; whatever else lies in the folder is not ours."""
+    if _holds_run(folder):
         for path in (*folder.glob("checkpoint-*"), folder / SAMPLES):
             shutil.rmtree(path, ignore_errors=True)
-        (folder / METRICS).unlink(missing_ok=True)
-    return checkpoint
+        for path in (folder / METRICS, folder / "config.json", *folder.glob("model*.safetensors*")):
+            path.unlink(missing_ok=True)
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / SETTINGS).exists() or bool(_complete_checkpoints(folder))
+
+
+def _complete_checkpoints(folder: Path) -> list[Path]:
+    """In the order of their steps. The trainer's state is the last file written: without it, one was cut off."""
+    found = (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"))
+    return sorted((path for path in found if path.name[11:].isdigit()), key=lambda path: int(path.name[11:]))
 
 
 def _check_resumable(checkpoint: Path) -> None:
@@ -75,15 +85,6 @@ def _check_resumable(checkpoint: Path) -> None:
             f"--resume_from_checkpoint: {checkpoint} holds weights alone (--save_only_model); start a new run from it "
             f"by --model_name_or_path {checkpoint}"
         )
-
-
-def remove_decoder(folder: Path) -> None:
-    """Of a run that is being replaced: the settings and the vocabulary that come next are another decoder's.
-
-    Not before the new one is made, which may start from the old.
-    """
-    for path in (folder / "config.json", *folder.glob("model*.safetensors*")):
-        path.unlink(missing_ok=True)
 
 
 def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:

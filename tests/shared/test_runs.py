@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from shared.errors import UserError
-from shared.runs import Run, add_metrics, prepare, remove_decoder, save_settings, vocabulary_folder
+from shared.runs import Run, add_metrics, checkpoint_to_resume, clear, save_settings, vocabulary_folder
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def finished(task, decoder, tmp_path):
 
 
 def test_a_new_folder_starts_from_nothing(tmp_path):
-    assert prepare(tmp_path / "new", None, overwrite=False) is None
-    assert prepare(tmp_path / "new", "false", overwrite=False) is None
+    assert checkpoint_to_resume(tmp_path / "new", None, overwrite=False) is None
+    assert checkpoint_to_resume(tmp_path / "new", "false", overwrite=False) is None
 
 
 def test_a_folder_without_a_run_is_used_as_it_is(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    assert prepare(tmp_path, None, overwrite=True) is None
+    assert checkpoint_to_resume(tmp_path, None, overwrite=True) is None
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -51,7 +51,7 @@ def test_a_run_is_not_overwritten_unasked(folder, left, resume):
         (folder / "checkpoint-20" / "trainer_state.json").unlink()
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match="holds a run already") as caught:
-        prepare(folder, resume, overwrite=False)
+        checkpoint_to_resume(folder, resume, overwrite=False)
     assert "--resume_from_checkpoint true" in str(caught.value)
     assert "--overwrite_output_dir" in str(caught.value)
     assert sorted(folder.rglob("*")) == before
@@ -61,19 +61,29 @@ def test_a_run_is_replaced_where_that_is_asked_for(folder):
     (folder / "samples").mkdir()
     (folder / "metrics.json").write_text("{}")
     (folder / "notes.txt").write_text("mine")
-    assert prepare(folder, None, overwrite=True) is None
+    before = sorted(folder.rglob("*"))
+    assert checkpoint_to_resume(folder, None, overwrite=True) is None
+    assert sorted(folder.rglob("*")) == before  # not before all that is new is known to be good
+    clear(folder)
     assert {path.name for path in folder.iterdir()} == {"run.yaml", "notes.txt"}
+
+
+def test_a_folder_that_holds_no_run_is_not_cleared(tmp_path):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "metrics.json").write_text("{}")
+    clear(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"samples", "metrics.json"}
 
 
 @pytest.mark.parametrize("resume", ["true", "True"])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_the_last_complete_checkpoint_is_resumed(folder, resume, overwrite):
-    assert prepare(folder, resume, overwrite) == folder / "checkpoint-20"
+    assert checkpoint_to_resume(folder, resume, overwrite) == folder / "checkpoint-20"
     assert (folder / "checkpoint-5").is_dir()
 
 
 def test_a_checkpoint_that_is_named_is_resumed(folder):
-    assert prepare(folder, str(folder / "checkpoint-5"), overwrite=False) == folder / "checkpoint-5"
+    assert checkpoint_to_resume(folder, str(folder / "checkpoint-5"), overwrite=False) == folder / "checkpoint-5"
 
 
 def test_a_checkpoint_of_another_run_does_not_open_the_way_to_this_one(folder, tmp_path):
@@ -82,22 +92,22 @@ def test_a_checkpoint_of_another_run_does_not_open_the_way_to_this_one(folder, t
     (other / "run.yaml").write_text("task: copying\n")
     checkpoint = str(folder / "checkpoint-5")
     with pytest.raises(UserError, match="other holds a run already"):
-        prepare(other, checkpoint, overwrite=False)
-    assert prepare(other, checkpoint, overwrite=True) == folder / "checkpoint-5"
-    assert prepare(tmp_path / "new", checkpoint, overwrite=False) == folder / "checkpoint-5"
+        checkpoint_to_resume(other, checkpoint, overwrite=False)
+    assert checkpoint_to_resume(other, checkpoint, overwrite=True) == folder / "checkpoint-5"
+    assert checkpoint_to_resume(tmp_path / "new", checkpoint, overwrite=False) == folder / "checkpoint-5"
 
 
 @pytest.mark.parametrize("resume", ["true", "checkpoint-20"])
 def test_weights_alone_are_not_resumed(folder, resume):
     (folder / "checkpoint-20" / "rng_state.pth").unlink()
     with pytest.raises(UserError, match=r"checkpoint-20 holds weights alone .* --model_name_or_path .*checkpoint-20"):
-        prepare(folder, resume if resume == "true" else str(folder / resume), overwrite=False)
+        checkpoint_to_resume(folder, resume if resume == "true" else str(folder / resume), overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["checkpoint-100", "checkpoint-7"])
 def test_a_checkpoint_that_is_cut_off_or_missing_is_refused_by_name(folder, name):
     with pytest.raises(UserError, match=rf"--resume_from_checkpoint .*{name}: no complete checkpoint"):
-        prepare(folder, str(folder / name), overwrite=False)
+        checkpoint_to_resume(folder, str(folder / name), overwrite=False)
 
 
 def test_there_must_be_something_to_resume(folder, tmp_path):
@@ -105,19 +115,19 @@ def test_there_must_be_something_to_resume(folder, tmp_path):
         (folder / f"checkpoint-{step}" / "trainer_state.json").unlink()
     for place in (folder, tmp_path / "nothing"):
         with pytest.raises(UserError, match="holds no complete checkpoint"):
-            prepare(place, "true", overwrite=False)
+            checkpoint_to_resume(place, "true", overwrite=False)
 
 
 def test_a_folder_of_another_name_is_no_checkpoint_by_number(folder):
     (folder / "checkpoint-best").mkdir()
     (folder / "checkpoint-best" / "trainer_state.json").write_text("{}")
-    assert prepare(folder, "true", overwrite=False) == folder / "checkpoint-20"
+    assert checkpoint_to_resume(folder, "true", overwrite=False) == folder / "checkpoint-20"
 
 
 def test_a_file_is_no_output_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file: give a folder"):
-        prepare(tmp_path / "file", None, overwrite=True)
+        checkpoint_to_resume(tmp_path / "file", None, overwrite=True)
 
 
 def test_the_settings_are_yaml_of_plain_values(task, tmp_path):
@@ -158,7 +168,7 @@ def test_the_vocabulary_of_a_checkpoint_is_that_of_its_run(finished, decoder, tm
 
 
 def test_a_run_that_is_being_replaced_is_none_until_it_is_done(finished):
-    remove_decoder(finished)
+    clear(finished)
     assert not (finished / "model.safetensors").exists()
     with pytest.raises(UserError, match="is not a finished run"):
         Run.open(str(finished))

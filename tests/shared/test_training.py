@@ -9,7 +9,7 @@ from transformers import HfArgumentParser, TrainerCallback
 from shared.decoder import Decoder
 from shared.errors import UserError
 from shared.packing import collate
-from shared.runs import prepare
+from shared.runs import checkpoint_to_resume
 from shared.speed import matmul_peak
 from shared.training import TrainingArguments, collate_counted
 
@@ -242,7 +242,7 @@ def test_a_checkpoint_is_a_plain_gpt2_to_go_on_from(new_trainer, tmp_path):
     folder = tmp_path / "run" / "checkpoint-2"
     assert (folder / "model.safetensors").is_file()
     assert '"GPT2LMHeadModel"' in (folder / "config.json").read_text()
-    assert prepare(tmp_path / "run", "true", overwrite=False) == folder
+    assert checkpoint_to_resume(tmp_path / "run", "true", overwrite=False) == folder
 
 
 def full_disk(kind):
@@ -290,7 +290,7 @@ def test_a_failed_checkpoint_leaves_the_one_before_to_resume_from(new_trainer, t
     monkeypatch.setattr(type(trainer), "_save_optimizer_and_scheduler", second_fails)
     with pytest.raises(UserError, match="checkpoint-4 could not be written"):
         trainer.train()
-    assert prepare(tmp_path / "run", "true", overwrite=False) == tmp_path / "run" / "checkpoint-2"
+    assert checkpoint_to_resume(tmp_path / "run", "true", overwrite=False) == tmp_path / "run" / "checkpoint-2"
 
 
 def test_a_fault_of_the_program_is_not_taken_for_a_full_disk(new_trainer, monkeypatch):
