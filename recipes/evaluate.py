@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
     if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
         # The data named here instead of those of the training, not beside them.
-        known |= dict.fromkeys([*sources, *({"dataset_config_name"} & known.keys())])
+        known |= dict.fromkeys([*sources, "dataset_config_name"])
     task_arguments, generation, wanted, _ = parser.parse(arguments, known)
     generation.check()
     if wanted.name in OF_TRAINING:

@@ -3,14 +3,13 @@
 python recipes/report.py outputs/translation outputs/summarization outputs/music
 """
 
-import json
 from collections.abc import Iterator
 
 import pandas as pd
 
 from shared.cli import Parser, run
 from shared.errors import UserError
-from shared.runs import METRICS, Run
+from shared.runs import Run, read_metrics
 
 # Score, and what to call it.
 SHOWN = {
@@ -51,8 +50,7 @@ def main(arguments: list[str]) -> None:
 
 def rows(folder: str) -> Iterator[dict[str, str]]:
     """A row for each score of a run; the run itself is named in the first."""
-    path = Run.open(folder).folder / METRICS
-    metrics = json.loads(path.read_text()) if path.is_file() else {}
+    metrics = read_metrics(Run.open(folder).folder)
     if "parameters" not in metrics:
         raise UserError(f"{folder} has no scores of a finished training; train it to its end, or name its run")
     minutes = metrics.get("train", {}).get("train_runtime", 0) / 60

@@ -44,11 +44,24 @@ class KeyValueCache:
             stored[layer][self.destination, :, : new.shape[2]] = new[self.source].to(stored[layer].dtype)
         return keys, values
 
-    def copy_prompts(self, copies: dict[int, int], length: int) -> None:
-        """Give each row that `copies` names the first `length` entries of another, all at once."""
-        to, of = (torch.tensor([*rows], device=self.rows.device) for rows in (copies.keys(), copies.values()))
-        for stored in (*self.keys, *self.values):
-            stored[to, :, :length] = stored[of, :, :length]
+    def begin(self, prompts: dict[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
+        """Let rows begin with `prompts`. Those that a row holds are copied from it; the others, which are to be read,
+        are returned.
+        """
+        device = self.rows.device
+        if self.owners is not None:
+            rows = torch.tensor([*prompts], device=device)
+            self.owners[rows] = rows.int()[:, None]
+        holders = {row: self.prompts.index(prompt) for row, prompt in prompts.items() if prompt in self.prompts}
+        copies = {row: holder for row, holder in holders.items() if self.prompts[row] != prompts[row]}
+        if copies:  # all at once: a row may be copied from while another prompt comes to it
+            to, of = (torch.tensor([*rows], device=device) for rows in (copies.keys(), copies.values()))
+            length = max(len(prompts[row]) for row in copies)
+            for stored in (*self.keys, *self.values):
+                stored[to, :, :length] = stored[of, :, :length]
+        for row, prompt in prompts.items():
+            self.prompts[row] = prompt
+        return {row: prompt for row, prompt in prompts.items() if row not in holders}
 
     def select(self, rows: Tensor, positions: Tensor) -> None:
         """Let row i go on from what row `rows[i]` has seen; its next entry, at `positions[i]`, will be its own."""
@@ -65,17 +78,7 @@ class KeyValueCache:
 
 def read_prompts(decoder: Decoder, cache: KeyValueCache, rows: list[int], prompts: list[list[int]]) -> None:
     """Fill the cache's `rows` with `prompts`; one that is asked for several times, now or before, is read once."""
-    wanted, device = dict(zip(rows, map(tuple, prompts), strict=True)), decoder.device
-    if cache.owners is not None:
-        places = torch.tensor(rows, device=device)
-        cache.owners[places] = places.int()[:, None]
-    holders = {prompt: row for row, prompt in enumerate(cache.prompts)}
-    copies = {row: holders[prompt] for row, prompt in wanted.items() if prompt in holders}
-    if copies:
-        cache.copy_prompts(copies, max(len(wanted[row]) for row in copies))
-    for row, prompt in wanted.items():
-        cache.prompts[row] = prompt
-    new = {row: prompt for row, prompt in wanted.items() if row not in copies}
+    new, device = cache.begin(dict(zip(rows, map(tuple, prompts), strict=True))), decoder.device
     if not new:
         return
     unique = list(dict.fromkeys(new.values()))

@@ -85,8 +85,12 @@ def likelihood(decoder: Decoder, packed: PackedDataset, batch_size: int, acceler
                 states = decoder.hidden_states(**decoder.inputs(**here))
                 nats += decoder.loss_sum(states, here["labels"], here["learned"]).item()
             tokens += len(batch["learned"])
-    totals = gather_object([(nats, tokens)])
-    return sum(nats for nats, _ in totals), sum(tokens for _, tokens in totals)
+    return _over_processes(nats, tokens)
+
+
+def _over_processes(*numbers: float) -> tuple[float, ...]:
+    """The sum of each number over all processes."""
+    return tuple(map(sum, zip(*gather_object([numbers]), strict=True)))
 
 
 def outputs_for(
@@ -155,8 +159,8 @@ def evaluate(
     if generation is not None:
         metrics |= task.score(outputs, rows)
         if constraint:
-            removed, written = zip(*gather_object([(constraint.removed, constraint.tokens)]), strict=True)
-            metrics["removed_probability"] = sum(removed) / sum(written)
+            removed, written = _over_processes(constraint.removed, constraint.tokens)
+            metrics["removed_probability"] = removed / written
         if samples is not None and accelerator.is_main_process:
             task.write_outputs(outputs, requests, samples)
             if report := task.report(metrics):

@@ -77,8 +77,9 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     other flags, and, after all others, where one failed.
     """
     results = read_results(folder)
+    descriptions = {cell.name: described(recipe, cell) for cell in cells}  # as the files are now, before any run
     for cell in cells:
-        if cell.name in results and not described(recipe, cell).items() <= results[cell.name].items():
+        if cell.name in results and not descriptions[cell.name].items() <= results[cell.name].items():
             raise UserError(
                 f"{folder / RESULTS} holds '{cell.name}' with other settings: give another --output_dir, or remove it "
                 f"(it has {' '.join(results[cell.name]['flags'])})"
@@ -106,10 +107,8 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             lines = log.read_text().strip().splitlines() or ["no output"]
             raise UserError(f"run '{cell.name}' failed ({lines[-1]}); all of its output is in {log}")
         with saving:
-            results[cell.name] = {
-                **described(recipe, cell),
-                "metrics": json.loads((folder / cell.name / METRICS).read_text()),
-            }
+            metrics = json.loads((folder / cell.name / METRICS).read_text())
+            results[cell.name] = {**descriptions[cell.name], "metrics": metrics}
             write_results(folder, results)
 
     failures = []

@@ -107,15 +107,15 @@ def generate(
             raise ValueError(
                 f"prompt {index} has {len(prompt)} tokens: from 1 to {decoder.context - 1} can be continued"
             )
+    if constraint:
+        if settings.num_beams > 1:
+            raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
+        constraint.removed, constraint.tokens = 0.0, 0
     lines = [_Line(index, [*map(int, prompt)]) for index, prompt in enumerate(prompts)]
     order = sorted(lines, key=lambda line: -len(line.prompt))
     was_training = decoder.training
     decoder.eval()
-    if constraint:
-        constraint.removed, constraint.tokens = 0.0, 0
     with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="line") as bar:
-        if constraint and settings.num_beams > 1:
-            raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
         if order and settings.num_beams > 1:
             _search(decoder, order, settings, vocabulary.end, bar)
         elif order:

@@ -159,8 +159,7 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     )
     PartialState().wait_for_everyone()  # all have read what they start from, which may be the run that goes now
     if training.should_save:
-        if not resume or resume.parent.resolve() != folder.resolve():
-            clear(folder)
+        clear(folder, resume)
         save_settings(folder, task, settings)
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
     if training.do_train:

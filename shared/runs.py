@@ -34,24 +34,26 @@ def checkpoint_to_resume(folder: Path, resume: str | None, overwrite: bool) -> P
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder} is a file: give a folder")
     checkpoint = None
-    if resume and resume.lower() not in ("true", "false"):
+    if resume and resume.lower() == "true":
+        complete = _complete_checkpoints(folder)
+        if not complete:
+            raise UserError(
+                f"--resume_from_checkpoint: {folder} holds no complete checkpoint; leave the flag out to start"
+            )
+        checkpoint = complete[-1]
+    elif resume and resume.lower() != "false":
         checkpoint = Path(resume)
         if not (checkpoint / TRAINER_STATE_NAME).is_file():
             raise UserError(
                 f"--resume_from_checkpoint {resume}: no complete checkpoint there ({TRAINER_STATE_NAME} is missing)"
             )
-        _check_resumable(checkpoint)
-        if checkpoint.parent.resolve() == folder.resolve():
-            return checkpoint
-    complete = _complete_checkpoints(folder)
-    if resume and resume.lower() == "true":
-        if not complete:
-            raise UserError(
-                f"--resume_from_checkpoint: {folder} holds no complete checkpoint; leave the flag out to start"
-            )
-        _check_resumable(complete[-1])
-        return complete[-1]
-    if _holds_run(folder) and not overwrite:
+    # From weights alone the Trainer would go on with a new optimizer.
+    if checkpoint and not any(checkpoint.glob("rng_state*.pth")):
+        raise UserError(
+            f"--resume_from_checkpoint: {checkpoint} holds weights alone (--save_only_model); start a new run from it "
+            f"by --model_name_or_path {checkpoint}"
+        )
+    if _holds_another_run(folder, checkpoint) and not overwrite:
         raise UserError(
             f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
             "--overwrite_output_dir to replace it, or another --output_dir"
@@ -59,16 +61,22 @@ def checkpoint_to_resume(folder: Path, resume: str | None, overwrite: bool) -> P
     return checkpoint
 
 
-def clear(folder: Path) -> None:
-    """Remove the run that is being replaced, if there is one; whatever else lies in the folder is not ours."""
-    if _holds_run(folder):
+def clear(folder: Path, checkpoint: Path | None = None) -> None:
+    """Remove a run that is being replaced, not one that goes on from its `checkpoint`.
+
+    Whatever else lies in the folder is not ours.
+    """
+    if _holds_another_run(folder, checkpoint):
         for path in (*folder.glob("checkpoint-*"), folder / SAMPLES):
             shutil.rmtree(path, ignore_errors=True)
         for path in (folder / METRICS, folder / "config.json", *folder.glob("model*.safetensors*")):
             path.unlink(missing_ok=True)
 
 
-def _holds_run(folder: Path) -> bool:
+def _holds_another_run(folder: Path, checkpoint: Path | None) -> bool:
+    """Whether there is a run in `folder`, and another one than `checkpoint` is of."""
+    if checkpoint and checkpoint.parent.resolve() == folder.resolve():
+        return False
     return (folder / SETTINGS).exists() or bool(_complete_checkpoints(folder))
 
 
@@ -76,15 +84,6 @@ def _complete_checkpoints(folder: Path) -> list[Path]:
     """In the order of their steps. The trainer's state is the last file written: without it, one was cut off."""
     found = (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"))
     return sorted((path for path in found if path.name[11:].isdigit()), key=lambda path: int(path.name[11:]))
-
-
-def _check_resumable(checkpoint: Path) -> None:
-    """UserError for a checkpoint of weights alone, from which the Trainer would go on with a new optimizer."""
-    if not any(checkpoint.glob("rng_state*.pth")):
-        raise UserError(
-            f"--resume_from_checkpoint: {checkpoint} holds weights alone (--save_only_model); start a new run from it "
-            f"by --model_name_or_path {checkpoint}"
-        )
 
 
 def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
@@ -134,9 +133,13 @@ class Run:
         return task
 
 
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The run's metrics.json; nothing where there is none."""
+    path = folder / METRICS
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Add to (or replace in) the run's metrics.json."""
-    path = folder / METRICS
-    known = json.loads(path.read_text()) if path.is_file() else {}
     with written_whole(folder) as staging:
-        (staging / METRICS).write_text(json.dumps({**known, **metrics}, indent=2) + "\n")
+        (staging / METRICS).write_text(json.dumps({**read_metrics(folder), **metrics}, indent=2) + "\n")

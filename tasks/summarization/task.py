@@ -67,6 +67,7 @@ class Summarization(TextTask):
     separator = "<|summarize|>"
     separator_words = "In summary:"
     line = "article … <|summarize|> lead … <|endoftext|>"
+    utility = staticmethod(agreement)
 
     @property
     def separators(self) -> dict[str, str]:
@@ -113,10 +114,6 @@ class Summarization(TextTask):
 
     def show(self, row: Row, output: str) -> str:
         return output + "\n"
-
-    def utility(self, output: str, other: str) -> float:
-        """The mean of ROUGE-1 and ROUGE-2 (F1, stemmed)."""
-        return agreement(output, other)
 
     def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
         return score(outputs, rows["summary"], rows["document"], rows["body"], self.arguments.lead_words)

@@ -188,7 +188,6 @@ def test_beams_are_compared_on_a_runs_test_split(pairs, tmp_path):
     task.vocabulary = task.make_vocabulary(None, task.read_rows()["train"], 300)
     decoder = new_decoder("tiny", task.vocabulary, 48)
     decoder.save_pretrained(tmp_path / "run")
-    task.vocabulary.save(tmp_path / "run")
     generation = asdict(GenerationArguments(max_new_tokens=3, do_sample=True))
     save_settings(tmp_path / "run", task, {"model": {"max_length": 48}, "generation": generation})
     cases = GenerationCases(model=str(tmp_path / "run"), sentences=5, sentence_batch=2, num_beams=2, calls=1)

@@ -9,7 +9,7 @@ import yaml
 from accelerate.commands.config import load_config_from_file
 
 from recipes.compare import read_variants
-from shared.cli import Parser
+from shared.cli import Parser, as_flags
 from shared.decoder import SIZES, new_decoder
 from shared.generation import GenerationArguments
 from shared.recipe import ModelArguments, parse
@@ -53,8 +53,7 @@ def test_a_comparison_is_understood(path: Path):
     assert f"python recipes/compare.py --variants {path.relative_to(REPOSITORY)}" in first
     kind = TASKS[first.partition("--task ")[2].split()[0]]
     for settings in read_variants(str(path)).values():
-        flags = [f"--{name}={value}" for name, value in settings.items()]
-        Parser(kind.Arguments, ModelArguments, GenerationArguments).parse(flags)
+        Parser(kind.Arguments, ModelArguments, GenerationArguments).parse(as_flags(settings))
 
 
 @pytest.mark.parametrize(
