@@ -1,0 +1,44 @@
+"""What to call a token where people read it."""
+
+import re
+
+from onedecoder.core import TextVocabulary, Vocabulary
+
+SPECIAL = re.compile(r"<\|.*?\|>")
+
+
+def token_names(vocabulary: Vocabulary, size: int) -> list[str]:
+    """A name for each id from 0 to `size` - 1: of special tokens themselves, of events what they do, of text itself.
+
+    A leading space is shown as ·, a line break as ⏎. An id that is no token is called by its number.
+    """
+    names = [f"[{index}]" for index in range(size)]
+    for token, index in vocabulary.tokens.items():
+        if index < size:
+            names[index] = _name(vocabulary, token)
+    return names
+
+
+def _name(vocabulary: Vocabulary, token: str) -> str:
+    if special := SPECIAL.match(token):
+        return special.group()
+    if not isinstance(vocabulary, TextVocabulary):
+        return _event(token) or vocabulary.words(token)
+    name = vocabulary.words(token).replace("\n", "⏎").replace("\t", "⇥")
+    return "·" + name[1:] if name.startswith(" ") else name
+
+
+def _event(token: str) -> str | None:
+    """A music event in words: `note-on C4`, `note-off C4`, `velocity 64`, `wait 120 ms`; None for any other token."""
+    kind, _, value = token.partition("_")
+    if kind in {"NoteOn", "NoteOff"}:
+        return f"{'note-on' if kind == 'NoteOn' else 'note-off'} {PITCHES[int(value) % 12]}{int(value) // 12 - 1}"
+    if kind == "Velocity":
+        return f"velocity {value}"
+    if kind == "TimeShift":
+        beats, ticks, in_a_beat = map(int, value.split("."))
+        return f"wait {round((beats * in_a_beat + ticks) * 500 / in_a_beat)} ms"
+    return None
+
+
+PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")

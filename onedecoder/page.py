@@ -1,0 +1,72 @@
+"""The page's files put together: as one file with everything in it, or as links to a server."""
+
+import base64
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "page"
+START = """<script type="module">
+import { start } from "onedecoder/views/app.js";
+import { openEngines } from "onedecoder/engine/open.js";
+start(() => openEngines(document));
+</script>"""
+# Nothing is fetched, by the page or by anything that could get into it. The server of an exported page may set less.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; media-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+
+
+@cache
+def modules() -> dict[str, str]:
+    """The page's JavaScript by the names that modules import each other by."""
+    files = sorted(path for room in ("engine", "views") for path in (FOLDER / room).glob("*.js"))
+    return {f"onedecoder/{path.parent.name}/{path.name}": path.read_text(encoding="utf-8") for path in files}
+
+
+def import_map(address: Callable[[str], str]) -> str:
+    """The script that tells a browser where each module is."""
+    imports = {name: address(name) for name in modules()}
+    return f'<script type="importmap">{json.dumps({"imports": imports})}</script>'
+
+
+def whole(decoders: list[str], kind: str) -> str:
+    """One file: styles, modules and `decoders` (JSON, each a `decoder` or a `recording`), nothing fetched."""
+    style = (FOLDER / "style.css").read_text(encoding="utf-8")
+    scripts = [
+        f'<script type="application/json" data-onedecoder="{kind}">{_inside_script(text)}</script>' for text in decoders
+    ]
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    return _filled(
+        style=f"{policy}\n<style>\n{style}</style>",
+        imports=import_map(lambda name: "data:text/javascript;base64," + _base64(modules()[name])),
+        engine="\n".join([*scripts, START]),
+    )
+
+
+def served() -> str:
+    """The same as links to a server."""
+    return _filled(
+        style='<link rel="stylesheet" href="/page/style.css">',
+        imports=import_map(lambda name: name.replace("onedecoder/", "/page/", 1)),
+        engine=START,
+    )
+
+
+def _filled(style: str, imports: str, engine: str) -> str:
+    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+    for mark, content in {"style": style, "import map": imports, "engine": engine}.items():
+        before, after = page.split(f"<!-- {mark} -->")
+        page = before + content + after
+    return page
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def _inside_script(text: str) -> str:
+    """JSON that cannot end the script it stands in, whatever a vocabulary or an input spells."""
+    return text.replace("<", "\\u003c")

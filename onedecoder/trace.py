@@ -1,0 +1,189 @@
+"""What a decoder computes while it reads one line: every step of every block, by name.
+
+    token_embedding position_embedding                                    [T, D], their sum is the first input
+    h.0.input                                                             [T, D], what comes into the block
+    h.0.ln_1 h.0.q h.0.k h.0.v                                            [T, D]; of heads [H, T, W]
+    h.0.scores h.0.relative h.0.weights                                   [H, T, T], rows are queries
+    h.0.mixed h.0.attention_output h.0.residual_1                         [T, D]
+    h.0.ln_2 h.0.up h.0.gelu h.0.down h.0.residual_2                      [T, D], up and gelu [T, 4 D]
+    final logits                                                          [T, D] and [T, V]
+
+The decoder's own modules compute them all; attention weights are what its attention makes of values that are unit
+vectors. Residuals, queries, keys and values are kept, the rest is computed when it is asked for.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from onedecoder.core import ATTENTION_WITH_WEIGHTS, Decoder, dense_mask, relative_scores
+
+OF_BLOCK = (
+    *("input", "ln_1", "q", "k", "v", "scores", "relative", "weights", "mixed", "attention_output"),
+    *("residual_1", "ln_2", "up", "gelu", "down", "residual_2"),
+)
+
+
+class Trace(Mapping[str, np.ndarray]):
+    """One line read by one decoder: float32 arrays by the names above.
+
+    `ids` are the line's tokens, `names` what to call them, the first `context` of them are given.
+    """
+
+    def __init__(self, model: Decoder, ids: list[int], context: int, names: list[str]):
+        self.model, self.ids, self.context = model, list(ids), context
+        self.names = [names[index] for index in ids]
+        self._kept = self._read()
+
+    @torch.no_grad()
+    def _read(self) -> dict[str, Tensor]:
+        kept: dict[str, Tensor] = {}
+        hooks = []
+
+        def keep(name: str, module: nn.Module, of_input: bool = False) -> None:
+            def hook(_, inputs, output):
+                kept[name] = (inputs[0] if of_input else output)[0]
+
+            hooks.append(module.register_forward_hook(hook))
+
+        body = self.model.transformer
+        keep("token_embedding", body.wte)
+        keep("position_embedding", body.wpe)
+        for layer, block in enumerate(body.h):
+            keep(f"h.{layer}.input", block.ln_1, of_input=True)
+            keep(f"h.{layer}.qkv", block.attn.c_attn)
+            keep(f"h.{layer}.mixed", block.attn.c_proj, of_input=True)
+            keep(f"h.{layer}.residual_1", block.ln_2, of_input=True)
+        keep(f"h.{len(body.h)}.input", body.ln_f, of_input=True)
+        try:
+            self.model.hidden_states(**self._inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return {name: tensor.detach().clone() for name, tensor in kept.items()}
+
+    @cached_property
+    def _inputs(self) -> dict[str, Tensor]:
+        device = self.model.device
+        prefix = (torch.arange(len(self.ids)) < self.context)[None].to(device)
+        return self.model.inputs(torch.tensor([self.ids], device=device), prefix)
+
+    @cached_property
+    def visible(self) -> Tensor:
+        """Which keys each query sees, bool [T, T]."""
+        positions = torch.arange(len(self.ids))[None]
+        prefix = positions < self.context if self.model.config.mask == "prefix" else None
+        return dense_mask(positions, prefix)[0, 0].to(self.model.device)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from ("token_embedding", "position_embedding")
+        for layer, block in enumerate(self.model.transformer.h):
+            for name in OF_BLOCK:
+                if name != "relative" or hasattr(block.attn, "relative"):
+                    yield f"h.{layer}.{name}"
+        yield from ("final", "logits")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.tensor(name).float().cpu().numpy()
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
+    @torch.no_grad()
+    def tensor(self, name: str) -> Tensor:
+        """The same on the decoder's device. KeyError for a name that there is not."""
+        if name not in self:
+            raise KeyError(name)
+        if name in self._kept:
+            return self._kept[name]
+        body = self.model.transformer
+        if name in {"final", "logits"}:
+            final = body.ln_f(self._kept[f"h.{len(body.h)}.input"])
+            return self.model.lm_head(final) if name == "logits" else final
+        _, layer, part = name.split(".")
+        return self._of_block(int(layer), part)
+
+    def _of_block(self, layer: int, part: str) -> Tensor:
+        block = self.model.transformer.h[layer]
+        attention, mlp = block.attn, block.mlp
+
+        def of(name: str) -> Tensor:
+            return self.tensor(f"h.{layer}.{name}")
+
+        match part:
+            case "ln_1":
+                return block.ln_1(of("input"))
+            case "q" | "k" | "v":
+                return self._heads(self._kept[f"h.{layer}.qkv"].chunk(3, -1)["qkv".index(part)])
+            case "relative":
+                return self._relative(layer)
+            case "scores":
+                scores = of("q") @ of("k").transpose(1, 2) * attention.scaling
+                if hasattr(attention, "relative"):
+                    scores = scores + self._relative(layer)
+                return scores.masked_fill(~self.visible, -torch.inf)
+            case "weights":
+                return self._weights(block)(of("input"))
+            case "attention_output":
+                return attention.c_proj(of("mixed"))
+            case "ln_2":
+                return block.ln_2(of("residual_1"))
+            case "up":
+                return mlp.c_fc(of("ln_2"))
+            case "gelu":
+                return mlp.act(of("up"))
+            case "down":
+                return mlp.c_proj(of("gelu"))
+            case "residual_2":
+                return self._kept[f"h.{layer + 1}.input"]
+        raise KeyError(part)
+
+    def _heads(self, rows: Tensor) -> Tensor:
+        return rows.unflatten(-1, (self.model.config.n_head, -1)).transpose(0, 1)
+
+    def _relative(self, layer: int) -> Tensor:
+        """What the distances add to the scores, [H, T, T]; 0 where nothing is seen."""
+        attention = self.model.transformer.h[layer].attn
+        query = self.tensor(f"h.{layer}.q")[None]
+        scores = relative_scores(query, attention.relative, attention.scaling, self.visible[None, None])[0]
+        return scores.masked_fill(~self.visible, 0)
+
+    def _weights(self, block: nn.Module):
+        """The block's attention, run on what came into the block, and of it the weights [H, T, T]."""
+
+        def run(states: Tensor) -> Tensor:
+            config, found = block.attn.config, []  # of all attention modules, and of nothing else
+            usual, config._attn_implementation = config._attn_implementation, ATTENTION_WITH_WEIGHTS
+            hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
+            try:
+                block(states[None], None, self._inputs.get("mask"))
+            finally:
+                config._attn_implementation = usual
+                hook.remove()
+            return found[0][0]
+
+        return run
+
+    def lens(self, position: int, count: int = 5) -> list[list[tuple[int, float]]]:
+        """What each block's output would say next at `position`: the final norm and the head on it.
+
+        For every layer the `count` likeliest ids with their probabilities (nostalgebraist 2020, "interpreting GPT: the
+        logit lens").
+        """
+        body, found = self.model.transformer, []
+        with torch.no_grad():
+            for layer in range(len(body.h)):
+                states = self._kept[f"h.{layer + 1}.input"][position]
+                shares = self.model.lm_head(body.ln_f(states)).float().softmax(-1).topk(count)
+                found.append(list(zip(shares.indices.tolist(), shares.values.tolist(), strict=True)))
+        return found
+
+    def save(self, path: str) -> None:
+        """All arrays as one NumPy archive (`.npz`)."""
+        np.savez_compressed(path, ids=np.array(self.ids), **self)

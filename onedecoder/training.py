@@ -1,0 +1,38 @@
+"""Training and scoring as functions: the recipes, called from Python."""
+
+from pathlib import Path
+from typing import Any
+
+from onedecoder.core import TASKS, UserError, as_flags
+from onedecoder.decoder import LoadedDecoder, load
+
+
+def train(task: str, **settings: Any) -> LoadedDecoder:
+    """Train a decoder for a task of `tasks.TASKS`, as `accelerate launch recipes/TASK.py` does, and load it.
+
+    `settings` are the recipe's flags: `train("translation", max_steps=300, output_dir="outputs/en-de")`. Without data
+    it learns the embedded sample.
+
+    Raises:
+        UserError: an unknown task or setting, or data that cannot be read.
+    """
+    from shared.recipe import train as run_recipe  # noqa: PLC0415 (the Trainer takes seconds to import)
+
+    if task not in TASKS:
+        raise UserError(f"unknown task '{task}': give one of {', '.join(TASKS)}")
+    run_recipe(TASKS[task], as_flags(settings))
+    return load(settings.get("output_dir", f"outputs/{task}"))
+
+
+def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:
+    """Score a run as `recipes/evaluate.py` does; `settings` are its flags. The scores of the split, also in metrics.json.
+
+    Raises:
+        UserError: there is no such run or split.
+    """
+    from recipes.evaluate import main  # noqa: PLC0415 (as above)
+    from shared.runs import read_metrics  # noqa: PLC0415
+
+    main([str(run), *as_flags(settings)])
+    split = settings.get("split", "test")
+    return read_metrics(Path(run))[settings.get("name") or ("train_split" if split == "train" else split)]

@@ -1,0 +1,57 @@
+"""The Illustrated GPT-2, live, from your own decoder: a local page, or one HTML file.
+
+    python recipes/explore.py outputs/translation                                  # a page on 127.0.0.1, any size
+    python recipes/explore.py gpt2                                                 # from the hub
+    python recipes/explore.py outputs/music --beside outputs/music_absolute        # two runs, side by side
+    python recipes/explore.py outputs/translation --export page.html "The dog sleeps."
+    python recipes/explore.py gpt2 --export page.html --recorded "The robot must obey"
+
+An exported page holds the weights (in 8 bits) and computes in the browser, from 12.5 M parameters down; nothing is
+fetched from anywhere. Of larger decoders --recorded keeps what they write for the given inputs.
+"""
+
+import argparse
+
+from onedecoder.core import UserError, run
+
+
+def main(arguments: list[str]) -> None:
+    given = parse(arguments)
+    from onedecoder.decoder import load  # noqa: PLC0415 (--help is quick)
+
+    decoders = [load(name) for name in (given.run, given.beside) if name]
+    if not given.export:
+        from onedecoder.server import serve  # noqa: PLC0415 (needs the extra)
+
+        serve(decoders, given.inputs, given.port)
+        return
+    from onedecoder.export import export, export_recorded  # noqa: PLC0415
+
+    write = export_recorded if given.recorded else export
+    path = write(decoders, given.export, given.inputs)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, open it in any browser")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("run", help="A run's folder, a folder in transformers' format, or a name on the hub.")
+    parser.add_argument("inputs", nargs="*", help="Texts that the page offers (or MIDI files to record).")
+    parser.add_argument("--beside", metavar="RUN", help="A second run, whose attention is shown beside the first's.")
+    parser.add_argument("--export", metavar="PAGE.html", help="Write one file instead of opening a local page.")
+    parser.add_argument("--recorded", action="store_true", help="With --export: record the inputs, keep no weights.")
+    parser.add_argument("--port", type=int, default=8000, help="Of the local page (0: any that is free).")
+    given = parser.parse_intermixed_args(arguments)
+    if given.recorded and not given.export:
+        raise UserError("--recorded is for a file: give --export PAGE.html as well")
+    return given
+
+
+class Parser(argparse.ArgumentParser):
+    """Mistakes in one line."""
+
+    def error(self, message: str) -> None:
+        raise UserError(f"{message} (--help lists the flags)")
+
+
+if __name__ == "__main__":
+    run(main)
