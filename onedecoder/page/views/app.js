@@ -1,0 +1,114 @@
+/* The page: a decoder's name, six views of its line, and one of them open.
+ *
+ * Each view is a file that exports { id, title, sections, build }. `build(session, panel)` furnishes the panel once and
+ * returns `update`, which is called whenever the open view has something new to show. A view in the background costs
+ * nothing: it is brought up to date when it is opened.
+ */
+
+import { attention } from "onedecoder/views/attention.js";
+import { cache } from "onedecoder/views/cache.js";
+import { brief, count, el } from "onedecoder/views/dom.js";
+import { music } from "onedecoder/views/music.js";
+import { parameters } from "onedecoder/views/parameters.js";
+import { Session } from "onedecoder/views/session.js";
+import { tabs } from "onedecoder/views/tabs.js";
+import { themeButton } from "onedecoder/views/theme.js";
+import { way } from "onedecoder/views/way.js";
+import { write } from "onedecoder/views/write.js";
+
+const ARTICLE = "https://jalammar.github.io/illustrated-gpt2/";
+
+/** Open the page. `open()` promises an engine, or a pair of engines that are to be compared. */
+export async function start(open) {
+  const main = document.querySelector("main");
+  main.replaceChildren(el("p", { class: "waiting", role: "status" }, "Reading the decoder …"));
+  try {
+    const [engine, beside] = [await open()].flat();
+    const session = new Session(engine, beside);
+    const openPanel = furnish(main, session);
+    await openPanel().guard(() => session.begin(firstInput(engine.about)))();
+  } catch (error) {
+    main.replaceChildren(el("p", { class: "message", role: "alert" }, error.message));
+    throw error;
+  }
+}
+
+function firstInput(about) {
+  return about.input === "text" ? about.examples[0] ?? { text: "" } : { job: "compose" };
+}
+
+function furnish(main, session) {
+  const { about } = session;
+  document.title = `${about.name} · The Illustrated GPT-2, live`;
+  document.querySelector("#decoder").replaceChildren(...introduction(about));
+  document.querySelector("#theme").replaceChildren(themeButton(() => session.set({})));
+
+  const views = [write, way, attention, cache, ...(about.input === "text" ? [] : [music]), parameters];
+  const panels = views.map((view) => panelOf(view, session));
+  const openPanel = () => panels.find((panel) => !panel.node.hidden);
+  const refresh = oneByOne(() => openPanel().update());
+  main.replaceChildren(tabs(panels, refresh), ...panels.map((panel) => panel.node));
+  session.addEventListener("change", refresh);
+  window.addEventListener("resize", refresh);
+  return openPanel;
+}
+
+/** Asks for an update as often as one likes: one is made per frame at most, each after the one before has ended. */
+function oneByOne(update) {
+  let isBusy = false, isStale = false;
+  return async () => {
+    isStale = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isStale) {
+      await new Promise(requestAnimationFrame);
+      isStale = false;
+      await update();
+    }
+    isBusy = false;
+  };
+}
+
+function introduction(about) {
+  const { config } = about;
+  return [
+    el("strong", {}, about.name),
+    el("span", {}, `${about.task}: ${brief(about.parameters)} parameters in ${about.weights}, `
+      + `${config.layers} layers × ${config.heads} heads, ${config.width} wide, ${count(config.context)} positions`
+      + `${config.relative ? ", relative attention" : ""}${config.mask === "prefix" ? ", prefix mask" : ""}`),
+    el("code", {}, about.line),
+  ];
+}
+
+/** A view's panel: its title, the article's sections that it shows, a place for messages, and what it builds. */
+function panelOf(view, session) {
+  const message = el("p", { class: "message", role: "alert", hidden: true });
+  const body = el("div", { class: "body" });
+  const node = el("section", { id: view.id, role: "tabpanel", "aria-labelledby": `tab-${view.id}`, tabindex: "-1", hidden: true },
+    el("header", {},
+      el("h2", {}, view.title), el("p", { class: "lead" }, view.lead),
+      el("p", { class: "source" }, "In the article: ",
+        view.sections.map((section, at) => [at ? " · " : "", el("a", { href: ARTICLE, rel: "noopener", target: "_blank" }, section)]))),
+    message, body);
+
+  /** Say what went wrong where it happened; what the visitor did stays as it is. */
+  async function report(action, ...given) {
+    try {
+      return await action(...given);
+    } catch (error) {
+      message.textContent = error.message;
+      message.hidden = false;
+      if (error.name !== "EngineError") console.error(error); // not the visitor's, but ours
+    }
+  }
+  /** The same for what a visitor does, before which the last message goes. */
+  const guard = (action) => (...given) => {
+    message.hidden = true;
+    return report(action, ...given);
+  };
+  let update = null;
+  return {
+    view, node, guard,
+    update: () => report(() => (update ??= view.build(session, body, guard))()),
+  };
+}

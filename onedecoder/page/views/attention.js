@@ -1,0 +1,89 @@
+/* Self-attention: all heads at a glance, one of them in full, one token of it number by number, and what each written
+ * word was written from. */
+
+import { cabinet } from "onedecoder/views/cabinet.js";
+import { el, numbered, segments, tick } from "onedecoder/views/dom.js";
+import { headGrid } from "onedecoder/views/heads.js";
+import { tokenLine } from "onedecoder/views/line.js";
+import { links } from "onedecoder/views/links.js";
+import { matrix } from "onedecoder/views/matrix.js";
+import { shadedText } from "onedecoder/views/shade.js";
+import { groups, joined } from "onedecoder/views/words.js";
+
+export const attention = {
+  id: "attention",
+  title: "Attention",
+  lead: "What each token takes from which others: head by head, as a picture, as numbers, and as links between words.",
+  sections: ["Self-Attention Process", "The Illustrated Masked Self-Attention", "GPT-2 Self-attention", "Machine Translation"],
+  build,
+};
+
+const THUMBNAIL = 32;
+const LINKED = 48; // words: of longer sources links would be a thicket, they are shaded
+
+function build(session, panel) {
+  const { config, input } = session.about;
+  const look = (changes) => session.set(changes);
+  const line = tokenLine(session, "The line. Choose the token that looks.");
+  const grid = headGrid(config, (layer, head) => look({ layer, head }));
+  const layers = segments("Layer", numbered(config.layers), session.layer, (layer) => look({ layer }));
+  const heads = segments("Head", [...numbered(config.heads), ["mean", "mean"]], session.head, (head) => look({ head }));
+  const subwords = tick("Join subwords to words", session.words, (words) => look({ words }));
+  let words = [];
+  const full = matrix((row) => look({ place: words[row].to - 1 }));
+  const folders = cabinet((id) => session.engine.names[id], (place) => look({ place }));
+  const linked = links((place) => look({ place }));
+  const shaded = shadedText((place) => look({ place }));
+  const cabinetHeading = el("h3");
+  const caption = el("p", { class: "hint" });
+  const linkBox = el("div", {}, el("h3", {}, "What each word was written from"),
+    el("p", { class: "hint" }, "The row that chose the word: the one before it. Of the layer and head chosen above."),
+    linked.node, shaded.node);
+
+  panel.append(
+    line.node,
+    el("div", { class: "columns wide-right" },
+      el("div", {}, el("h3", {}, "Layers by heads"), grid.node),
+      el("div", {}, el("h3", {}, "One head in full"),
+        el("div", { class: "row" }, layers, heads, input === "text" && subwords), full.node, caption)),
+    cabinetHeading, folders.node,
+    linkBox);
+
+  let drawn = {};
+  return async () => {
+    const { ids, context, place, layer, head } = session;
+    line.update();
+    layers.show(layer);
+    heads.show(head);
+    if (session.isWriting) return;
+    const trace = await session.trace();
+    const theme = document.documentElement.dataset.theme;
+
+    const isNewLine = drawn.ids !== ids || drawn.theme !== theme;
+    grid.show(isNewLine ? await trace.overview(THUMBNAIL) : null, THUMBNAIL, layer, head);
+    const isNewHead = isNewLine || drawn.layer !== layer || drawn.head !== head;
+    const weights = isNewHead ? await trace.attention(layer, head) : drawn.weights;
+    drawn = { ids, theme, layer, head, weights };
+
+    words = groups(session, session.words);
+    full.show({
+      weights: session.words ? joined(weights, ids.length, words) : weights,
+      names: words.map(({ name }) => name),
+      hidden: (row, column) => column > row && !(config.mask === "prefix" && words[column]?.from < context),
+      row: words.findIndex(({ from, to }) => from <= place && place < to),
+      label: `Attention of layer ${layer + 1}, ${head === "mean" ? "mean of the heads" : `head ${head + 1}`}`,
+    });
+    caption.textContent = "Rows look, columns are looked at; grey is what the mask hides. Colours follow the square root of the weight.";
+
+    const one = head === "mean" ? 0 : head; // a mean of heads has no query of its own
+    cabinetHeading.textContent = `Number by number: the filing cabinet of layer ${layer + 1}, head ${one + 1}`;
+    folders.show(ids, place, await trace.head(layer, one, place));
+
+    linkBox.hidden = input !== "text" || ids.length <= context;
+    if (linkBox.hidden) return;
+    const isLong = context <= 1 || words.filter(({ to }) => to <= context).length > LINKED;
+    linked.node.hidden = isLong;
+    shaded.node.hidden = !isLong;
+    (isLong ? shaded : linked).show(weights, ids.length, words, context, place);
+  };
+}

@@ -1,0 +1,147 @@
+/* The line that all views look at, and what is chosen in it.
+ *
+ *     source  <separator>  target …
+ *     └── context ──────┘  └── written, each token with its probability
+ *
+ * A session asks one engine (engine/local.js in this page, engine/remote.js behind a server, engine/recorded.js for a
+ * page of recorded inputs) and tells its listeners by "change" when the line, the chosen token or head is another.
+ */
+
+const KEPT = 64; // distributions; of a vocabulary of 50,257 each takes 0.2 MB
+const LIKELIEST = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, uniform: 0 };
+
+export class Session extends EventTarget {
+  constructor(engine, beside = null) {
+    super();
+    this.engine = engine;
+    this.beside = beside; // a second run, of which the Music view shows the attention beside the first's
+    this.settings = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, ...engine.about.generation };
+    this.ids = [];
+    this.context = 0;
+    this.chances = []; // of each token, how probable it was when it was written; undefined for what was given
+    this.place = 0; // the token looked at
+    this.layer = 0;
+    this.head = 0; // a number, or "mean"
+    this.words = false; // whether subwords are joined to words
+    this.isWriting = false;
+    this.traces = new Map(); // by engine
+    this.distributions = new Map(); // by place
+    this.turn = Promise.resolve();
+  }
+
+  get about() {
+    return this.engine.about;
+  }
+
+  /** Whether the line is whole: the end token is written, or no position is left. */
+  get hasEnded() {
+    const last = this.ids.length - 1;
+    return (last >= this.context && this.ids[last] === this.about.end) || this.ids.length >= this.about.config.context;
+  }
+
+  /** Change some of what is shown, and tell. */
+  set(changes) {
+    Object.assign(this, changes);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Read a new input. Returns how many of its tokens were cut off because they did not fit. */
+  async begin(input) {
+    this.stop();
+    const { ids, context, cut } = await this.inTurn(() => this.engine.prompt(input));
+    this.distributions.clear();
+    this.set({ ids: [...ids], context, chances: ids.map(() => undefined), place: ids.length - 1 });
+    return cut;
+  }
+
+  /** The distribution from which the token at `place` is, or was, chosen. The last few that were asked for are kept. */
+  distribution(place = this.ids.length) {
+    if (!this.distributions.has(place)) {
+      const before = this.ids.slice(0, place);
+      const next = this.inTurn(() => this.engine.next(before, this.context));
+      next.catch(() => this.distributions.delete(place));
+      this.distributions.set(place, next);
+      if (this.distributions.size > KEPT) this.distributions.delete(this.distributions.keys().next().value);
+    }
+    return this.distributions.get(place);
+  }
+
+  /** The same after temperature, top-k and top-p: { id, probabilities, plain }. */
+  choose(next) {
+    const { do_sample, temperature, top_k, top_p } = this.settings;
+    const drawn = { do_sample, temperature, top_k, top_p, uniform: Math.random() };
+    return this.engine.choose(next, do_sample ? drawn : LIKELIEST);
+  }
+
+  /** Let the token at `place` be `id`; what followed is taken back. */
+  put(id, place, plain) {
+    this.#become([...this.ids.slice(0, place), id], [...this.chances.slice(0, place), plain[id]]);
+  }
+
+  /** Take back what was written after `length` tokens. */
+  cut(length) {
+    const kept = Math.max(this.context, length);
+    this.#become(this.ids.slice(0, kept), this.chances.slice(0, kept));
+  }
+
+  /** A line with the same beginning; what was known of its changed end is forgotten. */
+  #become(ids, chances) {
+    const same = ids.findIndex((id, place) => id !== this.ids[place]);
+    for (const place of this.distributions.keys()) if (same >= 0 && place > same) this.distributions.delete(place);
+    for (const place of this.distributions.keys()) if (place > ids.length) this.distributions.delete(place);
+    this.set({ ids, chances, place: ids.length - 1 });
+  }
+
+  /** Write one token. */
+  async step() {
+    const line = this.ids;
+    const { id, plain } = await this.choose(await this.distribution());
+    if (this.ids === line) this.put(id, line.length, plain); // else another line was begun meanwhile
+  }
+
+  /** Write until the line ends, `enough` says so, or `stop` is called; `pace` milliseconds are waited after each token. */
+  async write({ pace = 0, enough = () => false } = {}) {
+    if (this.isWriting) return;
+    const run = (this.run = {});
+    this.set({ isWriting: true });
+    try {
+      while (this.run === run && !this.hasEnded && !(await enough())) {
+        await this.step();
+        if (pace) await new Promise((resolve) => setTimeout(resolve, pace));
+      }
+    } finally {
+      if (this.run === run) this.stop();
+    }
+  }
+
+  stop() {
+    this.run = null;
+    if (this.isWriting) this.set({ isWriting: false });
+  }
+
+  /** The engine's record of reading the whole line. It is kept until the line is another. */
+  trace(engine = this.engine) {
+    const kept = this.traces.get(engine);
+    if (kept?.ids === this.ids) return kept.trace;
+    const ids = this.ids;
+    const trace = this.inTurn(() => engine.trace(ids, this.context));
+    this.traces.set(engine, { ids, trace });
+    trace.catch(() => this.traces.delete(engine));
+    return trace;
+  }
+
+  /** One question at a time: an engine's cache belongs to one line. */
+  inTurn(ask) {
+    const answer = this.turn.then(ask);
+    this.turn = answer.catch(() => {});
+    return answer;
+  }
+
+  /** What to call the token at a place. */
+  name(place) {
+    return this.engine.names[this.ids[place]];
+  }
+}
+
+/** Special tokens go by names like <|to-de|>, which no text ever becomes. */
+export const isSpecial = (name) => /^<\|.*\|>$/.test(name);

@@ -1,0 +1,101 @@
+/* The loop of the article: the line goes in, a distribution over the vocabulary comes out, one token of it is written
+ * behind the line, and the line goes in again, until the end token is drawn. */
+
+import { bars } from "onedecoder/views/bars.js";
+import { el, field, percent, select, tick } from "onedecoder/views/dom.js";
+import { legend, tokenLine } from "onedecoder/views/line.js";
+import { promptForm } from "onedecoder/views/prompt.js";
+
+export const write = {
+  id: "write",
+  title: "Write",
+  lead: "The decoder reads the line, says how likely every token is to be the next, and one of them is written. Then it reads again.",
+  sections: ["Looking Inside GPT-2", "Model Output"],
+  build,
+};
+
+const PACES = [[0, "as fast as it goes"], [150, "readable"], [700, "slow"]];
+
+function build(session, panel, guard) {
+  let pace = 150;
+  const line = tokenLine(session, "The line so far. Choose a written token to see what else it might have been.");
+  const text = el("p", { class: "output", "aria-live": "polite" });
+  const heading = el("h3");
+  const likely = bars(session.engine.names, 10, guard((id, plain) => session.put(id, session.ids.length, plain)));
+  const past = bars(session.engine.names, 10, guard((id, plain) => session.put(id, session.place, plain)));
+  const pastHeading = el("h3");
+  const pastBox = el("div", {}, pastHeading, past.node,
+    el("p", { class: "hint" }, "Press another one, and the line goes on from there."));
+
+  const go = el("button", { type: "button", class: "strong", onclick: guard(() => (session.isWriting ? session.stop() : session.write({ pace }))) });
+  const one = el("button", { type: "button", onclick: guard(() => session.step()) }, "One token");
+  const back = el("button", { type: "button", class: "quiet", onclick: () => session.cut(session.ids.length - 1) }, "Take one back");
+  const again = el("button", { type: "button", class: "quiet", onclick: () => session.cut(session.context) }, "From the start");
+
+  panel.append(
+    promptForm(session, guard),
+    el("div", { class: "row" }, go, one, back, again, select("Pace", PACES, pace, (chosen) => { pace = chosen; })),
+    line.node, legend(),
+    el("h3", {}, "Written"), text,
+    el("div", { class: "columns" },
+      el("div", {}, heading, likely.node, pastBox),
+      samplingControls(session)),
+  );
+
+  return async () => {
+    const { ids, context, place, isWriting, hasEnded } = session;
+    line.update();
+    go.textContent = isWriting ? "Stop" : "Write";
+    go.disabled = hasEnded;
+    one.disabled = isWriting || hasEnded;
+    back.disabled = again.disabled = isWriting || ids.length <= context;
+
+    const written = ids.slice(context).filter((id) => id !== session.about.end);
+    text.textContent = written.length ? await session.engine.text(written) : "Nothing yet.";
+    text.classList.toggle("empty", !written.length);
+
+    likely.node.hidden = hasEnded;
+    heading.textContent = hasEnded ? ended(session) : "The ten likeliest next tokens";
+    if (!hasEnded) likely.show(await session.choose(await session.distribution()));
+
+    const isPast = place >= context && place < ids.length && !isWriting;
+    pastBox.hidden = !isPast;
+    if (isPast) {
+      const chance = session.chances[place];
+      pastHeading.textContent = `Where “${session.name(place)}” was written${chance === undefined ? "" : `, with ${percent(chance)}`}`;
+      past.show(await session.choose(await session.distribution(place)), ids[place]);
+    }
+  };
+}
+
+function ended({ ids, about }) {
+  return ids.at(-1) === about.end ? "The end token is written: the line is whole." : "All positions are used: the line ends here.";
+}
+
+/** Temperature, top-k and top-p, which move the bars as they move what is drawn. */
+function samplingControls(session) {
+  const { settings } = session;
+  const change = (changes) => session.set({ settings: Object.assign(settings, changes) });
+  const sliders = [
+    slider("Temperature", 0.1, 2, 0.05, settings.temperature, (value) => change({ temperature: value }), (value) => value.toFixed(2)),
+    slider("Top-k", 0, 100, 1, settings.top_k, (value) => change({ top_k: value }), (value) => (value ? `the ${value} likeliest` : "all")),
+    slider("Top-p", 0.05, 1, 0.05, settings.top_p, (value) => change({ top_p: value }), (value) => percent(value)),
+  ];
+  const allow = () => sliders.forEach((each) => { each.querySelector("input").disabled = !settings.do_sample; });
+  const drawn = tick("Draw at random (else the likeliest is written)", settings.do_sample, (checked) => {
+    change({ do_sample: checked });
+    allow();
+  });
+  allow();
+  return el("fieldset", { class: "sampling" }, el("legend", {}, "How the next one is chosen"), drawn, sliders,
+    el("p", { class: "hint" }, "Thin: the decoder's own probability. Full: what these settings make of it."));
+}
+
+function slider(label, min, max, step, value, changed, words) {
+  const said = el("output", {}, words(value));
+  const input = el("input", { type: "range", min, max, step, value, oninput: () => {
+    said.textContent = words(Number(input.value));
+    changed(Number(input.value));
+  } });
+  return field(label, input, said);
+}
