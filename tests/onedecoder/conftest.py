@@ -1,0 +1,140 @@
+"""Runs of tiny decoders with random weights, one for every way of reading a line; JavaScript under node."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from onedecoder import load, page
+from shared.decoder import Decoder, new_decoder
+from shared.generation import GenerationArguments
+from shared.recipe import ModelArguments
+from shared.runs import save_settings
+from tasks import TASKS
+
+TEXTS = [
+    "The small dog sleeps. Der kleine Hund schläft.",
+    "I drink coffee, don't I? It's 3 o'clock!",
+    "Zürich\nis a town in Switzerland; 東京 is one in Japan.",
+]
+ROWS = {
+    "translation": [{"source": text, "target": text} for text in TEXTS],
+    "summarization": [{"document": text, "body": text, "summary": text, "title": ""} for text in TEXTS],
+    "language_modeling": [{"text": text} for text in TEXTS],
+}
+# task, and how its decoder reads: every task, both masks, with and without relative attention
+SHAPES = {
+    "translation": ("translation", {}),
+    "summarization": ("summarization", {"mask": "prefix"}),
+    "summarization relative": ("summarization", {"mask": "prefix", "relative_attention": 7}),
+    "music": ("music", {"relative_attention": 20}),
+    "chorales": ("chorales", {"relative_attention": 200}),
+    "language_modeling": ("language_modeling", {}),
+}
+
+
+def new_run(folder, task_name, context=64, jobs=("compose", "continue", "accompany"), **shape):
+    """Save a run as a training would leave it, of a decoder whose weights are random and large enough to matter."""
+    kind = TASKS[task_name]
+    task = kind(kind.Arguments(**({"job": list(jobs)} if task_name == "music" else {})))
+    rows = Dataset.from_list(ROWS[task_name]) if task_name in ROWS else None
+    task.vocabulary = task.make_vocabulary(None, rows, 320)
+    decoder = new_decoder(
+        "tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1
+    )
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for name, weight in decoder.named_parameters():
+            weight.add_(torch.randn_like(weight) * (0.2 if weight.dim() > 1 and "wte" not in name else 0.1))
+    decoder.save_pretrained(folder)
+    generation = {**kind.generation_defaults, "max_new_tokens": context // 2}
+    settings = {
+        "model": asdict(ModelArguments(max_length=context, **shape)),
+        "generation": asdict(GenerationArguments(**generation)),
+    }
+    save_settings(folder, task, settings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_folders(tmp_path_factory):
+    """The folders of all `SHAPES`, by name."""
+    place = tmp_path_factory.mktemp("runs")
+    return {name: new_run(place / name.replace(" ", "-"), task, **shape) for name, (task, shape) in SHAPES.items()}
+
+
+@pytest.fixture(scope="session")
+def decoders(run_folders):
+    """The same, loaded."""
+    return {name: load(folder, device="cpu") for name, folder in run_folders.items()}
+
+
+@pytest.fixture(params=SHAPES)
+def decoder(request, decoders):
+    """Each of them in turn."""
+    return decoders[request.param]
+
+
+@pytest.fixture(scope="session")
+def translator(decoders):
+    return decoders["translation"]
+
+
+@pytest.fixture(scope="session")
+def composer(decoders):
+    return decoders["music"]
+
+
+@pytest.fixture(scope="session")
+def javascript(tmp_path_factory):
+    """Run a module's text under node, where the page's modules are found and `data` is what was given; its `result`.
+
+    Numbers that JSON has not come as strings ("-Infinity"), arrays of floats as lists.
+    """
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: apt-get install nodejs")
+    place = tmp_path_factory.mktemp("node")
+    package = place / "node_modules" / "onedecoder"
+    for name, text in page.modules().items():
+        file = place / "node_modules" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    (package / "package.json").write_text('{"type": "module"}')
+
+    def run(code, data=None):
+        (place / "data.json").write_text(json.dumps(data), encoding="utf-8")
+        (place / "main.mjs").write_text(
+            'import { readFileSync, writeFileSync } from "node:fs";\n'
+            f'const data = JSON.parse(readFileSync("{place / "data.json"}", "utf-8"));\n'
+            f"let result;\n{code}\n"
+            "const plain = (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : "
+            'typeof value === "number" && !Number.isFinite(value) ? String(value) : value;\n'
+            f'writeFileSync("{place / "result.json"}", JSON.stringify(result ?? null, plain));\n',
+            encoding="utf-8",
+        )
+        done = subprocess.run([node, place / "main.mjs"], capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads((place / "result.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def numbers():
+    """An array of what `javascript` gives, infinities included."""
+    return lambda values: np.array(values, dtype=np.float64)
+
+
+@pytest.fixture(scope="session")
+def plain_gpt2(tmp_path_factory, translator):
+    """A folder that transformers saved, no run of ours."""
+    folder = tmp_path_factory.mktemp("plain")
+    Decoder(translator.model.config).save_pretrained(folder)
+    translator.task.vocabulary.save(folder)
+    return folder
