@@ -1,0 +1,238 @@
+"""The page's music beside Python's: events, MIDI files, what may follow what, chorales."""
+
+import base64
+import io
+import json
+import random
+from tempfile import NamedTemporaryFile
+
+import mido
+import numpy as np
+import pytest
+from symusic import Score
+
+from onedecoder.about import data
+from onedecoder.core import GenerationArguments
+from onedecoder.export import exported
+from tasks.chorales.grid import ChoraleVocabulary
+from tasks.music.codec import TOKENIZER, decode, encode, performance, save, seconds
+from tasks.music.melody import from_its_first_note, melody_and_performance
+
+IMPORTS = """
+import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
+import { clock, readMidi, writeMidi } from "onedecoder/engine/midi.js";
+import { fromItsFirstNote, melodyOf, performanceOf } from "onedecoder/engine/performance.js";
+const codec = data.music && codecOf(data.music);
+const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
+"""
+
+
+def midi_file(seed):
+    """A MIDI file with several tracks, channels and tempi, pedal, drums, overlaps and notes that never end."""
+    rng = random.Random(seed)
+    file = mido.MidiFile(ticks_per_beat=rng.choice([96, 480, 500]), type=1)
+    for number in range(rng.randrange(1, 4)):
+        track = mido.MidiTrack()
+        file.tracks.append(track)
+        if rng.random() < 0.5:
+            track.append(mido.MetaMessage("track_name", name=rng.choice(["Melody", " MELODY", "Piano"]), time=0))
+        for _ in range(rng.randrange(5, 60)):
+            time, channel = rng.choice([0, 0, 7, 48, 120, 700]), rng.choice([0, 0, 1, 9])
+            kind, key = rng.random(), rng.randrange(55, 70)
+            if kind < 0.45:
+                track.append(mido.Message("note_on", note=key, velocity=rng.randrange(128), channel=channel, time=time))
+            elif kind < 0.8:
+                track.append(mido.Message("note_off", note=key, velocity=9, channel=channel, time=time))
+            elif kind < 0.9:
+                down = rng.choice([0, 63, 64, 127])
+                track.append(mido.Message("control_change", control=64, value=down, channel=channel, time=time))
+            elif kind < 0.94:
+                track.append(mido.Message("program_change", program=rng.randrange(8), channel=channel, time=time))
+            elif kind < 0.97:
+                track.append(mido.Message("sysex", data=[1, 2, 3], time=time))
+            elif number == 0:
+                track.append(mido.MetaMessage("set_tempo", tempo=rng.randrange(300_000, 900_000), time=time))
+        track.append(mido.Message("note_on", note=60, velocity=50, time=10))  # so that something sounds in any case
+        track.append(mido.Message("note_off", note=60, velocity=0, time=300))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def triples(score):
+    notes = score.tracks[0].notes.numpy()
+    columns = notes["time"], notes["time"] + notes["duration"], notes["pitch"], notes["velocity"]
+    return [tuple(map(int, note)) for note in zip(*columns, strict=True)]
+
+
+def of_javascript(notes):
+    return [(note["onset"], note["offset"], note["pitch"], note["velocity"]) for note in notes]
+
+
+@pytest.fixture(scope="module")
+def music(composer):
+    return data(composer, "int8")["music"]
+
+
+def test_midi_files_are_read_as_python_reads_them(tmp_path, music, javascript):
+    files = [midi_file(seed) for seed in range(60)]
+    code = IMPORTS + """
+    result = data.files.map((file) => ({
+      whole: performanceOf(bytes(file)),
+      events: codec.encode(performanceOf(bytes(file))),
+      melody: fromItsFirstNote(melodyOf(bytes(file)), 300),
+    }));
+    """
+    encoded = [base64.b64encode(file).decode() for file in files]
+    for number, found in enumerate(javascript(code, {"music": music, "files": encoded})):
+        path = tmp_path / f"{number}.mid"
+        path.write_bytes(files[number])
+        score = performance(path)
+        assert of_javascript(found["whole"]) == triples(score)
+        assert found["events"] == encode(score)
+        assert of_javascript(found["melody"]) == triples(from_its_first_note(melody_and_performance(path)[0], 300))
+
+
+def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
+    rng = random.Random(1)
+    lines = [[rng.randrange(len(TOKENIZER)) for _ in range(rng.randrange(400))] for _ in range(30)]
+    lines += [encode(performance(_saved(tmp_path, seed))) for seed in range(10)]
+    code = IMPORTS + """
+    result = data.lines.map((ids) => {
+      const file = midiOf(data.music, codec, ids);
+      const { notes, cursor } = notesOf(data.music, codec, ids);
+      const again = readMidi(file), at = clock(again);
+      const times = again.tracks.flatMap(({ notes }) => notes.map(({ time, duration }) => [at(time), at(time + duration)]));
+      return { file: Buffer.from(file).toString("base64"), notes, cursor, times };
+    });
+    """
+    for ids, found in zip(lines, javascript(code, {"music": music, "lines": lines}), strict=True):
+        after = ids  # nothing here is accompanied, unless the random ids hold the separator
+        if TOKENIZER["<|accompany|>_None"] in ids:
+            after = ids[ids.index(TOKENIZER["<|accompany|>_None"]) :]
+        expected = decode(after)
+        path = tmp_path / "again.mid"
+        path.write_bytes(base64.b64decode(found["file"]))
+        notes = Score.from_midi(path.read_bytes()).resample(50).tracks
+        read = [(n.time, n.time + n.duration, n.pitch, n.velocity) for track in notes for n in track.notes]
+        assert sorted(read) == sorted(triples(expected))
+        spans = [(start / 100, end / 100) for start, end, *_ in triples(expected)]
+        np.testing.assert_allclose(_pairs(found["times"]), _pairs(spans))
+        if after is ids:
+            np.testing.assert_allclose(found["cursor"], seconds(ids), atol=1e-9)
+            np.testing.assert_allclose(_pairs([(note["start"], note["end"]) for note in found["notes"]]), _pairs(spans))
+            for note in found["notes"]:
+                assert TOKENIZER[ids[note["on"]]] == f"NoteOn_{note['pitch']}"
+                assert note["off"] < 0 or TOKENIZER[ids[note["off"]]].endswith(f"_{note['pitch']}")
+
+
+def _pairs(spans):
+    return np.array(sorted(map(tuple, spans))).reshape(-1, 2)
+
+
+def _saved(tmp_path, seed):
+    path = tmp_path / f"source-{seed}.mid"
+    path.write_bytes(midi_file(seed))
+    save(performance(path), path)
+    return path
+
+
+def test_the_grammar_allows_what_python_allows(composer, music, javascript):
+    """Along pieces that are written by drawing evenly from what may come."""
+    task, rng = composer.task, random.Random(3)
+    grammar = task.constraint(GenerationArguments())
+    special = music["special"]
+    prompts = [[special["compose"]], [special["continue"]], [special["accompany"]]]
+    events = encode(performance_of(midi_file(4)))[:41]
+    prompts += [[*events, special["continue"]], [special["compose"], *events], [*events, special["accompany"]]]
+    state = grammar.new_state(1, "cpu")
+    lines, allowed = [], []
+    for prompt in prompts:
+        for length in (6, 60, 300):
+            grammar.begin(state, 0, prompt, length)
+            written = []
+            for _ in range(length):
+                mask = grammar.allowed(state)[0]
+                lines.append([prompt, list(written), length - len(written)])
+                allowed.append(mask.nonzero()[:, 0].tolist())
+                token = rng.choice(allowed[-1])
+                grammar.advance(state, mask.new_tensor([token], dtype=int))
+                written.append(token)
+                if token == special["end"]:
+                    break
+    code = IMPORTS + """
+    import { Grammar } from "onedecoder/engine/grammar.js";
+    const grammar = new Grammar(codec, data.music.special);
+    result = data.lines.map(([prompt, written, left]) => {
+      const allowed = grammar.allowed(grammar.state(prompt, written, left));
+      return Array.from(allowed.keys()).filter((id) => allowed[id]);
+    });
+    """
+    assert len(lines) > 500
+    for line, expected, found in zip(lines, allowed, javascript(code, {"music": music, "lines": lines}), strict=True):
+        assert found == expected, line
+
+
+def performance_of(file):
+    with NamedTemporaryFile(suffix=".mid") as place:
+        place.write(file)
+        place.flush()
+        return performance(place.name)
+
+
+def test_chorales_go_onto_the_grid_and_back(decoders, tmp_path, javascript):
+    vocabulary, rng = ChoraleVocabulary(), random.Random(2)
+    lines = [[rng.choice([*range(50, 60), 128, 131]) for _ in range(rng.randrange(90))] for _ in range(40)]
+    files = [midi_file(seed) for seed in range(10)]
+    grid = data(decoders["chorales"], "int8")["music"]
+    code = IMPORTS + """
+    result = {
+      notes: data.lines.map((ids) => codec.decode(ids)),
+      seen: data.lines.map((ids) => notesOf(data.music, codec, ids).notes.map(({ pitch, on }) => [pitch, ids[on]])),
+      ids: data.files.map((file) => codec.encode(performanceOf(bytes(file)))),
+    };
+    """
+    encoded = [base64.b64encode(file).decode() for file in files]
+    found = javascript(code, {"music": grid, "lines": lines, "files": encoded})
+    assert [of_javascript(notes) for notes in found["notes"]] == [triples(vocabulary.decode(ids)) for ids in lines]
+    assert found["ids"] == [vocabulary.encode(performance_of(file)) for file in files]
+    assert all(pitch == token for notes in found["seen"] for pitch, token in notes)
+
+
+def test_midi_prompts_are_the_lines_that_python_makes(composer, tmp_path, javascript):
+    path = tmp_path / "given.mid"
+    path.write_bytes(midi_file(7))
+    code = """
+    import { LocalEngine } from "onedecoder/engine/local.js";
+    const engine = new LocalEngine(data.page), midi = Uint8Array.from(Buffer.from(data.file, "base64"));
+    result = {};
+    for (const job of ["continue", "accompany", "compose"]) result[job] = await engine.prompt({ midi, job });
+    result.none = await engine.prompt({});
+    """
+    file = base64.b64encode(path.read_bytes()).decode()
+    found = javascript(code, {"page": json.loads(exported(composer)), "file": file})
+    for job in ("continue", "accompany", "compose"):
+        line = composer.prompt(str(path), job=job)
+        assert found[job] == {"ids": list(line.context), "context": len(line.context), "cut": line.cut}
+    assert found["none"]["ids"] == list(composer.prompt("").context)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "message"),
+    [
+        ("text", b"This is a text, which somebody has renamed.", "not a MIDI file"),
+        ("empty", b"", "not a MIDI file"),
+        ("cut", midi_file(1)[:80], "cut off"),
+        ("drums", b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk\0\0\0\x0c\0\x99\x28\x40\x10\x89\x28\0\0\xff\x2f\0", "no pitched note"),
+        ("frames", b"MThd\0\0\0\6\0\0\0\1\xe7\x28MTrk\0\0\0\4\0\xff\x2f\0", "film frames"),
+        ("large", b"MThd" + bytes(2_000_001), "larger than 2 MB"),
+    ],
+)
+def test_a_wrong_file_is_named(name, file, message, composer, javascript):
+    code = """
+    import { LocalEngine } from "onedecoder/engine/local.js";
+    const engine = new LocalEngine(data.page), midi = Uint8Array.from(Buffer.from(data.file, "base64"));
+    result = await engine.prompt({ midi }).catch((error) => [error.name, error.message]);
+    """
+    found = javascript(code, {"page": json.loads(exported(composer)), "file": base64.b64encode(file).decode()})
+    assert found[0] == "EngineError" and message in found[1]
