@@ -78,7 +78,7 @@ def data(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None) 
         "maxLength": decoder.max_length,
         "text": _text(decoder) if isinstance(task, TextTask) else None,
         "tokenizer": tokenizer(decoder) if isinstance(task, TextTask) else None,
-        "music": None if isinstance(task, TextTask) else _music(decoder),
+        "music": None if isinstance(task, TextTask) else music(decoder),
     }
 
 
@@ -110,7 +110,8 @@ def tokenizer(decoder: LoadedDecoder) -> dict[str, Any]:
     return {"vocab": model["vocab"], "merges": merges, "special": special}
 
 
-def _music(decoder: LoadedDecoder) -> dict[str, Any]:
+def music(decoder: LoadedDecoder) -> dict[str, Any]:
+    """The notation: what each event means, or how the grid of chorales is read."""
     vocabulary = decoder.task.vocabulary
     if isinstance(vocabulary, ChoraleVocabulary):
         special = {"compose": vocabulary.tokens[COMPOSE], "end": vocabulary.end}

@@ -2,6 +2,7 @@
 
 import { counts } from "onedecoder/engine/counts.js";
 import { EngineError } from "onedecoder/engine/errors.js";
+import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
 import { choose } from "onedecoder/engine/sampling.js";
 
 const LARGEST_FILE = 2_000_000; // bytes
@@ -25,7 +26,9 @@ async function ask(path, method, body) {
 }
 
 class RemoteEngine {
-  constructor({ about, names }, number) {
+  constructor({ about, names, music }, number) {
+    this.music = music;
+    this.codec = music && codecOf(music);
     this.about = { ...about, kind: "remote" };
     this.names = names;
     this.number = number;
@@ -64,12 +67,11 @@ class RemoteEngine {
   }
 
   async notes(ids) {
-    const { notes, cursor } = await this.#json("notes", { ids });
-    return { notes, cursor: Float64Array.from(cursor) };
+    return notesOf(this.music, this.codec, ids);
   }
 
   async midi(ids) {
-    return new Uint8Array(await (await this.#ask("midi", { ids })).arrayBuffer());
+    return midiOf(this.music, this.codec, ids);
   }
 
   async counts(length) {
