@@ -23,7 +23,7 @@ def _name(vocabulary: Vocabulary, token: str) -> str:
     if special := SPECIAL.match(token):
         return special.group()
     if not isinstance(vocabulary, TextVocabulary):
-        return _event(token) or vocabulary.words(token)
+        return _event(token) or (vocabulary.words(token) if token.endswith("_None") else token)
     name = vocabulary.words(token).replace("\n", "⏎").replace("\t", "⇥")
     return "·" + name[1:] if name.startswith(" ") else name
 

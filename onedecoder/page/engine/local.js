@@ -3,7 +3,7 @@
 import { counts } from "onedecoder/engine/counts.js";
 import { Cache, Decoder } from "onedecoder/engine/decoder.js";
 import { EngineError } from "onedecoder/engine/errors.js";
-import { Grammar } from "onedecoder/engine/grammar.js";
+import { allowedAfter } from "onedecoder/engine/grammar.js";
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
 import { promptOf } from "onedecoder/engine/prompts.js";
 import { choose } from "onedecoder/engine/sampling.js";
@@ -26,7 +26,6 @@ export class LocalEngine {
       tokenizer: data.tokenizer && new Tokenizer(data.tokenizer),
       codec: data.music && codecOf(data.music),
     };
-    this.grammar = data.music?.kind === "events" ? new Grammar(this.tools.codec, data.music.special) : null;
   }
 
   async prompt(input) {
@@ -41,14 +40,7 @@ export class LocalEngine {
       const states = await inSlices(this.decoder.read(line, given, this.cache));
       return this.decoder.logits(states, states.length - this.data.config.width);
     });
-    return { logits, allowed: this.#allowed(ids, context) };
-  }
-
-  #allowed(ids, context) {
-    if (!this.grammar) return null;
-    const wanted = this.about.generation.max_new_tokens, room = this.data.config.context - context;
-    const most = this.about.sliding ? wanted : Math.min(wanted, room), written = ids.slice(context);
-    return this.grammar.allowed(this.grammar.state(ids.slice(0, context), written, most - written.length));
+    return { logits, allowed: allowedAfter(this.data, this.tools.codec, ids, context) };
   }
 
   choose(next, settings) {

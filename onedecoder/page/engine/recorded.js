@@ -5,6 +5,7 @@
 
 import { counts } from "onedecoder/engine/counts.js";
 import { EngineError } from "onedecoder/engine/errors.js";
+import { allowedAfter } from "onedecoder/engine/grammar.js";
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
 import { dot, softmax } from "onedecoder/engine/operations.js";
 import { overviewOf } from "onedecoder/engine/overview.js";
@@ -45,8 +46,9 @@ export class RecordedEngine {
     return found;
   }
 
-  async next(ids) {
-    return { logits: logitsOf(this.#of(ids), ids.length - 1, this.about.config.vocabulary), allowed: null };
+  async next(ids, context) {
+    const logits = logitsOf(this.#of(ids), ids.length - 1, this.about.config.vocabulary);
+    return { logits, allowed: allowedAfter(this.data, this.codec, ids, context) };
   }
 
   choose(next, settings) {

@@ -1,0 +1,116 @@
+"""Using a decoder from Python."""
+
+import pytest
+import torch
+from symusic import Score
+
+import onedecoder
+from onedecoder import Piece, UserError, load
+from onedecoder.core import GenerationArguments, generate_best
+
+
+def test_a_text_gives_a_text_and_a_list_a_list(translator):
+    one = translator("The small dog sleeps.")
+    both = translator(["The small dog sleeps.", "I drink coffee"], max_new_tokens=5)
+    assert isinstance(one, str)
+    assert [isinstance(text, str) for text in both] == [True, True]
+    assert both == [translator("The small dog sleeps.", max_new_tokens=5), translator("I drink coffee", max_new_tokens=5)]
+
+
+def test_it_writes_what_generate_writes(translator):
+    task, settings = translator.task, GenerationArguments(max_new_tokens=9, num_beams=3)
+    prompt = task.prompt(task.request("The small dog"), translator.max_length, 9).context
+    (ids,) = generate_best(translator.model, task, [prompt], settings)
+    assert translator("The small dog", num_beams=3, max_new_tokens=9) == task.read(ids)
+
+
+def test_the_same_seed_writes_the_same(translator):
+    drawn = [translator("A dog", do_sample=True, temperature=2.0, seed=seed) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_beam": 5}, "did you mean 'num_beams'"),
+        ({"seconds": 3}, "unknown setting 'seconds'"),
+        ({"temperature": 0}, "temperature"),
+        ({"target_lang": "fr"}, "has not learned to write it"),
+    ],
+)
+def test_wrong_settings_are_named(translator, settings, message):
+    with pytest.raises(UserError, match=message):
+        translator("A dog.", **settings)
+
+
+def test_nothing_is_written_for_nothing(translator):
+    for ask in (translator, translator.trace):
+        with pytest.raises(UserError, match="nothing to"):
+            ask("  ")
+
+
+def test_music_is_composed_and_saved(composer, tmp_path):
+    piece = composer.compose(seconds=2, max_new_tokens=40)
+    assert isinstance(piece, Piece) and 0 < piece.seconds <= 2
+    path = piece.save(tmp_path / "new" / "piece.mid")
+    assert len(Score.from_midi(path.read_bytes()).tracks[0].notes) == len(piece.score.tracks[0].notes)
+    for suffix in ("png", "wav"):
+        assert piece.save(tmp_path / f"piece.{suffix}").stat().st_size > 1000
+    with pytest.raises(UserError, match=r"\.mid"):
+        piece.save(tmp_path / "piece.mp3")
+
+
+def test_a_piece_goes_on_from_a_midi_file(composer, tmp_path):
+    path = composer.compose(seconds=1, max_new_tokens=20).save(tmp_path / "primer.mid")
+    given = len(composer.prompt(str(path), job="continue").context) - 1
+    longer = composer.compose(path, job="continue", max_new_tokens=20)
+    alone = composer.compose(path, job="continue", max_new_tokens=20, write_prime=False)
+    assert longer.events[given:] == alone.events
+
+
+def test_two_requests_do_not_share_their_wishes(composer):
+    short = composer.compose(seconds=1, max_new_tokens=30)
+    composer.compose(seconds=9, max_new_tokens=30)
+    assert composer.compose(seconds=1, max_new_tokens=30).events == short.events
+    assert composer.task.wanted.seconds is None
+
+
+def test_text_decoders_compose_nothing(translator):
+    with pytest.raises(UserError, match="composes nothing"):
+        translator.compose(seconds=3)
+
+
+def test_a_folder_of_transformers_is_loaded_and_writes_on(plain_gpt2):
+    decoder = load(plain_gpt2)
+    assert decoder.task.name == "language_modeling" and decoder.max_length == decoder.model.context
+    assert isinstance(decoder("The dog", max_new_tokens=4), str)
+
+
+def test_what_is_no_decoder_is_named(tmp_path):
+    for name in (tmp_path, tmp_path / "nothing", "no/such-decoder"):
+        with pytest.raises(UserError, match=str(name)):
+            load(name)
+
+
+def test_names_say_what_a_token_is(translator, composer, decoders):
+    assert {"<|to-de|>", "<|endoftext|>", "·a", "⏎"} <= {*translator.names}
+    assert {"note-on C4", "note-off F#3", "velocity 67", "wait 120 ms", "wait 1000 ms", "<|compose|>"} <= {*composer.names}
+    assert {"C4", "rest"} <= {*decoders["chorales"].names}
+    for decoder in decoders.values():
+        assert len(decoder.names) == decoder.model.config.vocab_size
+
+
+def test_training_and_scoring_are_functions(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    file = tmp_path / "pairs.jsonl"
+    file.write_text('{"en": "the dog", "de": "der Hund"}\n' * 8)
+    decoder = onedecoder.train(
+        "translation",
+        **{f"{split}_file": str(file) for split in ("train", "validation", "test")},
+        **{"size": "tiny", "vocab_size": 300, "max_length": 32, "max_steps": 2, "report_to": "none"},
+        output_dir=str(tmp_path / "run"),
+    )
+    assert isinstance(decoder("the dog"), str)
+    assert "bleu" in onedecoder.evaluate(tmp_path / "run", max_predict_samples=2)
+    with pytest.raises(UserError, match="unknown task 'dancing'"):
+        onedecoder.train("dancing")
