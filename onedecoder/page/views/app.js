@@ -34,7 +34,7 @@ export async function start(open) {
 }
 
 function firstInput(about) {
-  return about.input === "text" ? about.examples[0] ?? { text: "" } : { job: "compose" };
+  return about.input === "text" ? about.examples[0] ?? { text: "" } : { job: about.jobs[0] };
 }
 
 function furnish(main, session) {
@@ -73,7 +73,7 @@ function introduction(about) {
   const { config } = about;
   return [
     el("strong", {}, about.name),
-    el("span", {}, `${about.task}: ${brief(about.parameters)} parameters in ${about.weights}, `
+    el("span", {}, `${about.task === about.name ? "" : `${about.task}: `}${brief(about.parameters)} parameters in ${about.weights}, `
       + `${config.layers} layers × ${config.heads} heads, ${config.width} wide, ${count(config.context)} positions`
       + `${config.relative ? ", relative attention" : ""}${config.mask === "prefix" ? ", prefix mask" : ""}`),
     el("code", {}, about.line),

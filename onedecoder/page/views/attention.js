@@ -23,17 +23,17 @@ const LINKED = 48; // words: of longer sources links would be a thicket, they ar
 
 function build(session, panel) {
   const { config, input } = session.about;
-  const look = (changes) => session.set(changes);
+  const choose = (changes) => session.set(changes);
   const line = tokenLine(session, "The line. Choose the token that looks.");
-  const grid = headGrid(config, (layer, head) => look({ layer, head }));
-  const layers = segments("Layer", numbered(config.layers), session.layer, (layer) => look({ layer }));
-  const heads = segments("Head", [...numbered(config.heads), ["mean", "mean"]], session.head, (head) => look({ head }));
-  const subwords = tick("Join subwords to words", session.words, (words) => look({ words }));
-  let words = [];
-  const full = matrix((row) => look({ place: words[row].to - 1 }));
-  const folders = cabinet((id) => session.engine.names[id], (place) => look({ place }));
-  const linked = links((place) => look({ place }));
-  const shaded = shadedText((place) => look({ place }));
+  const grid = headGrid(config, (layer, head) => choose({ layer, head }));
+  const layers = segments("Layer", numbered(config.layers), session.layer, (layer) => choose({ layer }));
+  const heads = segments("Head", [...numbered(config.heads), ["mean", "mean"]], session.head, (head) => choose({ head }));
+  const subwords = tick("Join subwords to words", session.words, (words) => choose({ words }));
+  let words = [], start = 0; // of what is looked at
+  const full = matrix((row) => choose({ place: start + words[row].to - 1 }));
+  const folders = cabinet(session.engine.names);
+  const linked = links((place) => choose({ place: start + place }));
+  const shaded = shadedText((place) => choose({ place: start + place }));
   const cabinetHeading = el("h3");
   const caption = el("p", { class: "hint" });
   const linkBox = el("div", {}, el("h3", {}, "What each word was written from"),
@@ -43,31 +43,36 @@ function build(session, panel) {
   panel.append(
     line.node,
     el("div", { class: "columns wide-right" },
-      el("div", {}, el("h3", {}, "Layers by heads"), grid.node),
+      el("div", {}, el("h3", {}, "Layers by heads"), grid.node, caption),
       el("div", {}, el("h3", {}, "One head in full"),
-        el("div", { class: "row" }, layers, heads, input === "text" && subwords), full.node, caption)),
+        el("div", { class: "row" }, layers, heads, input === "text" && subwords), full.node)),
     cabinetHeading, folders.node,
     linkBox);
 
   let drawn = {};
   return async () => {
-    const { ids, context, place, layer, head } = session;
+    const { layer, head } = session;
     line.update();
     layers.show(layer);
     heads.show(head);
     if (session.isWriting) return;
-    const trace = await session.trace();
+    const look = await session.look();
+    const { trace, from, ids, context } = look;
+    const place = session.placeIn(look);
     const theme = document.documentElement.dataset.theme;
 
-    const isNewLine = drawn.ids !== ids || drawn.theme !== theme;
+    const isNewLine = drawn.look !== look || drawn.theme !== theme;
     grid.show(isNewLine ? await trace.overview(THUMBNAIL) : null, THUMBNAIL, layer, head);
     const isNewHead = isNewLine || drawn.layer !== layer || drawn.head !== head;
     const weights = isNewHead ? await trace.attention(layer, head) : drawn.weights;
-    drawn = { ids, theme, layer, head, weights };
+    const isSame = !isNewHead && drawn.isJoined === session.words;
+    words = isSame ? words : groups(look, session.engine.names, session.words);
+    const picture = isSame ? drawn.picture : session.words ? joined(weights, ids.length, words) : weights;
+    drawn = { look, theme, layer, head, weights, picture, isJoined: session.words };
 
-    words = groups(session, session.words);
+    start = from;
     full.show({
-      weights: session.words ? joined(weights, ids.length, words) : weights,
+      weights: picture,
       names: words.map(({ name }) => name),
       hidden: (row, column) => column > row && !(config.mask === "prefix" && words[column]?.from < context),
       row: words.findIndex(({ from, to }) => from <= place && place < to),

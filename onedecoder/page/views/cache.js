@@ -21,7 +21,7 @@ export const cache = {
 function build(session, panel) {
   const { config } = session.about;
   let step = null; // the token that is read: by default the last
-  let playing = null;
+  let playing = null, last = 0;
   const set = (next) => {
     step = next;
     session.set({});
@@ -47,9 +47,9 @@ function build(session, panel) {
     el("p", { class: "hint" }, "Of all matrix products of a step, counted from the shapes; norms, softmax and gelu are not counted."));
 
   function go() {
-    if (step === null || step >= session.ids.length - 1) step = 0;
+    if (step === null || step >= last) step = 0;
     playing = setInterval(() => {
-      if (step >= session.ids.length - 1 || panel.parentElement.hidden) stop();
+      if (step >= last || panel.parentElement.hidden) stop();
       else set(step + 1);
     }, 350);
     play.textContent = "Stop";
@@ -69,19 +69,22 @@ function build(session, panel) {
     if (session.isWriting || !ids.length) return;
     if (known.ids !== ids) {
       step = null;
-      known = { ids, counts: await session.engine.counts(ids.length), trace: await session.trace() };
+      known = { ids, look: await session.look() };
+      known.counts = await session.engine.counts(known.look.ids.length);
     }
     if (known.layer !== layer || known.head !== head || !known.cabinet) {
-      Object.assign(known, { layer, head, cabinet: await known.trace.head(layer, head, ids.length - 1) });
+      Object.assign(known, { layer, head, cabinet: await known.look.trace.head(layer, head, known.look.ids.length - 1) });
     }
-    const at = Math.min(step ?? ids.length - 1, ids.length - 1);
-    range.max = ids.length - 1;
+    const length = known.look.ids.length; // of a line longer than the decoder's positions, what it sees of it
+    const at = Math.min(step ?? length - 1, length - 1);
+    last = length - 1;
+    range.max = last;
     range.value = at;
-    range.setAttribute("aria-valuetext", `position ${at}, ${session.name(at)}`);
-    now.replaceChildren(...around(session, at));
+    range.setAttribute("aria-valuetext", `position ${at}, ${session.engine.names[known.look.ids[at]]}`);
+    now.replaceChildren(...around(known.look.ids, session.engine.names, at));
     for (const [canvas, rows, what] of [[kept, known.cabinet.k, "keys"], [values, known.cabinet.v, "values"]]) {
-      paint(canvas, rows, ids.length, at);
-      canvas.setAttribute("aria-label", `The ${what} of ${at} tokens are kept, those of one are new, ${ids.length - 1 - at} are to come.`);
+      paint(canvas, rows, length, at);
+      canvas.setAttribute("aria-label", `The ${what} of ${at} tokens are kept, those of one are new, ${last - at} are to come.`);
     }
     const { withCache, withoutCache } = known.counts;
     const sum = (steps) => steps.slice(0, at + 1).reduce((total, each) => total + each, 0);
@@ -98,11 +101,11 @@ function build(session, panel) {
 const figure = (number, words) => el("span", { class: "figure" }, el("strong", {}, number), words);
 
 /** The token that is read, between a few of its neighbours. */
-function around({ engine, ids }, at) {
+function around(ids, names, at) {
   const from = Math.max(0, at - 4);
   return ids.slice(from, at + 2).map((id, index) => {
     const place = from + index;
-    const name = engine.names[id];
+    const name = names[id];
     const state = place < at ? "is-kept" : place === at ? "is-new" : "is-to-come";
     return el("span", { class: `token ${isSpecial(name) ? "special " : ""}${state}` }, name);
   });

@@ -52,6 +52,6 @@ export function valueColours() {
 export const valueIndex = (value) => Math.max(0, Math.min(255, Math.round(127.5 * (1 + value))));
 
 /** Heads of one layer, told apart: each hue is a golden angle from the one before. */
-export const headHue = (head) => (head * 137.5 + 250) % 360;
+export const headHue = (head) => (head * 137.5 + 20) % 360;
 
 export const headColour = (head) => `hsl(${headHue(head)} 65% ${ink("--head-lightness")})`;

@@ -1,6 +1,7 @@
 /* Source words on the left, written words on the right, and between them what each was written from.
  *
- * A line is as thick as the attention that goes from the row that chose the written word to the source word. */
+ * A line is as thick, beside the thickest one, as the attention is that the row which chose the written word gives to the
+ * source word. */
 
 import { el, percent, svg } from "onedecoder/views/dom.js";
 import { lookedAt, shareOf } from "onedecoder/views/words.js";
@@ -27,18 +28,20 @@ export function links(chosen) {
       const row = lookedAt(weights, length, word);
       return given.map((source) => shareOf(row, source));
     });
+    const most = Math.max(...rows.flat(), LEAST);
     const chosenAt = written.findIndex(({ from, to }) => from <= place && place < to);
     lines.replaceChildren(...rows.flatMap((row, target) => row.map((share, source) => {
-      if (share < LEAST || (chosenAt >= 0 && chosenAt !== target && share < 3 * LEAST)) return null;
+      const strength = share / most;
+      if (share < LEAST || (chosenAt >= 0 && chosenAt !== target && strength < 0.5)) return null;
       const from = middle(source, given.length), to = middle(target, written.length);
       return svg("path", {
         d: `M0 ${from} C 45 ${from} 55 ${to} 100 ${to}`,
         class: chosenAt < 0 ? "link" : chosenAt === target ? "link chosen" : "link faint",
-        style: { "stroke-width": `${(1 + 11 * share).toFixed(1)}px`, "stroke-opacity": (0.25 + 0.75 * share).toFixed(2) },
+        style: { "stroke-width": `${(0.5 + 9.5 * strength).toFixed(1)}px`, "stroke-opacity": (0.2 + 0.8 * strength).toFixed(2) },
       });
     })).filter(Boolean));
     sources.replaceChildren(...given.map(({ name }, at) => el("li", {},
-      el("span", { class: "word", style: { "--share": (rows[chosenAt]?.[at] ?? 0).toFixed(3) } }, name))));
+      el("span", { class: "word", style: { "--share": ((rows[chosenAt]?.[at] ?? 0) / most).toFixed(3) } }, name))));
     targets.replaceChildren(...written.map(({ name, from }, at) => {
       const best = rows[at].indexOf(Math.max(...rows[at]));
       return el("li", {}, el("button", {

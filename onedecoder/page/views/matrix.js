@@ -28,8 +28,8 @@ export function matrix(chosen) {
   /** Show { weights [size, size], names, hidden, row, label }; the zoom stays where the picture has the same size. */
   function show(next) {
     const isSame = picture?.names.length === next.names.length;
+    if (picture?.weights !== next.weights) tiles = null;
     picture = next;
-    tiles = null;
     canvas.setAttribute("aria-label", `${next.label}. ${next.names.length} by ${next.names.length} tokens. `
       + "Arrow keys go from cell to cell, Enter chooses the row, plus and minus zoom.");
     measure();

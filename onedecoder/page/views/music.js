@@ -87,28 +87,31 @@ function build(session, panel, guard) {
     layers.show(layer);
     go.textContent = isWriting ? "Stop" : "Write";
     go.disabled = hasEnded && !isWriting;
-    play.textContent = sound.isPlaying() ? "Silence" : "Play";
+    play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
     play.disabled = save.disabled = notes.length === 0;
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);
-    state.textContent = `${count(notes.length)} notes, ${clock(end)}${hasEnded ? ", complete" : ""}`;
+    const words = `${count(notes.length)} notes, ${clock(end)}${hasEnded ? ", complete" : ""}`;
+    if (state.textContent !== words) state.textContent = words; // it is read out when it changes
     for (const run of runs) {
       const arcs = isWriting || chosen < 0 ? [] : await arcsPerHead(session, run.engine, layer, shownHeads, notes, chosen);
       run.roll.show({ notes, chosen, zoom, arcs, given: ({ on }) => on < context });
-      run.says.textContent = chosen < 0 ? (notes.length ? "Choose a note." : "Nothing is written yet.") : words(arcs, notes, chosen);
+      run.says.textContent = chosen < 0 ? (notes.length ? "Choose a note." : "Nothing is written yet.") : strongest(arcs, notes, chosen);
     }
   };
 }
 
 async function arcsPerHead(session, engine, layer, heads, notes, chosen) {
-  const trace = await session.trace(engine);
+  const { trace, from } = await session.look(engine);
+  const names = session.ids.map((id) => session.engine.names[id]);
   const found = [];
   for (const head of heads) {
-    found.push({ head, ...arcsOf(await trace.attention(Math.min(layer, engine.about.config.layers - 1), head), session.ids.length, notes, chosen) });
+    const weights = await trace.attention(Math.min(layer, engine.about.config.layers - 1), head);
+    found.push({ head, arcs: arcsOf(weights, trace.length, from, notes, names, chosen) });
   }
   return found;
 }
 
-function words(perHead, notes, chosen) {
+function strongest(perHead, notes, chosen) {
   const best = perHead.flatMap(({ head, arcs }) => arcs.map((arc) => ({ head, ...arc }))).sort((a, b) => b.weight - a.weight)[0];
   const name = noteName(notes[chosen].pitch);
   if (!best) return `${name} at ${notes[chosen].start.toFixed(2)} s: these heads look at no earlier note.`;

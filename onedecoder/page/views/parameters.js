@@ -28,18 +28,18 @@ function build(session, panel) {
   const { layers } = about.config;
   const total = about.matrices.reduce((sum, { count: size }) => sum + size, 0);
   const rows = gathered(about.matrices);
-  const table = el("table", { class: "parameters" },
+  const table = el("table", { class: "parameters full" },
     el("thead", {}, el("tr", {}, ["Matrix", "Shape", "Numbers", "Blocks", "In all", "Share"].map((words) => el("th", { scope: "col" }, words)))),
     el("tbody", {}, rows.map((row) => el("tr", {},
       el("th", { scope: "row" }, el("code", {}, row.name), meaning(row.name)),
       el("td", {}, shape(...row.shape)),
       el("td", {}, count(row.size)),
-      el("td", {}, row.times > 1 ? `× ${row.times}` : ""),
+      el("td", {}, row.isInBlock ? `× ${row.times}` : ""),
       el("td", {}, count(row.size * row.times)),
       el("td", {}, share((row.size * row.times) / total))))),
-    el("tfoot", {}, el("tr", {}, el("th", { scope: "row", colspan: 4 }, "All of them"), el("td", {}, count(total)), el("td"))));
+    el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "All of them"), el("td"), el("td"), el("td"), el("td", {}, count(total)), el("td"))));
 
-  const inBlocks = rows.filter(({ times, name }) => times > 1 || /^h\.0\./.test(name)).reduce((sum, row) => sum + row.size * row.times, 0);
+  const inBlocks = rows.filter(({ isInBlock }) => isInBlock).reduce((sum, row) => sum + row.size * row.times, 0);
   panel.append(
     el("p", { class: "figures" },
       figure(brief(total), "numbers in all"),
@@ -57,21 +57,20 @@ const share = (part) => el("span", { class: "share", style: { "--share": part.to
 
 const figure = (number, words) => el("span", { class: "figure" }, el("strong", {}, number), words);
 
-/** The matrices of all blocks are of the same shapes: one row for each, and how many there are. */
+/** The matrices of all blocks are of the same shapes: one row for each, without its block's number, and how many there are. */
 function gathered(matrices) {
   const rows = new Map();
   for (const { name, shape: sizes, count: size } of matrices) {
-    const plain = name.replace(/^transformer\./, "").replace(/^h\.\d+\./, "h.n.");
+    const plain = name.replace(/^transformer\./, "").replace(/^h\.\d+\./, "");
     const row = rows.get(plain);
     if (row) row.times++;
-    else rows.set(plain, { name: plain, shape: sizes, size, times: 1 });
+    else rows.set(plain, { name: plain, shape: sizes, size, times: 1, isInBlock: /^(transformer\.)?h\./.test(name) });
   }
   return [...rows.values()];
 }
 
 function meaning(name) {
-  const words = MEANINGS[name] ?? MEANINGS[name.replace("h.n.", "")];
-  return words ? el("span", { class: "meaning" }, words) : null;
+  return MEANINGS[name] ? el("span", { class: "meaning" }, MEANINGS[name]) : null;
 }
 
 /** The sum for published GPT-2, from its four numbers. */

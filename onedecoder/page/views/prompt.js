@@ -1,27 +1,27 @@
-/* What the decoder is given: a text, or a job of music and a MIDI file.
+/* What the decoder is given: a text (with examples to press), or a job of music and a MIDI file.
  *
- * A form of three kinds, by the engine's `input`: "text" asks for a source (with examples to press), "midi" for a job
- * and, where the job needs one, a file; "none" only begins anew. A file is taken by the button or dropped anywhere on
- * the form; what it is worth the engine says.
- */
+ * A file is taken by the button, or dropped anywhere on the form; what it is worth the engine says. */
 
 import { EngineError } from "onedecoder/engine/errors.js";
 import { count, el, field, select } from "onedecoder/views/dom.js";
 
-const LARGEST_FILE = 10 * 2 ** 20; // bytes: a MIDI file of a whole concert has less than a tenth of it
+const LARGEST_FILE = 2_000_000; // bytes, the engines' own limit: a larger file is not even read
 
 const JOBS = { compose: "compose from nothing", continue: "continue a primer", accompany: "accompany a melody" };
+
+const NEEDS_FILE = new Set(["continue", "accompany"]);
 
 /** Returns the form. `guard` reports what goes wrong; `begun()` is called when the new line is there. */
 export function promptForm(session, guard, begun = () => {}) {
   const note = el("p", { class: "note", role: "status" });
   const begin = guard(async (input) => {
+    if (NEEDS_FILE.has(input.job) && !input.midi) throw new EngineError("Choose a MIDI file first, or drop one here.");
     const cut = await session.begin(input);
     note.textContent = cut
       ? `The ${count(cut)} tokens that did not fit into ${count(session.about.config.context)} positions were left out.` : "";
     begun();
   });
-  const kinds = { text: textForm, midi: musicForm, none: () => [el("button", { type: "submit" }, "Begin anew")] };
+  const kinds = { text: textForm, midi: musicForm };
   let input = () => ({});
   const form = el("form", { class: "prompt", onsubmit: (event) => {
     event.preventDefault();
@@ -32,23 +32,33 @@ export function promptForm(session, guard, begun = () => {}) {
 }
 
 function textForm(session, begin, reads) {
-  const { task, examples } = session.about;
+  const { task, examples, inputs, separators } = session.about;
+  if (inputs) return recordedForm(inputs, begin);
   const area = el("textarea", { rows: 3, spellcheck: "false", value: examples[0]?.text ?? "" });
-  reads(() => ({ text: area.value }));
+  let separator = 0; // of a decoder that translates both ways, which way
+  const read = () => ({ text: area.value, separator });
+  reads(read);
   area.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin({ text: area.value });
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(read());
   });
   const label = { translation: "A sentence to translate", summarization: "An article to summarize" }[task] ?? "The beginning of a text";
   return [
     field(label, area),
     el("div", { class: "row" },
+      separators?.length > 1 && select("Then", separators.map((name, at) => [at, name]), 0, (at) => { separator = at; }),
       el("button", { type: "submit" }, "Read it"),
       examples.length > 0 && el("span", { class: "quiet-words" }, "or take one:"),
       examples.map(({ text }) => el("button", { type: "button", class: "quiet example", onclick: () => {
         area.value = text;
-        begin({ text });
+        begin(read());
       } }, text || "(nothing)"))),
   ];
+}
+
+/** A page of recorded inputs knows these and no others. */
+function recordedForm(inputs, begin) {
+  return [el("p", { class: "quiet-words" }, "This decoder is too large for a page. What it wrote for these was recorded:"),
+    el("div", { class: "row" }, inputs.map((text) => el("button", { type: "button", onclick: () => begin({ text }) }, text || "(nothing)")))];
 }
 
 function musicForm(session, begin, reads, form, guard) {
@@ -60,7 +70,7 @@ function musicForm(session, begin, reads, form, guard) {
   const take = guard(async (chosen) => {
     if (!chosen) return;
     if (chosen.size > LARGEST_FILE) {
-      throw new EngineError(`${chosen.name} has ${count(Math.round(chosen.size / 2 ** 20))} MB: a MIDI file of at most 10 MB is read.`);
+      throw new EngineError(`${chosen.name} has ${(chosen.size / 1e6).toFixed(1)} MB: give a MIDI file of at most 2 MB.`);
     }
     file = new Uint8Array(await chosen.arrayBuffer());
     name.textContent = chosen.name;
@@ -75,7 +85,7 @@ function musicForm(session, begin, reads, form, guard) {
   form.addEventListener("drop", (event) => {
     event.preventDefault();
     form.classList.remove("over");
-    if (job === "compose" && session.about.jobs.length > 1) setJob(session.about.jobs[1]);
+    if (drop.hidden) setJob(session.about.jobs.find((each) => NEEDS_FILE.has(each)));
     take(event.dataTransfer.files[0]);
   });
 
@@ -83,9 +93,9 @@ function musicForm(session, begin, reads, form, guard) {
   function setJob(chosen) {
     job = chosen;
     jobs.show(job);
-    drop.hidden = job === "compose";
+    drop.hidden = !NEEDS_FILE.has(job) && session.about.jobs.some((each) => NEEDS_FILE.has(each));
   }
   setJob(job);
-  reads(() => (job === "compose" || !file ? { job } : { job, midi: file }));
+  reads(() => (drop.hidden || !file ? { job } : { job, midi: file }));
   return [el("div", { class: "row" }, jobs, drop, el("button", { type: "submit" }, "Begin anew"))];
 }

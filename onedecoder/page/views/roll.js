@@ -4,6 +4,7 @@ import { headColour, ink } from "onedecoder/views/colour.js";
 import { el } from "onedecoder/views/dom.js";
 
 const KEYS = 34; // pixels at the left, for the names of the octaves
+const WIDEST = 32000; // pixels of a canvas that every browser can paint
 const BLACK = new Set([1, 3, 6, 8, 10]);
 const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 
@@ -12,10 +13,12 @@ export const noteName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12)
 /** Returns { node, show, cursor }. `chosen(index)` gets the note that is pressed, or -1 for none. */
 export function roll(label, chosen) {
   const canvas = el("canvas", { tabindex: "0", role: "img", "aria-label": label });
-  const node = el("div", { class: "roll" }, canvas);
+  const octaves = el("div", { class: "octaves", "aria-hidden": "true" }); // stay where they are while the roll moves
+  const hand = el("div", { class: "cursor", hidden: true });
+  const node = el("div", { class: "roll" }, octaves, canvas, hand);
   const context = canvas.getContext("2d");
   let picture = { notes: [], arcs: [], chosen: -1, given: () => false };
-  let width = 0, height = 0, scale = 60, low = 48, high = 84, now = null;
+  let width = 0, height = 0, scale = 60, low = 48, high = 84, colours = {};
 
   const x = (time) => KEYS + time * scale;
   const row = () => height / (high - low + 1);
@@ -30,10 +33,10 @@ export function roll(label, chosen) {
     const seconds = next.notes.reduce((last, { end }) => Math.max(last, end), 4);
     const room = node.clientWidth;
     scale = Math.max((room - KEYS - 8) / seconds, next.zoom);
-    width = Math.min(30000, Math.ceil(KEYS + seconds * scale + 8));
+    width = Math.min(WIDEST, Math.ceil(KEYS + seconds * scale + 8));
     scale = (width - KEYS - 8) / seconds;
     height = Math.max(220, Math.min(420, 9 * (high - low + 1)));
-    const ratio = width * height * devicePixelRatio ** 2 > 3e7 ? 1 : devicePixelRatio;
+    const ratio = Math.min(devicePixelRatio, WIDEST / width);
     canvas.style.setProperty("width", `${width}px`);
     canvas.style.setProperty("height", `${height}px`);
     canvas.width = width * ratio;
@@ -43,31 +46,28 @@ export function roll(label, chosen) {
   }
 
   function draw() {
+    colours = Object.fromEntries(["key-row", "line", "given-note", "note", "ink"].map((name) => [name, ink(`--${name}`)]));
     context.clearRect(0, 0, width, height);
     keys();
     picture.notes.forEach(note);
-    picture.arcs.forEach(({ head, arcs }) => arcs.forEach((arc) => bow(arc, headColour(head))));
+    picture.arcs.forEach(({ head, arcs }) => {
+      const colour = headColour(head);
+      arcs.forEach((arc) => bow(arc, colour));
+    });
     if (picture.chosen >= 0) ring(picture.notes[picture.chosen]);
-    if (now !== null) {
-      context.fillStyle = ink("--accent");
-      context.fillRect(x(now) - 1, 0, 2, height);
-    }
   }
 
   function keys() {
-    const [dark, line, quiet] = [ink("--key-row"), ink("--line"), ink("--quiet")];
-    context.font = `11px ${ink("--mono")}`;
-    context.textBaseline = "middle";
+    octaves.replaceChildren();
     for (let pitch = low; pitch <= high; pitch++) {
       if (BLACK.has(pitch % 12)) {
-        context.fillStyle = dark;
+        context.fillStyle = colours["key-row"];
         context.fillRect(KEYS, y(pitch), width - KEYS, row());
       }
       if (pitch % 12 === 0) {
-        context.fillStyle = line;
+        context.fillStyle = colours.line;
         context.fillRect(KEYS, y(pitch) + row() - 0.5, width - KEYS, 1);
-        context.fillStyle = quiet;
-        context.fillText(noteName(pitch), 2, y(pitch) + row() / 2);
+        octaves.append(el("span", { style: { top: `${y(pitch) + row() / 2}px` } }, noteName(pitch)));
       }
     }
   }
@@ -76,7 +76,7 @@ export function roll(label, chosen) {
     const isFaint = picture.chosen >= 0 && index !== picture.chosen
       && !picture.arcs.some(({ arcs }) => arcs.some((arc) => arc.note === index));
     context.globalAlpha = (isFaint ? 0.4 : 1) * (0.45 + 0.55 * (each.velocity / 127));
-    context.fillStyle = ink(picture.given(each) ? "--given-note" : "--note");
+    context.fillStyle = colours[picture.given(each) ? "given-note" : "note"];
     context.beginPath();
     context.roundRect(x(each.start), y(each.pitch) + 0.5, Math.max(3, (each.end - each.start) * scale - 1), row() - 1, 2);
     context.fill();
@@ -84,7 +84,7 @@ export function roll(label, chosen) {
   }
 
   function ring(each) {
-    context.strokeStyle = ink("--ink");
+    context.strokeStyle = colours.ink;
     context.lineWidth = 2;
     context.beginPath();
     context.roundRect(x(each.start) - 1, y(each.pitch) - 1, Math.max(5, (each.end - each.start) * scale + 1), row() + 2, 3);
@@ -97,7 +97,7 @@ export function roll(label, chosen) {
     const [x1, y1, x2, y2] = [x(from.start), y(from.pitch) + row() / 2, x(to.start), y(to.pitch) + row() / 2];
     const rise = Math.min(height * 0.45, 24 + Math.abs(x1 - x2) * 0.28);
     context.strokeStyle = colour;
-    context.globalAlpha = 0.35 + 0.6 * Math.sqrt(weight);
+    context.globalAlpha = 0.5 + 0.5 * Math.sqrt(weight);
     context.lineWidth = 1 + 9 * weight;
     context.beginPath();
     context.moveTo(x1, y1);
@@ -108,9 +108,9 @@ export function roll(label, chosen) {
 
   /** Move the cursor to a time, or take it away with null. The roll follows it. */
   function cursor(time) {
-    now = time;
-    draw();
+    hand.hidden = time === null;
     if (time === null) return;
+    hand.style.setProperty("transform", `translateX(${x(time)}px)`);
     const at = x(time) - node.scrollLeft;
     if (at > node.clientWidth - 40 || at < KEYS) node.scrollLeft = x(time) - KEYS - 20;
   }
@@ -129,6 +129,7 @@ export function roll(label, chosen) {
     if (!(event.key in places) || last < 0) return;
     event.preventDefault();
     const next = Math.max(0, Math.min(last, places[event.key]));
+    picture.chosen = next; // a key may come again before the roll is drawn anew
     chosen(next);
     node.scrollLeft = Math.max(0, x(picture.notes[next].start) - node.clientWidth * 0.7);
   });

@@ -20,11 +20,11 @@ export class Session extends EventTarget {
     this.context = 0;
     this.chances = []; // of each token, how probable it was when it was written; undefined for what was given
     this.place = 0; // the token looked at
-    this.layer = 0;
+    this.layer = Math.floor(engine.about.config.layers / 2); // where words meet words, mostly
     this.head = 0; // a number, or "mean"
     this.words = false; // whether subwords are joined to words
     this.isWriting = false;
-    this.traces = new Map(); // by engine
+    this.looks = new Map(); // by engine
     this.distributions = new Map(); // by place
     this.turn = Promise.resolve();
   }
@@ -33,10 +33,10 @@ export class Session extends EventTarget {
     return this.engine.about;
   }
 
-  /** Whether the line is whole: the end token is written, or no position is left. */
+  /** Whether the line is whole: the end token is written, or no position is left (music may slide its window on). */
   get hasEnded() {
-    const last = this.ids.length - 1;
-    return (last >= this.context && this.ids[last] === this.about.end) || this.ids.length >= this.about.config.context;
+    const { end, sliding, config } = this.about;
+    return (this.ids.length > this.context && this.ids.at(-1) === end) || (!sliding && this.ids.length >= config.context);
   }
 
   /** Change some of what is shown, and tell. */
@@ -99,8 +99,8 @@ export class Session extends EventTarget {
     if (this.ids === line) this.put(id, line.length, plain); // else another line was begun meanwhile
   }
 
-  /** Write until the line ends, `enough` says so, or `stop` is called; `pace` milliseconds are waited after each token. */
-  async write({ pace = 0, enough = () => false } = {}) {
+  /** Write until the line ends, `enough()` says so, or `stop` is called; `pace` milliseconds are waited after each token. */
+  async write({ pace = 0, enough = this.asManyAsUsual() } = {}) {
     if (this.isWriting) return;
     const run = (this.run = {});
     this.set({ isWriting: true });
@@ -114,20 +114,36 @@ export class Session extends EventTarget {
     }
   }
 
+  asManyAsUsual() {
+    const last = this.ids.length + this.about.generation.max_new_tokens;
+    return () => this.ids.length >= last;
+  }
+
   stop() {
     this.run = null;
     if (this.isWriting) this.set({ isWriting: false });
   }
 
-  /** The engine's record of reading the whole line. It is kept until the line is another. */
-  trace(engine = this.engine) {
-    const kept = this.traces.get(engine);
-    if (kept?.ids === this.ids) return kept.trace;
-    const ids = this.ids;
-    const trace = this.inTurn(() => engine.trace(ids, this.context));
-    this.traces.set(engine, { ids, trace });
-    trace.catch(() => this.traces.delete(engine));
-    return trace;
+  /** What an engine saw when it read the line: { trace, from, ids, context }, kept until the line is another.
+   *
+   * A line longer than the decoder's positions is looked at from the place `from` on; `ids` and `context` are as of there. */
+  look(engine = this.engine) {
+    const { ids, context } = this;
+    if (this.looks.get(engine)?.ids !== ids) {
+      const look = this.inTurn(async () => {
+        const trace = await engine.trace(ids, context);
+        const from = ids.length - trace.length;
+        return { trace, from, ids: ids.slice(from), context: Math.max(0, context - from) };
+      });
+      look.catch(() => this.looks.delete(engine));
+      this.looks.set(engine, { ids, look });
+    }
+    return this.looks.get(engine).look;
+  }
+
+  /** The chosen token's place in what a look sees. */
+  placeIn({ from }) {
+    return Math.max(0, this.place - from);
   }
 
   /** One question at a time: an engine's cache belongs to one line. */

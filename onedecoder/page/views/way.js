@@ -23,7 +23,11 @@ export const way = {
 function build(session, panel) {
   const { config } = session.about;
   const line = tokenLine(session, "The line. Choose the token to follow.");
-  const block = segments("Block", numbered(config.layers), session.layer, (layer) => session.set({ layer }));
+  let layer = 0;
+  const block = segments("Block", numbered(config.layers), layer, (chosen) => {
+    layer = chosen;
+    session.set({});
+  });
   const input = el("ol", { class: "way" });
   const inside = el("ol", { class: "way block" });
   const output = el("ol", { class: "way" });
@@ -42,10 +46,10 @@ function build(session, panel) {
 
   return async () => {
     line.update();
-    block.show(session.layer);
     if (session.isWriting) return;
-    const { place, layer } = session;
-    const trace = await session.trace();
+    const look = await session.look();
+    const { trace, ids } = look;
+    const place = session.placeIn(look);
     const read = async (names) => {
       const vectors = await Promise.all(names.map((name) => trace.vectors(name, layer, place)));
       return Object.fromEntries(names.map((name, at) => [name, vectors[at]]));
@@ -54,7 +58,7 @@ function build(session, panel) {
     const embedded = await read(["token_embedding", "position_embedding"]);
     const sum = embedded.token_embedding.map((value, at) => value + embedded.position_embedding[at]);
     input.replaceChildren(
-      step("", namedStrip(`“${session.name(place)}”`, `wte[${session.ids[place]}]`, embedded.token_embedding)),
+      step("", namedStrip(`“${session.engine.names[ids[place]]}”`, `wte[${ids[place]}]`, embedded.token_embedding)),
       step("plus", namedStrip(`position ${place}`, `wpe[${place}]`, embedded.position_embedding)),
       step("stream", namedStrip("their sum", "", sum)));
 
@@ -66,12 +70,12 @@ function build(session, panel) {
       step("", namedStrip("final norm", "ln_f", final)),
       step("", namedStrip("scores", `× wteᵀ [${count(config.width)} × ${count(config.vocabulary)}]`, logits)));
     const { plain } = await session.engine.choose({ logits, allowed: null }, { ...session.settings, do_sample: false, uniform: 0 });
-    const next = session.ids[place + 1];
+    const next = ids[place + 1];
     scores.show({ probabilities: plain, plain }, next ?? null);
     verdict.textContent = next === undefined ? "This token is the last of the line so far."
       : `In the line “${session.engine.names[next]}” follows: ${percent(plain[next])}, ${rank(plain, next)}.`;
 
-    lens.replaceChildren(...lensRows(await trace.lens(place), session));
+    lens.replaceChildren(...lensRows(await trace.lens(place), layer, session.engine.names));
   };
 }
 
@@ -106,9 +110,9 @@ function rank(probabilities, id) {
   return better === 0 ? "the likeliest" : `${count(better)} were likelier`;
 }
 
-function lensRows(lens, session) {
-  return lens.map(({ layer, top }) => el("tr", { class: layer === session.layer ? "chosen" : "" },
+function lensRows(lens, chosen, names) {
+  return lens.map(({ layer, top }) => el("tr", { class: layer === chosen ? "chosen" : "" },
     el("th", { scope: "row" }, `after block ${layer + 1}`),
     top.map(({ id, p }) => el("td", { style: { background: weightColour(p), color: weightInk(p) } },
-      el("span", {}, session.engine.names[id]), " ", el("small", {}, percent(p))))));
+      el("span", {}, names[id]), " ", el("small", {}, percent(p))))));
 }

@@ -6,11 +6,10 @@
 import { isSpecial } from "onedecoder/views/session.js";
 
 /** Groups of places: [{ from, to, name }], `to` not included. With `joined` false every token is a group of its own. */
-export function groups(session, isJoined) {
-  const { ids, engine, context } = session;
+export function groups({ ids, context }, names, isJoined) {
   const found = [];
   ids.forEach((id, place) => {
-    const name = engine.names[id];
+    const name = names[id];
     const before = found.at(-1);
     const goesOn = isJoined && before && place !== context && !/^[·\s]|^Ċ/.test(name) && /[\p{L}\p{N}]$/u.test(before.name)
       && /^[\p{L}\p{N}]/u.test(name) && !isSpecial(name);

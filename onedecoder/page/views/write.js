@@ -20,6 +20,7 @@ function build(session, panel, guard) {
   let pace = 150;
   const line = tokenLine(session, "The line so far. Choose a written token to see what else it might have been.");
   const text = el("p", { class: "output", "aria-live": "polite" });
+  const output = el("div", { hidden: session.about.input !== "text" }, el("h3", {}, "Written"), text);
   const heading = el("h3");
   const likely = bars(session.engine.names, 10, guard((id, plain) => session.put(id, session.ids.length, plain)));
   const past = bars(session.engine.names, 10, guard((id, plain) => session.put(id, session.place, plain)));
@@ -36,11 +37,18 @@ function build(session, panel, guard) {
     promptForm(session, guard),
     el("div", { class: "row" }, go, one, back, again, select("Pace", PACES, pace, (chosen) => { pace = chosen; })),
     line.node, legend(),
-    el("h3", {}, "Written"), text,
+    output,
     el("div", { class: "columns" },
       el("div", {}, heading, likely.node, pastBox),
       samplingControls(session)),
   );
+
+  /** What is added to a live region is read out: so only what is new is added. */
+  function say(words) {
+    const isLonger = words.startsWith(text.textContent);
+    if (isLonger) text.append(words.slice(text.textContent.length));
+    else text.textContent = words;
+  }
 
   return async () => {
     const { ids, context, place, isWriting, hasEnded } = session;
@@ -51,8 +59,7 @@ function build(session, panel, guard) {
     back.disabled = again.disabled = isWriting || ids.length <= context;
 
     const written = ids.slice(context).filter((id) => id !== session.about.end);
-    text.textContent = written.length ? await session.engine.text(written) : "Nothing yet.";
-    text.classList.toggle("empty", !written.length);
+    if (!output.hidden) say(written.length ? await session.engine.text(written) : "");
 
     likely.node.hidden = hasEnded;
     heading.textContent = hasEnded ? ended(session) : "The ten likeliest next tokens";
