@@ -16,12 +16,17 @@ def train(task: str, **settings: Any) -> LoadedDecoder:
     Raises:
         UserError: an unknown task or setting, or data that cannot be read.
     """
-    from shared.recipe import train as run_recipe  # noqa: PLC0415 (the Trainer takes seconds to import)
-
     if task not in TASKS:
         raise UserError(f"unknown task '{task}': give one of {', '.join(TASKS)}")
-    run_recipe(TASKS[task], as_flags(settings))
+    run_recipe(task, as_flags(settings))
     return load(settings.get("output_dir", f"outputs/{task}"))
+
+
+def run_recipe(task: str, flags: list[str]) -> None:
+    """`recipes/TASK.py` with its flags."""
+    from shared.recipe import train as run  # noqa: PLC0415 (the Trainer takes seconds to import)
+
+    run(TASKS[task], flags)
 
 
 def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:

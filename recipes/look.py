@@ -1,143 +1,72 @@
-"""Look into a trained decoder while it writes: what it attends to, and what else it might have written.
+"""Look into a trained decoder while it writes: the pictures of `recipes/explore.py` as files, and their numbers.
 
-    python recipes/look.py outputs/translation "Today the waiter should eat a delicious pizza."
+    python recipes/look.py outputs/translation "Today the waiter should eat a delicious pizza." --out pictures
     python recipes/look.py outputs/translation "Today the waiter should eat a delicious pizza." --layer 2
-    python recipes/look.py outputs/music --max_new_tokens 24
+    python recipes/look.py outputs/music --max_new_tokens 24 --format png
 
 For each token that is written it prints the likeliest ones with their probabilities, before sampling and before a
-grammar has its say. The picture, RUN/attention.png by default, has a panel for each layer, the mean of its heads, or
-with --layer one for each head of that layer: every row is a token, and shows how much it takes from which tokens. What
-the mask hides is grey; lines mark where the source ends.
+grammar has its say. The pictures, in RUN/look by default:
+
+    write      the likeliest tokens at each step
+    attention  who attends to whom: the mean of each layer's heads or, with --layer, each head of that layer
+    heads      all heads of all layers, small
+    way        the vectors of the last token that was given, step by step through every block
+    lens       what each block's output would say next
+    kept       multiplications with kept keys and values, and without
+    arcs       (music) the last note's arcs to the notes that it attends to, in --layer or the first one
+
+In a picture of attention every row is a token, and shows how much it takes from which tokens. What the mask hides is
+grey; lines mark where the source ends. `numbers.json` holds what is drawn.
 """
 
-from dataclasses import dataclass, field, replace
-from math import ceil
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from torch import Tensor
-
-from shared.cli import Parser, run
-from shared.decoder import Decoder, load_decoder
-from shared.errors import UserError
-from shared.files import written_whole
-from shared.generation import GenerationArguments
-from shared.looking import look
-from shared.reranking import check_candidates, generate_best
-from shared.runs import Run
-from shared.task import Task
-from shared.vocabulary import Vocabulary
-from tasks import TASKS
+from onedecoder.core import GenerationArguments, Parser, UserError, run
+from onedecoder.decoder import load
+from onedecoder.looking import look, steps
 
 NEW_TOKENS = 32  # by default, at most: more are hard to see
-LABELLED = 80  # tokens beyond which a picture has no room for their names
-COLUMNS = 4
 
 
 @dataclass
 class LookArguments:
     """What to show, and where."""
 
+    out: str | None = field(default=None, metadata={"help": "The folder of the pictures (default: RUN/look)."})
+    format: Literal["svg", "png"] = field(default="svg", metadata={"help": "How the pictures are written."})
     layer: int | None = field(default=None, metadata={"help": "Draw the heads of this layer, from 1 on."})
-    candidates: int = field(default=5, metadata={"help": "How many of the likeliest tokens to print."})
-    output_file: str | None = field(default=None, metadata={"help": "The picture (default: RUN/attention.png)."})
+    candidates: int = field(default=5, metadata={"help": "How many of the likeliest tokens to name."})
     seed: int = field(default=0, metadata={"help": "Where the random numbers of sampling start."})
 
 
 def main(arguments: list[str]) -> None:
-    opened = Run.open(new_parser().parse_known_args(arguments)[0].run)
-    known = opened.settings["generation"]
+    decoder = load(new_parser().parse_known_args(arguments)[0].run, device="cpu")
+    known = asdict(decoder.generation)
     known["max_new_tokens"] = min(known["max_new_tokens"], NEW_TOKENS)
     generation, wanted, given = new_parser().parse(arguments, known)
-    task = opened.task(TASKS)
-    generation.check()
-    check_candidates(type(task), generation)
-    if task.needs_input and not given.input:
-        raise UserError(f"nothing to write for: give the {task.name} run its input as an argument")
-    decoder = load_decoder(str(opened.folder))
-    layers = decoder.config.n_layer
+    layers = decoder.model.config.n_layer
     if wanted.layer is not None and not 1 <= wanted.layer <= layers:
         raise UserError(f"--layer {wanted.layer}: the decoder has {layers}; give 1 to {layers}")
     if wanted.candidates < 1:
         raise UserError(f"--candidates is {wanted.candidates}: give 1 or more")
+    folder = wanted.out or (Path(given.run) / "look" if Path(given.run).is_dir() else "look")
 
-    max_length = opened.settings["model"]["max_length"]
-    line, given_length = written_line(decoder, task, given.input, max_length, generation, wanted.seed)
-    seen = look(decoder, line, given_length)
-    names = token_names(task.vocabulary)
-    for place in range(given_length, len(line)):
-        print(step(seen.next[place - 1], line[place], names, wanted.candidates))
-    weights = seen.weights.mean(1) if wanted.layer is None else seen.weights[wanted.layer - 1]
-    titles = [f"{'layer' if wanted.layer is None else 'head'} {number}" for number in range(1, len(weights) + 1)]
-    path = Path(wanted.output_file or opened.folder / "attention.png")
-    with written_whole(path.parent) as staging:
-        draw(weights.numpy(), titles, [names[index] for index in line], given_length).savefig(
-            staging / path.name, dpi=110
-        )
-    print(f"attention: {path}")
-
-
-def written_line(
-    decoder: Decoder, task: Task, given: str, max_length: int, generation: GenerationArguments, seed: int
-) -> tuple[list[int], int]:
-    """What is given and what the decoder writes for it, as one line; and how many tokens are given."""
-    new_tokens = min(generation.max_new_tokens, max_length // 2)  # so that the line fits, even where writing slides on
-    settings = replace(generation, max_new_tokens=new_tokens)
-    prompt = task.prompt(task.request(given), max_length, new_tokens).context
-    constraint = task.constraint(settings)
-    (written,) = generate_best(decoder, task, [prompt], settings, seed=seed, constraint=constraint)
-    ended = len(prompt) + len(written) < decoder.context and len(written) < new_tokens
-    return [*prompt, *written, *([task.vocabulary.end] if ended else [])], len(prompt)
-
-
-def step(probabilities: Tensor, chosen: int, names: dict[int, str], candidates: int) -> str:
-    """A line of text: what was chosen with which of the `probabilities` [V], and what was likeliest."""
-    likeliest = probabilities.topk(min(candidates, len(probabilities)))
-    pairs = zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
-    others = "  ".join(f"{names[index]} {share:.3f}" for share, index in pairs)
-    return f"{names[chosen]:<20} {probabilities[chosen]:.3f}   of {others}"
+    trace = decoder.trace(given.input, seed=wanted.seed, **asdict(generation))
+    for step in steps(trace, decoder.names, wanted.candidates):
+        likeliest = "  ".join(f"{one['token']} {one['p']:.3f}" for one in step["likeliest"])
+        print(f"{step['token']:<20} {step['p']:.3f}   of {likeliest}")
+    layer = None if wanted.layer is None else wanted.layer - 1
+    for path in look(decoder, trace, folder, layer, wanted.candidates, wanted.format):
+        print(path)
 
 
 def new_parser() -> Parser:
     parser = Parser(GenerationArguments, LookArguments)
-    parser.add_argument("run", help="A run's folder, such as outputs/translation.")
+    parser.add_argument("run", help="A run's folder, such as outputs/translation, or a name on the hub.")
     parser.add_argument("input", nargs="?", default="", help="The text (or MIDI file) to write for.")
     return parser
-
-
-def token_names(vocabulary: Vocabulary) -> dict[int, str]:
-    """What to call each id: special ones by themselves, events in words, pieces of text with a first space marked."""
-    names = {}
-    for token, index in vocabulary.tokens.items():
-        special = token.startswith("<|") and "|>" in token
-        name = token[: token.index("|>") + 2] if special else vocabulary.words(token).replace("\n", "⏎")
-        names[index] = "·" + name[1:] if name.startswith(" ") else name
-    return names
-
-
-def draw(weights: np.ndarray, titles: list[str], names: list[str], context_length: int) -> Figure:
-    """Panels of `weights` [N, T, T], rows are queries; `names` are those of the T tokens."""
-    columns = min(COLUMNS, len(weights))
-    labelled = len(names) <= LABELLED
-    side = 1.5 + 0.16 * len(names) if labelled else 6
-    figure = Figure(figsize=(columns * side, ceil(len(weights) / columns) * side), layout="constrained")
-    panels = figure.subplots(ceil(len(weights) / columns), columns, squeeze=False).flatten()
-    for axes in panels[len(weights) :]:
-        axes.set_visible(False)
-    for axes, panel, title in zip(panels, weights, titles, strict=False):
-        axes.set_facecolor("0.88")
-        # Small shares are to be seen, too.
-        image = axes.imshow(np.ma.masked_equal(panel, 0), cmap="magma_r", norm=PowerNorm(0.5, 0, 1))
-        for mark in (axes.axhline, axes.axvline):
-            mark(context_length - 0.5, color="0.4", linewidth=0.8)
-        axes.set_title(title)
-        axes.tick_params(length=0, labelsize=7)
-        axes.set_xticks(range(len(names)) if labelled else [], names if labelled else [], rotation=90)
-        axes.set_yticks(range(len(names)) if labelled else [], names if labelled else [])
-    figure.colorbar(image, ax=panels.tolist(), label="share", shrink=0.6)
-    return figure
 
 
 if __name__ == "__main__":

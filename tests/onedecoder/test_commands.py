@@ -1,0 +1,82 @@
+"""Commands by name, pictures as files, a decoder that is asked line by line."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from onedecoder import UserError
+from onedecoder.commands import command
+from onedecoder.interactive import converse
+from recipes import look
+
+
+def test_commands_are_named(capsys):
+    command([])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("train", "generate", "evaluate", "look", "explore"))
+    for wrong, message in (["dance"], "unknown command 'dance'"), (["train"], "give one of"), (["train", "x"], "train x"):
+        with pytest.raises(UserError, match=message):
+            command(wrong)
+
+
+def test_a_command_runs_from_any_folder(run_folders, tmp_path, monkeypatch):
+    code = "import sys; from onedecoder.commands import main; sys.argv[1:] = sys.argv[1:]; main()"
+    paths = ":".join(path for path in sys.path if path)
+    arguments = ["look", str(run_folders["translation"]), "A dog.", "--out=seen", "--format=png", "--max_new_tokens=3"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path, env={"PYTHONPATH": paths}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {"write.png", "attention.png", "numbers.json"} <= {path.name for path in (tmp_path / "seen").iterdir()}
+
+
+def test_pictures_and_their_numbers_are_written(run_folders, tmp_path, capsys):
+    look.main([str(run_folders["music"]), "--out", str(tmp_path), "--max_new_tokens=12", "--layer=2", "--candidates=3"])
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert last == str(tmp_path / "numbers.json")
+    names = ("write", "attention", "heads", "way", "lens", "kept", "arcs")
+    for name in names:
+        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
+    numbers = json.loads((tmp_path / "numbers.json").read_text(encoding="utf-8"))
+    length = len(numbers["ids"])
+    assert len(numbers["written"]) == length - numbers["context"] == len(printed) - len(names)
+    assert numbers["tokens"][0] == "<|compose|>"
+    for layer in numbers["weights"]:
+        for head in layer:
+            assert [len(row) for row in head] == [length] * length
+            assert all(sum(row) == pytest.approx(1, abs=1e-3) for row in head)
+    for step in numbers["written"]:
+        shares = [one["p"] for one in step["likeliest"]]
+        assert len(shares) == 3 and shares == sorted(shares, reverse=True)
+    assert sum(matrix["count"] for matrix in numbers["parameters"]) > 0
+
+
+def test_wrong_looks_are_named(run_folders):
+    run = str(run_folders["translation"])
+    for arguments, message in (
+        ([run, "A dog.", "--layer=9"], "the decoder has 2"),
+        ([run, "A dog.", "--candidates=0"], "give 1 or more"),
+        ([run], "nothing to look into"),
+        ([run, "A dog.", "--format=gif"], "gif"),
+    ):
+        with pytest.raises(UserError, match=message):
+            look.main(arguments)
+
+
+def test_lines_are_answered_one_by_one(translator, tmp_path, capsys):
+    out = io.StringIO()
+    converse(translator, {"max_new_tokens": 4}, tmp_path, lines=["A dog.\n", "  \n", "A cat.\n"], out=out)
+    assert out.getvalue().splitlines() == [translator(text, max_new_tokens=4) for text in ("A dog.", "A cat.")]
+    assert capsys.readouterr().err.count("error: nothing to write for") == 1
+
+
+def test_pieces_are_saved_under_new_names(composer, tmp_path):
+    out = io.StringIO()
+    converse(composer, {"seconds": 1, "max_new_tokens": 20}, tmp_path, lines=["\n", "\n"], out=out)
+    first, second = out.getvalue().splitlines()
+    assert first.startswith(str(tmp_path / "piece-1.mid")) and second.startswith(str(tmp_path / "piece-2.mid"))
+    assert (tmp_path / "piece-1.mid").read_bytes() != (tmp_path / "piece-2.mid").read_bytes()
