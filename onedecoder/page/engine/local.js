@@ -34,6 +34,7 @@ export class LocalEngine {
 
   /** Scores [V] over what comes after the last of `ids`, and what a grammar allows there (null: anything). */
   async next(ids, context) {
+    if (!ids.length) throw new EngineError("There is no line yet: give something to begin with.");
     const start = windowStart(ids.length, this.data.config.context, this.about.sliding);
     const line = ids.slice(start), given = Math.max(0, context - start);
     const logits = await this.#queue.run(async () => {
@@ -62,7 +63,7 @@ export class LocalEngine {
   /** The line read once, to be looked into; of one that is longer than the context, its end. */
   async trace(ids, context) {
     const most = this.data.config.context, start = Math.max(0, ids.length - most);
-    if (!ids.length) throw new EngineError("There is no line to look into: write something first.");
+    if (!ids.length) throw new EngineError("There is no line yet: give something to begin with.");
     return this.#queue.run(() => inSlices(traceOf(this.decoder, ids.slice(start), Math.max(0, context - start))));
   }
 

@@ -53,6 +53,7 @@ class RemoteEngine {
   }
 
   async next(ids, context) {
+    if (!ids.length) throw new EngineError("There is no line yet: give something to begin with.");
     const bytes = await (await this.#ask("next", { ids, context })).arrayBuffer(), size = this.about.config.vocabulary;
     const allowed = bytes.byteLength > 4 * size ? new Uint8Array(bytes, 4 * size) : null;
     return { logits: new Float32Array(bytes, 0, size), allowed };
