@@ -64,7 +64,9 @@ def data(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None) 
     task, config = decoder.task, decoder.model.config
     known = about(decoder, weights, inputs)
     if config.activation_function not in {"gelu_new", "gelu_pytorch_tanh"}:
-        raise UserError(f"{decoder.name}: the page knows gelu_new, not {config.activation_function}: open the local page")
+        raise UserError(
+            f"{decoder.name}: the page knows gelu_new, not {config.activation_function}: open the local page"
+        )
     if getattr(task.arguments, "keep", "head") != "head":
         raise UserError(f"{decoder.name} ranks paragraphs, which the page cannot: open the local page")
     return {

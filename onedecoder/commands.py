@@ -1,4 +1,4 @@
-"""The recipes as commands, from any folder: `onedecoder train translation`, `onedecoder generate outputs/translation …`."""
+"""The recipes as commands, from any folder: `onedecoder train translation`, `onedecoder generate outputs/en-de …`."""
 
 import sys
 from importlib import import_module

@@ -64,8 +64,8 @@ def load(name: str | Path, device: str | None = None) -> "LoadedDecoder":
 class LoadedDecoder:
     """A decoder, its task and how it writes unless told otherwise.
 
-    `model` is the `GPT2LMHeadModel`, `task` knows its lines and vocabulary, `generation` are the settings it was trained
-    with, `max_length` the tokens of a line in training.
+    `model` is the `GPT2LMHeadModel`, `task` knows its lines and vocabulary, `generation` are the settings it was
+    trained with, `max_length` the tokens of a line in training.
     """
 
     name: str

@@ -30,11 +30,13 @@ def exported(decoder: LoadedDecoder, inputs: list[str] | None = None) -> str:
     count = decoder.model.num_parameters()
     if count > MOST_PARAMETERS:
         raise UserError(
-            f"{decoder.name} has {count / 1e6:.1f} M parameters, and a page carries {MOST_PARAMETERS / 1e6:.1f} M: open "
-            "the local page (leave out --export), or give inputs to record with --recorded"
+            f"{decoder.name} has {count / 1e6:.1f} M parameters, and a page carries {MOST_PARAMETERS / 1e6:.1f} M: "
+            "open the local page (leave out --export), or give inputs to record with --recorded"
         )
     if decoder.model.lm_head.weight is not decoder.model.transformer.wte.weight:
-        raise UserError(f"{decoder.name}: its head is not its token embeddings: open the local page (leave out --export)")
+        raise UserError(
+            f"{decoder.name}: its head is not its token embeddings: open the local page (leave out --export)"
+        )
     packed = pack(kinds(weights(decoder.model)))
     return _json({**data(decoder, "int8", inputs), "tensors": packed.tensors, "weights": packed.base64})
 

@@ -1,4 +1,4 @@
-"""Lines that are being written, with their kept keys and values: whoever asks says the whole line, nothing is read twice.
+"""Lines that are being written, with their kept keys and values: who asks says the whole line, nothing is read twice.
 
 What is kept belongs to a line and not to a visitor: two who write different lines never see each other's, and two who
 write the same see the same.

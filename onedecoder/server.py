@@ -102,7 +102,7 @@ def answer(engine: Engine, what: str, body: bytes, job: str) -> Response:
 
 
 class OwnOriginOnly:
-    """Answers only who calls this server by its own name, from a page that it sent, with a body that is not too large."""
+    """Answers only who calls this server by its own name, from a page that it sent, with a body not too large."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], port: int):
         self.app = app
@@ -147,7 +147,9 @@ def _refusal(status: int, message: str) -> Response:
 def _policy(html: str) -> str:
     """Scripts are this server's own, and those that stand in the page as it was made."""
     inline = re.findall(r"<script[^>]*>(.*?)</script>", html, flags=re.DOTALL)
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline)
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline
+    )
     return (
         f"default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
         "img-src 'self' data: blob:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

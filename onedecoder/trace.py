@@ -116,33 +116,31 @@ class Trace(Mapping[str, np.ndarray]):
         def of(name: str) -> Tensor:
             return self.tensor(f"h.{layer}.{name}")
 
-        match part:
-            case "ln_1":
-                return block.ln_1(of("input"))
-            case "q" | "k" | "v":
-                return self._heads(self._kept[f"h.{layer}.qkv"].chunk(3, -1)["qkv".index(part)])
-            case "relative":
-                return self._relative(layer)
-            case "scores":
-                scores = of("q") @ of("k").transpose(1, 2) * attention.scaling
-                if hasattr(attention, "relative"):
-                    scores = scores + self._relative(layer)
-                return scores.masked_fill(~self.visible, -torch.inf)
-            case "weights":
-                return self._weights(block)(of("input"))
-            case "attention_output":
-                return attention.c_proj(of("mixed"))
-            case "ln_2":
-                return block.ln_2(of("residual_1"))
-            case "up":
-                return mlp.c_fc(of("ln_2"))
-            case "gelu":
-                return mlp.act(of("up"))
-            case "down":
-                return mlp.c_proj(of("gelu"))
-            case "residual_2":
-                return self._kept[f"h.{layer + 1}.input"]
-        raise KeyError(part)
+        def scores() -> Tensor:
+            found = of("q") @ of("k").transpose(1, 2) * attention.scaling
+            if hasattr(attention, "relative"):
+                found = found + self._relative(layer)
+            return found.masked_fill(~self.visible, -torch.inf)
+
+        def heads(number: int) -> Tensor:
+            return self._heads(self._kept[f"h.{layer}.qkv"].chunk(3, -1)[number])
+
+        compute = {
+            "ln_1": lambda: block.ln_1(of("input")),
+            "q": lambda: heads(0),
+            "k": lambda: heads(1),
+            "v": lambda: heads(2),
+            "scores": scores,
+            "relative": lambda: self._relative(layer),
+            "weights": lambda: self._weights(layer),
+            "attention_output": lambda: attention.c_proj(of("mixed")),
+            "ln_2": lambda: block.ln_2(of("residual_1")),
+            "up": lambda: mlp.c_fc(of("ln_2")),
+            "gelu": lambda: mlp.act(of("up")),
+            "down": lambda: mlp.c_proj(of("gelu")),
+            "residual_2": lambda: self._kept[f"h.{layer + 1}.input"],
+        }
+        return compute[part]()
 
     def _heads(self, rows: Tensor) -> Tensor:
         return rows.unflatten(-1, (self.model.config.n_head, -1)).transpose(0, 1)
@@ -154,21 +152,18 @@ class Trace(Mapping[str, np.ndarray]):
         scores = relative_scores(query, attention.relative, attention.scaling, self.visible[None, None])[0]
         return scores.masked_fill(~self.visible, 0)
 
-    def _weights(self, block: nn.Module):
-        """The block's attention, run on what came into the block, and of it the weights [H, T, T]."""
-
-        def run(states: Tensor) -> Tensor:
-            config, found = block.attn.config, []  # of all attention modules, and of nothing else
-            usual, config._attn_implementation = config._attn_implementation, ATTENTION_WITH_WEIGHTS
-            hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
-            try:
-                block(states[None], None, self._inputs.get("mask"))
-            finally:
-                config._attn_implementation = usual
-                hook.remove()
-            return found[0][0]
-
-        return run
+    def _weights(self, layer: int) -> Tensor:
+        """The weights [H, T, T] of a block's own attention, run once more on what came into the block."""
+        block, found = self.model.transformer.h[layer], []
+        config = block.attn.config  # of all attention modules, and of nothing else
+        usual, config._attn_implementation = config._attn_implementation, ATTENTION_WITH_WEIGHTS
+        hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
+        try:
+            block(self.tensor(f"h.{layer}.input")[None], None, self._inputs.get("mask"))
+        finally:
+            config._attn_implementation = usual
+            hook.remove()
+        return found[0][0]
 
     def lens(self, position: int, count: int = 5) -> list[list[tuple[int, float]]]:
         """What each block's output would say next at `position`: the final norm and the head on it.

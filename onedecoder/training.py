@@ -30,7 +30,7 @@ def run_recipe(task: str, flags: list[str]) -> None:
 
 
 def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:
-    """Score a run as `recipes/evaluate.py` does; `settings` are its flags. The scores of the split, also in metrics.json.
+    """Score a run as `recipes/evaluate.py` does, with its flags as `settings`; the scores, also in its metrics.json.
 
     Raises:
         UserError: there is no such run or split.

@@ -44,9 +44,7 @@ def new_run(folder, task_name, context=64, jobs=("compose", "continue", "accompa
     task = kind(kind.Arguments(**({"job": list(jobs)} if task_name == "music" else {})))
     rows = Dataset.from_list(ROWS[task_name]) if task_name in ROWS else None
     task.vocabulary = task.make_vocabulary(None, rows, 320)
-    decoder = new_decoder(
-        "tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1
-    )
+    decoder = new_decoder("tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1)
     torch.manual_seed(2)
     with torch.no_grad():
         for name, weight in decoder.named_parameters():

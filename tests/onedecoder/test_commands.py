@@ -17,7 +17,11 @@ def test_commands_are_named(capsys):
     command([])
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("train", "generate", "evaluate", "look", "explore"))
-    for wrong, message in (["dance"], "unknown command 'dance'"), (["train"], "give one of"), (["train", "x"], "train x"):
+    for wrong, message in (
+        (["dance"], "unknown command 'dance'"),
+        (["train"], "give one of"),
+        (["train", "x"], "train x"),
+    ):
         with pytest.raises(UserError, match=message):
             command(wrong)
 

@@ -14,7 +14,10 @@ def test_a_text_gives_a_text_and_a_list_a_list(translator):
     both = translator(["The small dog sleeps.", "I drink coffee"], max_new_tokens=5)
     assert isinstance(one, str)
     assert [isinstance(text, str) for text in both] == [True, True]
-    assert both == [translator("The small dog sleeps.", max_new_tokens=5), translator("I drink coffee", max_new_tokens=5)]
+    assert both == [
+        translator("The small dog sleeps.", max_new_tokens=5),
+        translator("I drink coffee", max_new_tokens=5),
+    ]
 
 
 def test_it_writes_what_generate_writes(translator):
@@ -94,7 +97,9 @@ def test_what_is_no_decoder_is_named(tmp_path):
 
 def test_names_say_what_a_token_is(translator, composer, decoders):
     assert {"<|to-de|>", "<|endoftext|>", "·a", "⏎"} <= {*translator.names}
-    assert {"note-on C4", "note-off F#3", "velocity 67", "wait 120 ms", "wait 1000 ms", "<|compose|>"} <= {*composer.names}
+    assert {"note-on C4", "note-off F#3", "velocity 67", "wait 120 ms", "wait 1000 ms", "<|compose|>"} <= {
+        *composer.names
+    }
     assert {"C4", "rest"} <= {*decoders["chorales"].names}
     for decoder in decoders.values():
         assert len(decoder.names) == decoder.model.config.vocab_size

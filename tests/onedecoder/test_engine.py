@@ -18,7 +18,8 @@ import { LocalEngine } from "onedecoder/engine/local.js";
 const engine = new LocalEngine(data.page), { layers, heads } = engine.about.config;
 const { ids, context } = data;
 const trace = await engine.trace(ids, context);
-result = { next: [], logits: [], attention: [], mean: [], heads: [], vectors: {}, lens: await trace.lens(ids.length - 1) };
+result = { next: [], logits: [], attention: [], mean: [], heads: [], vectors: {} };
+result.lens = await trace.lens(ids.length - 1);
 for (let length = Math.max(context, 1); length <= ids.length; length++) {
   result.next.push((await engine.next(ids.slice(0, length), context)).logits); // over kept keys and values
 }
@@ -133,7 +134,10 @@ def test_writing_past_the_context_slides_where_the_task_does(sliding, name, deco
     context = decoder.model.context
     code = """
     import { windowStart } from "onedecoder/engine/local.js";
-    result = data.lengths.map((length) => { try { return windowStart(length, data.context, data.sliding) } catch { return "end" } });
+    const start = (length) => {
+      try { return windowStart(length, data.context, data.sliding); } catch { return "end"; }
+    };
+    result = data.lengths.map(start);
     """
     lengths = [1, context - 1, context, context + 5, context + context // 2, 2 * context + 3]
     starts = javascript(code, {"lengths": lengths, "context": context, "sliding": sliding})
@@ -160,7 +164,9 @@ def test_a_prompt_is_the_line_that_python_makes(decoders, javascript):
     texts = ["  The small dog sleeps. \n", "dog " * 100, "Zürich <|to-de|> <|endoftext|>", "a\u2003\x85b"]
     for name in ("translation", "summarization", "language_modeling"):
         decoder = decoders[name]
-        for text, found in zip(texts, javascript(code, {"page": json.loads(exported(decoder)), "texts": texts}), strict=True):
+        for text, found in zip(
+            texts, javascript(code, {"page": json.loads(exported(decoder)), "texts": texts}), strict=True
+        ):
             expected = decoder.prompt(text)
             assert found == {"ids": list(expected.context), "context": len(expected.context), "cut": expected.cut}
 

@@ -76,10 +76,12 @@ const { ids, context } = await engine.prompt({ text: input });
 const trace = await engine.trace(line, context), place = line.length - 2;
 const refusal = async (asked) => { try { await asked(); } catch (error) { return [error.name, error.message]; } };
 result = {
-  ids, context, attention: await trace.attention(1, 2), next: (await engine.next(line.slice(0, place + 1), context)).logits,
-  head: await trace.head(1, 2, place), up: await trace.vectors("up", 1, place), final: await trace.vectors("final", 0, place),
-  lens: await trace.lens(place), beginning: await (await engine.trace(line.slice(0, 5), context)).attention(0, "mean"),
-  other: await refusal(() => engine.prompt({ text: "Anything else" })), branch: await refusal(() => engine.next([...ids, 7, 7, 7], context)),
+  ids, context, attention: await trace.attention(1, 2), head: await trace.head(1, 2, place),
+  next: (await engine.next(line.slice(0, place + 1), context)).logits,
+  up: await trace.vectors("up", 1, place), final: await trace.vectors("final", 0, place), lens: await trace.lens(place),
+  beginning: await (await engine.trace(line.slice(0, 5), context)).attention(0, "mean"),
+  other: await refusal(() => engine.prompt({ text: "Anything else" })),
+  branch: await refusal(() => engine.next([...ids, 7, 7, 7], context)),
 };
 """
 

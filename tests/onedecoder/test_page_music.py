@@ -76,13 +76,16 @@ def music(composer):
 
 def test_midi_files_are_read_as_python_reads_them(tmp_path, music, javascript):
     files = [midi_file(seed) for seed in range(60)]
-    code = IMPORTS + """
+    code = (
+        IMPORTS
+        + """
     result = data.files.map((file) => ({
       whole: performanceOf(bytes(file)),
       events: codec.encode(performanceOf(bytes(file))),
       melody: fromItsFirstNote(melodyOf(bytes(file)), 300),
     }));
     """
+    )
     encoded = [base64.b64encode(file).decode() for file in files]
     for number, found in enumerate(javascript(code, {"music": music, "files": encoded})):
         path = tmp_path / f"{number}.mid"
@@ -97,15 +100,19 @@ def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
     rng = random.Random(1)
     lines = [[rng.randrange(len(TOKENIZER)) for _ in range(rng.randrange(400))] for _ in range(30)]
     lines += [encode(performance(_saved(tmp_path, seed))) for seed in range(10)]
-    code = IMPORTS + """
+    code = (
+        IMPORTS
+        + """
     result = data.lines.map((ids) => {
       const file = midiOf(data.music, codec, ids);
       const { notes, cursor } = notesOf(data.music, codec, ids);
       const again = readMidi(file), at = clock(again);
-      const times = again.tracks.flatMap(({ notes }) => notes.map(({ time, duration }) => [at(time), at(time + duration)]));
+      const span = ({ time, duration }) => [at(time), at(time + duration)];
+      const times = again.tracks.flatMap(({ notes }) => notes.map(span));
       return { file: Buffer.from(file).toString("base64"), notes, cursor, times };
     });
     """
+    )
     for ids, found in zip(lines, javascript(code, {"music": music, "lines": lines}), strict=True):
         after = ids  # nothing here is accompanied, unless the random ids hold the separator
         if TOKENIZER["<|accompany|>_None"] in ids:
@@ -160,7 +167,9 @@ def test_the_grammar_allows_what_python_allows(composer, music, javascript):
                 written.append(token)
                 if token == special["end"]:
                     break
-    code = IMPORTS + """
+    code = (
+        IMPORTS
+        + """
     import { Grammar } from "onedecoder/engine/grammar.js";
     const grammar = new Grammar(codec, data.music.special);
     result = data.lines.map(([prompt, written, left]) => {
@@ -168,6 +177,7 @@ def test_the_grammar_allows_what_python_allows(composer, music, javascript):
       return Array.from(allowed.keys()).filter((id) => allowed[id]);
     });
     """
+    )
     assert len(lines) > 500
     for line, expected, found in zip(lines, allowed, javascript(code, {"music": music, "lines": lines}), strict=True):
         assert found == expected, line
@@ -185,13 +195,16 @@ def test_chorales_go_onto_the_grid_and_back(decoders, tmp_path, javascript):
     lines = [[rng.choice([*range(50, 60), 128, 131]) for _ in range(rng.randrange(90))] for _ in range(40)]
     files = [midi_file(seed) for seed in range(10)]
     grid = data(decoders["chorales"], "int8")["music"]
-    code = IMPORTS + """
+    code = (
+        IMPORTS
+        + """
     result = {
       notes: data.lines.map((ids) => codec.decode(ids)),
       seen: data.lines.map((ids) => notesOf(data.music, codec, ids).notes.map(({ pitch, on }) => [pitch, ids[on]])),
       ids: data.files.map((file) => codec.encode(performanceOf(bytes(file)))),
     };
     """
+    )
     encoded = [base64.b64encode(file).decode() for file in files]
     found = javascript(code, {"music": grid, "lines": lines, "files": encoded})
     assert [of_javascript(notes) for notes in found["notes"]] == [triples(vocabulary.decode(ids)) for ids in lines]
@@ -223,7 +236,11 @@ def test_midi_prompts_are_the_lines_that_python_makes(composer, tmp_path, javasc
         ("text", b"This is a text, which somebody has renamed.", "not a MIDI file"),
         ("empty", b"", "not a MIDI file"),
         ("cut", midi_file(1)[:80], "cut off"),
-        ("drums", b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk\0\0\0\x0c\0\x99\x28\x40\x10\x89\x28\0\0\xff\x2f\0", "no pitched note"),
+        (
+            "drums",
+            b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk\0\0\0\x0c\0\x99\x28\x40\x10\x89\x28\0\0\xff\x2f\0",
+            "no pitched note",
+        ),
         ("frames", b"MThd\0\0\0\6\0\0\0\1\xe7\x28MTrk\0\0\0\4\0\xff\x2f\0", "film frames"),
         ("large", b"MThd" + bytes(2_000_001), "larger than 2 MB"),
     ],

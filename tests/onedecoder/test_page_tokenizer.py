@@ -28,13 +28,21 @@ def random_texts(count):
     def character():
         while True:
             kind = rng.random()
-            code = rng.randrange(32, 127) if kind < 0.4 else rng.randrange(0x3000) if kind < 0.7 else rng.randrange(sys.maxunicode)
+            code = (
+                rng.randrange(32, 127)
+                if kind < 0.4
+                else rng.randrange(0x3000)
+                if kind < 0.7
+                else rng.randrange(sys.maxunicode)
+            )
             if unicodedata.category(chr(code)) not in {"Cs", "Cn"}:  # surrogates, and what Unicode may yet assign
                 return chr(code)
 
     def part():
         kind = rng.random()
-        return rng.choice(spaces) * rng.randrange(1, 4) if kind < 0.2 else rng.choice(words) if kind < 0.4 else character()
+        return (
+            rng.choice(spaces) * rng.randrange(1, 4) if kind < 0.2 else rng.choice(words) if kind < 0.4 else character()
+        )
 
     return ["".join(part() for _ in range(rng.randrange(1, 30))) for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""The local page's server: it agrees with the page's own engine, refuses what is not for it, and keeps visitors apart."""
+"""The local page's server agrees with the page's own engine, refuses what is not for it, and keeps visitors apart."""
 
 import copy
 import http.client
@@ -73,7 +73,9 @@ def test_the_page_comes_with_every_file_that_it_names(ask):
     assert ask("GET", "/page/style.css")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/page/../server.py", "/page/..%2fserver.py", "/page/engine/none.js", "/server.py", "/api/9/x"])
+@pytest.mark.parametrize(
+    "path", ["/page/../server.py", "/page/..%2fserver.py", "/page/engine/none.js", "/server.py", "/api/9/x"]
+)
 def test_nothing_else_is_given_away(ask, path):
     assert ask("GET", path)[0] in {404, 405}
 
@@ -98,7 +100,10 @@ def test_only_its_own_page_is_answered(ask, headers):
 def test_its_own_page_is_answered(ask, served):
     for host in (f"127.0.0.1:{served}", f"localhost:{served}"):
         question = {"text": "A dog.", "separator": 0}
-        assert ask("POST", "/api/0/prompt", question, Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin")[0] == 200
+        assert (
+            ask("POST", "/api/0/prompt", question, Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin")[0]
+            == 200
+        )
 
 
 @pytest.mark.parametrize(
@@ -164,8 +169,9 @@ import { LocalEngine } from "onedecoder/engine/local.js";
 const engine = new LocalEngine(data.page), { ids, context } = data, trace = await engine.trace(ids, context);
 const next = await engine.next(ids, context), head = await trace.head(1, 2, 9);
 result = {
-  next: next.logits, allowed: next.allowed, attention: await trace.attention(1, 2), mean: await trace.attention(0, "mean"),
-  head: [head.q, head.k, head.v, head.scores, head.relative ?? [], head.weights, head.mixed].flatMap((part) => Array.from(part)),
+  next: next.logits, allowed: next.allowed,
+  attention: await trace.attention(1, 2), mean: await trace.attention(0, "mean"),
+  head: ["q", "k", "v", "scores", "relative", "weights", "mixed"].flatMap((part) => Array.from(head[part] ?? [])),
   overview: (await trace.overview(10)).flatMap((part) => Array.from(part)),
   large: (await trace.overview(70)).flatMap((part) => Array.from(part)),
   up: await trace.vectors("up", 1, 9), q: await trace.vectors("q", 1, 9), final: await trace.vectors("final", 1, 9),

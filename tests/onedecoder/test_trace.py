@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from onedecoder.trace import Trace
-
 
 def by_hand(model, ids, context):
     """Attention weights of the first layer [H, T, T], number by number, from the weights alone."""

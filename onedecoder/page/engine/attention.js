@@ -6,7 +6,9 @@
 
 import { dot, softmax } from "onedecoder/engine/operations.js";
 
-/** How many positions the query at `position` sees: those up to its own; with the prefix mask, context sees all of it. */
+/**
+ * How many positions the query at `position` sees: those up to its own; with the prefix mask, context sees all of it.
+ */
 export function visible(config, position, context) {
   return config.mask === "prefix" && position < context ? context : position + 1;
 }

@@ -25,13 +25,16 @@ export class Grid {
     return ids;
   }
 
-  /** The performance that any ids describe, the first at place `first`; a pitch that comes again in its voice is held. */
+  /**
+   * The performance that any ids describe, the first at place `first`; a pitch that comes again in its voice is held.
+   */
   decode(ids, first = 0) {
     const { step, voices, rest } = this, notes = [], place = (index) => (index === undefined ? -1 : first + index);
     const sung = Array.from(ids.keys()).filter((index) => ids[index] <= rest); // places of the tokens that are sung
     const steps = Math.ceil(sung.length / voices);
     for (let voice = 0; voice < voices; voice++) {
-      const at = (when) => sung[when * voices + voice], pitch = (when) => (at(when) === undefined ? rest : ids[at(when)]);
+      const at = (when) => sung[when * voices + voice];
+      const pitch = (when) => (at(when) === undefined ? rest : ids[at(when)]);
       for (let when = 0; when < steps; ) {
         let until = when + 1;
         while (until < steps && pitch(until) === pitch(when)) until++;

@@ -2,8 +2,8 @@
  * Piano performances as events: strike a key, how loud, wait, release it (Performance RNN, Oore et al. 2018). Times are
  * ticks of 10 ms.
  *
- * A performance is a list of notes { pitch, onset, offset, velocity }, ordered by onset and then pitch; a key sounds one
- * note at a time.
+ * A performance is a list of notes { pitch, onset, offset, velocity }, ordered by onset and then pitch; a key sounds
+ * one note at a time.
  */
 
 export const TICKS_PER_SECOND = 100;
@@ -54,7 +54,8 @@ export class Events {
         sounding.delete(value);
       } else if (kind === VELOCITY && struck >= 0) {
         if (sounding.has(struck)) Object.assign(sounding.get(struck), { offset: now, off: at - 1 });
-        const note = { pitch: struck, onset: now, offset: now + LONGEST_UNRELEASED, velocity: value, on: at - 1, off: -1 };
+        const times = { onset: now, offset: now + LONGEST_UNRELEASED };
+        const note = { pitch: struck, ...times, velocity: value, on: at - 1, off: -1 };
         sounding.set(struck, note);
         notes.push(note);
       }
@@ -72,13 +73,14 @@ export class Events {
 }
 
 /**
- * A performance of any notes: of those struck together on one key the longest stays, one that still sounds when its key is
- * struck again ends there, none is shorter than a tick or longer than 20 s, velocities are in 32 bins.
+ * A performance of any notes: of those struck together on one key the longest stays, one that still sounds when its
+ * key is struck again ends there, none is shorter than a tick or longer than 20 s, velocities are in 32 bins.
  */
 export function onePiano(notes) {
   const ordered = notes.map((note) => ({ ...note }));
   ordered.sort((a, b) => a.onset - b.onset || a.pitch - b.pitch || b.offset - a.offset);
-  const kept = ordered.filter((note, i) => !i || note.onset !== ordered[i - 1].onset || note.pitch !== ordered[i - 1].pitch);
+  const same = (one, other) => one?.onset === other.onset && one.pitch === other.pitch;
+  const kept = ordered.filter((note, i) => !same(ordered[i - 1], note));
   const last = new Map();
   for (const note of kept) {
     const before = last.get(note.pitch);

@@ -37,7 +37,8 @@ export class Grammar {
   state(prompt, written, left) {
     const { compose, accompany } = this.special;
     const start = prompt.findLastIndex((id) => id === compose || id === accompany);
-    const fromNothing = (start >= 0 && prompt[start] === compose) || (prompt.length === 1 && prompt[0] === this.special.continue);
+    const afterNothing = prompt.length === 1 && prompt[0] === this.special.continue;
+    const fromNothing = afterNothing || (start >= 0 && prompt[start] === compose);
     const state = {
       struck: new Map(), // when each sounding key was struck
       now: 0,
@@ -97,12 +98,13 @@ export class Grammar {
     if (!silent) room = Math.max(Math.min(room, LONGEST_NOTE - age), Number(waiting));
     if (state.shifted || !(waiting || left > (silent ? WHOLE_NOTE : notes))) room = 0;
 
+    const mayEnd = (place) => place > state.released && (!inOrder || place === oldest);
     let any = false;
     for (let id = 0; id < kind.length && !over; id++) {
       const key = value[id];
       const may =
         (kind[id] === ON && canBegin && key > begun && !struck.has(key)) ||
-        (kind[id] === OFF && begun < 0 && struck.has(key) && order(key) > state.released && (!inOrder || order(key) === oldest)) ||
+        (kind[id] === OFF && struck.has(key) && begun < 0 && mayEnd(order(key))) ||
         (kind[id] === SHIFT && key <= room) ||
         (id === end && silent && !state.owing);
       allowed[id] = Number(may);

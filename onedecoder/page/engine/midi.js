@@ -18,7 +18,9 @@ export function readMidi(bytes) {
   }
   const header = data.number(4), format = data.number(2), count = data.number(2), division = data.number(2);
   if (format > 1) throw new EngineError("This MIDI file holds separate patterns (format 2): save it as format 0 or 1.");
-  if (!division || division & 0x8000) throw new EngineError("This MIDI file counts time in film frames: save it in beats.");
+  if (!division || division & 0x8000) {
+    throw new EngineError("This MIDI file counts time in film frames: save it in beats.");
+  }
   data.place += header - 6;
   const tempos = [], tracks = [];
   for (let number = 0; number < count && data.place + 8 <= bytes.length; number++) {
@@ -38,7 +40,9 @@ class Reader {
   }
 
   byte() {
-    if (this.place >= this.bytes.length) throw new EngineError("This MIDI file ends within an event: copy it once more.");
+    if (this.place >= this.bytes.length) {
+      throw new EngineError("This MIDI file ends within an event: copy it once more.");
+    }
     return this.bytes[this.place++];
   }
 
@@ -132,17 +136,18 @@ export function writeMidi(notes) {
     events.push([onset * perTick, 1, [0x90, pitch, velocity]], [offset * perTick, 0, [0x80, pitch, 0]]);
   }
   events.sort((a, b) => a[0] - b[0] || a[1] - b[1]); // what ends at a tick ends before others begin
-  const track = [0, 0xff, 0x03, 5, ...Array.from("Piano", (letter) => letter.charCodeAt(0)), 0, 0xff, 0x51, 3, 7, 0xa1, 0x20];
+  const track = [0, 0xff, 0x03, 5, ...letters("Piano"), 0, 0xff, 0x51, 3, 7, 0xa1, 0x20];
   let now = 0;
   for (const [tick, , bytes] of events) {
     track.push(...variable(tick - now), ...bytes);
     now = tick;
   }
   track.push(0, 0xff, 0x2f, 0);
-  const header = [..."MThd"].map((letter) => letter.charCodeAt(0)), chunk = [..."MTrk"].map((letter) => letter.charCodeAt(0));
-  return Uint8Array.from([...header, 0, 0, 0, 6, 0, 0, 0, 1, 1, 0xf4, ...chunk, ...wide(track.length), ...track]);
+  const header = [...letters("MThd"), 0, 0, 0, 6, 0, 0, 0, 1, 1, 0xf4];
+  return Uint8Array.from([...header, ...letters("MTrk"), ...wide(track.length), ...track]);
 }
 
+const letters = (text) => Array.from(text, (letter) => letter.charCodeAt(0));
 const wide = (number) => [24, 16, 8, 0].map((shift) => (number >>> shift) & 255);
 
 function variable(number) {

@@ -13,8 +13,8 @@ function stretches(music, ids) {
 }
 
 /**
- * { notes, cursor }: notes are { pitch, start, end, velocity, on, off } with times in seconds and the places of the events
- * by which they begin and end (-1: none); `cursor` [ids] is the time at each event.
+ * { notes, cursor }: notes are { pitch, start, end, velocity, on, off } with times in seconds and the places of the
+ * events by which they begin and end (-1: none); `cursor` [ids] is the time at each event.
  */
 export function notesOf(music, codec, ids) {
   const parts = stretches(music, ids);

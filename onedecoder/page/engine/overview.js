@@ -1,6 +1,6 @@
 /**
- * A picture [length, length] of attention in `size` × `size` cells, each as strong as the strongest weight in it. Of a line
- * shorter than that, a weight fills several cells.
+ * A picture [length, length] of attention in `size` × `size` cells, each as strong as the strongest weight in it. Of
+ * a line shorter than that, a weight fills several cells.
  */
 export function overviewOf(weights, length, size) {
   const small = new Float32Array(size * size);

@@ -45,7 +45,7 @@ function sustain(track) {
   const pedal = track.controls.filter(({ number }) => number === SUSTAIN_PEDAL);
   const releases = pedal.filter(({ value }) => value < DOWN).map(({ time }) => time);
   const ends = track.notes.map(({ time, duration }) => time + duration);
-  const last = Math.max(ends.reduce((a, b) => Math.max(a, b)), pedal.reduce((most, { time }) => Math.max(most, time), 0));
+  const last = [...ends, ...pedal.map(({ time }) => time)].reduce((a, b) => Math.max(a, b), 0);
   track.notes.forEach((note, index) => {
     const before = countUpTo(pedal, ends[index]);
     if (!before || pedal[before - 1].value < DOWN) return;
@@ -67,7 +67,8 @@ function countUpTo(pedal, time) {
 /** The chosen tracks in ticks of 10 ms, counted from the first note of all tracks. */
 function merged(score, chosen) {
   const seconds = clock(score);
-  const first = single(seconds(score.tracks.reduce((least, { notes }) => notes.reduce((a, { time }) => Math.min(a, time), least), Infinity)));
+  const earliest = score.tracks.flatMap(({ notes }) => notes.map(({ time }) => time)).reduce((a, b) => Math.min(a, b));
+  const first = single(seconds(earliest));
   return onePiano(
     chosen.flatMap(({ notes }) =>
       notes.map(({ time, duration, pitch, velocity }) => {
@@ -92,7 +93,8 @@ function rounded(value) {
 function skyline(notes) {
   const end = notes.reduce((last, { offset }) => Math.max(last, offset), 0) + CHORD + 1;
   const highest = new Uint8Array(end);
-  for (const { pitch, onset, offset } of [...notes].sort((a, b) => a.pitch - b.pitch)) highest.fill(pitch, onset, offset);
+  const upward = [...notes].sort((a, b) => a.pitch - b.pitch);
+  for (const { pitch, onset, offset } of upward) highest.fill(pitch, onset, offset);
   const top = notes.filter(({ pitch, onset }) => pitch >= highest[onset + CHORD]);
   const kept = top.filter(({ onset }, i) => (top[i + 1]?.onset ?? end) > onset); // of those struck together the last
   return onePiano(kept.map((note, i) => ({ ...note, offset: Math.min(note.offset, kept[i + 1]?.onset ?? end) })));

@@ -30,8 +30,12 @@ function textPrompt({ about, text, music }, { tokenizer }, input, { newTokens, l
     return { line: [music.special[job]], cut: 0 };
   }
   const given = input.text ?? "";
-  if (given.length > LONGEST_TEXT) throw new EngineError("The text is longer than a million characters: give a part of it.");
-  if (about.needsInput && !given.replace(AROUND, "")) throw new EngineError("There is nothing to write for: type a text first.");
+  if (given.length > LONGEST_TEXT) {
+    throw new EngineError("The text is longer than a million characters: give a part of it.");
+  }
+  if (about.needsInput && !given.replace(AROUND, "")) {
+    throw new EngineError("There is nothing to write for: type a text first.");
+  }
   const source = tokenizer.encode(text.strip ? given.replace(AROUND, "") : given);
   const half = Math.floor(length / 2);
   if (text.begin !== null) {
@@ -45,7 +49,9 @@ function textPrompt({ about, text, music }, { tokenizer }, input, { newTokens, l
 
 function midiPrompt({ about, music }, { codec }, input, { newTokens, length }) {
   if (!music) throw new EngineError("This decoder reads text: type or paste some.");
-  if (input.midi.length > LARGEST_FILE) throw new EngineError("The file is larger than 2 MB: give a shorter MIDI file.");
+  if (input.midi.length > LARGEST_FILE) {
+    throw new EngineError("The file is larger than 2 MB: give a shorter MIDI file.");
+  }
   const room = Math.max(length - newTokens, Math.floor(length / 2)) - 1;
   if (music.kind === "grid") {
     const given = codec.encode(performanceOf(input.midi));
@@ -53,7 +59,9 @@ function midiPrompt({ about, music }, { codec }, input, { newTokens, length }) {
     return { line: [music.special.compose, ...given.slice(cut)], cut };
   }
   const job = input.job ?? ["continue", "accompany", "compose"].find((known) => about.jobs.includes(known));
-  if (!about.jobs.includes(job)) throw new EngineError(`This decoder has not learned to ${job}; it can ${about.jobs.join(" and ")}.`);
+  if (!about.jobs.includes(job)) {
+    throw new EngineError(`This decoder has not learned to ${job}; it can ${about.jobs.join(" and ")}.`);
+  }
   if (job === "accompany") {
     // As events and back: so a melody that comes with the data is cut, too.
     const whole = codec.decode(codec.encode(melodyOf(input.midi)));

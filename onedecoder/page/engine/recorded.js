@@ -33,7 +33,8 @@ export class RecordedEngine {
   async prompt({ text, midi }) {
     const found = this.about.inputs.indexOf(midi ? undefined : text || this.about.inputs[0]);
     if (found < 0) {
-      throw new EngineError(`This page is a recording: it knows ${this.about.inputs.map((input) => `“${input}”`).join(", ")}.`);
+      const known = this.about.inputs.map((input) => `“${input}”`).join(", ");
+      throw new EngineError(`This page is a recording: it knows ${known}.`);
     }
     const { ids, context } = this.recordings[found];
     return { ids: ids.slice(0, context), context, cut: 0 };
@@ -41,7 +42,7 @@ export class RecordedEngine {
 
   /** The recording that begins with `ids`. */
   #of(ids) {
-    const found = this.recordings.find((one) => ids.length <= one.ids.length && ids.every((id, i) => id === one.ids[i]));
+    const found = this.recordings.find((one) => ids.every((id, i) => id === one.ids[i]));
     if (!found) throw new EngineError("This page is a recording: what would follow other tokens is not in it.");
     return found;
   }
@@ -101,7 +102,8 @@ class RecordedTrace {
     const heads = head === "mean" ? Array.from({ length: this.config.heads }, (_, one) => one) : [head];
     for (const one of heads) {
       for (let row = 0; row < length; row++) {
-        softmax(this.#row("scores", layer, one, row)).forEach((weight, key) => (all[row * length + key] += weight / heads.length));
+        const weights = softmax(this.#row("scores", layer, one, row));
+        for (let key = 0; key < length; key++) all[row * length + key] += weights[key] / heads.length;
       }
     }
     return all;
@@ -129,7 +131,10 @@ class RecordedTrace {
 
   async head(layer, head, position) {
     const { width, heads, relative } = this.config, W = width / heads, { length } = this;
-    const ofHead = (name, row) => this.#vectors(name, layer).data.subarray(row * width + head * W, row * width + (head + 1) * W);
+    const ofHead = (name, row) => {
+      const start = row * width + head * W;
+      return this.#vectors(name, layer).data.subarray(start, start + W);
+    };
     const all = (name) => {
       const rows = new Float32Array(length * W);
       for (let row = 0; row < length; row++) rows.set(ofHead(name, row), row * W);

@@ -94,7 +94,8 @@ class RemoteEngine {
       },
       async head(layer, head, position) {
         const sizes = [W, length * W, length * W, length, relative ? length : 0, length, W];
-        const [q, k, v, scores, distances, weights, mixed] = split(await floats("head", { layer, head, position }), sizes);
+        const all = await floats("head", { layer, head, position });
+        const [q, k, v, scores, distances, weights, mixed] = split(all, sizes);
         return { q, k, v, scores, relative: relative ? distances : null, weights, mixed };
       },
     };

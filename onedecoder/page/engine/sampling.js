@@ -1,15 +1,16 @@
 /**
- * The next token out of a distribution: the likeliest, or drawn, from what temperature, the cut to the `top_k` likeliest
- * (Fan et al. 2018) and the nucleus that holds `top_p` of the probability (Holtzman et al. 2020) leave.
+ * The next token out of a distribution: the likeliest, or drawn, from what temperature, the cut to the `top_k`
+ * likeliest (Fan et al. 2018) and the nucleus that holds `top_p` of the probability (Holtzman et al. 2020) leave.
  */
 
 import { softmax } from "onedecoder/engine/operations.js";
 
 /**
- * { id, probabilities, plain } for `next` = { logits, allowed }: `plain` is the softmax of the logits, `probabilities` what
- * is left of it. `uniform` in [0, 1) picks along the vocabulary, as in the Python package.
+ * { id, probabilities, plain } for `next` = { logits, allowed }: `plain` is the softmax of the logits,
+ * `probabilities` what is left of it. `uniform` in [0, 1) picks along the vocabulary, as in the Python package.
  */
-export function choose({ logits, allowed }, { temperature = 1, top_k = 0, top_p = 1, do_sample = true, uniform = Math.random() }) {
+export function choose({ logits, allowed }, settings) {
+  const { temperature = 1, top_k = 0, top_p = 1, do_sample = true, uniform = Math.random() } = settings;
   const plain = softmax(logits.slice()), left = logits.slice();
   if (allowed) for (let id = 0; id < left.length; id++) if (!allowed[id]) left[id] = -Infinity;
   const best = indexOfLargest(left);
@@ -23,7 +24,9 @@ export function choose({ logits, allowed }, { temperature = 1, top_k = 0, top_p 
   return { id: do_sample ? draw(probabilities, uniform) : best, probabilities, plain };
 }
 
-/** Leaves the likeliest tokens up to the first before which less than `top_p` is held, and all as likely as the last. */
+/**
+ * Leaves the likeliest tokens up to the first before which less than `top_p` is held, and all as likely as the last.
+ */
 function cutToNucleus(logits, top_p) {
   const shares = softmax(logits.slice());
   let held = 0, least = -Infinity;

@@ -1,6 +1,6 @@
 /**
- * Long computations are generators that stop now and then. Whoever runs one in slices gives the page time to draw and to
- * answer in between; whoever has nothing else to do (a test) runs it through.
+ * Long computations are generators that stop now and then. Whoever runs one in slices gives the page time to draw and
+ * to answer in between; whoever has nothing else to do (a test) runs it through.
  */
 
 const SLICE = 12; // milliseconds, so that a frame of 16 still has time for itself

@@ -1,8 +1,8 @@
 /**
  * Byte-level BPE as GPT-2 has it (Radford et al. 2019, section 2.2), from the parts of a tokenizer.json.
  *
- * A text is cut into words, a word's bytes are written as printable characters, and neighbours are merged in the order in
- * which the merges were learned. Text never becomes a special token, even where it spells one out.
+ * A text is cut into words, a word's bytes are written as printable characters, and neighbours are merged in the
+ * order in which the merges were learned. Text never becomes a special token, even where it spells one out.
  */
 
 // White space as Unicode has it, for which JavaScript's own \s has one character too many and one too few.

@@ -1,6 +1,7 @@
 /**
- * A line that was read once, looked into: every intermediate result of every block, by the names that the Python package
- * gives them. Kept are the residuals, queries, keys and values; the rest is computed anew for the place one looks at.
+ * A line that was read once, looked into: every intermediate result of every block, by the names that the Python
+ * package gives them. Kept are the residuals, queries, keys and values; the rest is computed anew for the place one
+ * looks at.
  */
 
 import { visible } from "onedecoder/engine/attention.js";
@@ -133,7 +134,9 @@ class Trace {
 
   #ofHead(rows, { offset, width, full }) {
     const out = new Float32Array(this.length * width);
-    for (let row = 0; row < this.length; row++) out.set(rows.subarray(row * full + offset, row * full + offset + width), row * width);
+    for (let row = 0; row < this.length; row++) {
+      out.set(rows.subarray(row * full + offset, row * full + offset + width), row * width);
+    }
     return out;
   }
 
@@ -154,7 +157,8 @@ class Trace {
 
   /** Scores [V] over what comes after `position`. */
   async logits(position) {
-    return this.decoder.logits(this.kept.get(`${this.decoder.config.layers} input`), position * this.decoder.config.width);
+    const { layers, width } = this.decoder.config;
+    return this.decoder.logits(this.kept.get(`${layers} input`), position * width);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Weights as they stand in the page: one string of base64, in which every tensor has its place. Matrices are rows of 8-bit
- * integers, each row with a scale of its own in 32 bits, or of 16-bit floats; all else is 32-bit floats. What the
- * decoder computes with is 32-bit floats either way.
+ * Weights as they stand in the page: one string of base64, in which every tensor has its place. Matrices are rows of
+ * 8-bit integers, each row with a scale of its own in 32 bits, or of 16-bit floats; all else is 32-bit floats. What
+ * the decoder computes with is 32-bit floats either way.
  */
 
 export function bytesOf(base64) {
@@ -13,7 +13,8 @@ export function bytesOf(base64) {
 
 /** Every tensor of `list` ([{ name, shape, type, offset }]) as { shape, data: Float32Array }, by name. */
 export function tensorsOf(list, bytes) {
-  return Object.fromEntries(list.map((tensor) => [tensor.name, { shape: tensor.shape, data: valuesOf(tensor, bytes) }]));
+  const read = (tensor) => ({ shape: tensor.shape, data: valuesOf(tensor, bytes) });
+  return Object.fromEntries(list.map((tensor) => [tensor.name, read(tensor)]));
 }
 
 export function valuesOf({ shape, type, offset }, bytes) {

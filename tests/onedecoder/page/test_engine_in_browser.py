@@ -14,18 +14,14 @@ from onedecoder.tensors import with_quantised_weights
 from onedecoder.trace import Trace
 
 AGREED = 1e-3
-READ = """async ({ page, ids, context, frames }) => {
+READ = """async ({ page, ids, context }) => {
   const { LocalEngine } = await import("onedecoder/engine/local.js");
   const engine = new LocalEngine(page), { layers, heads } = page.about.config;
-  let longest = 0, last = performance.now(), running = true;
-  const watch = () => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; if (running) setTimeout(watch); };
-  watch();
   const next = (await engine.next(ids, context)).logits, trace = await engine.trace(ids, context), attention = [];
   for (let layer = 0; layer < layers; layer++) {
     for (let head = 0; head < heads; head++) attention.push(...(await trace.attention(layer, head)));
   }
-  running = false;
-  return { next: Array.from(next), attention, longest };
+  return { next: Array.from(next), attention };
 }"""
 
 
