@@ -19,16 +19,17 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from shared.cli import Parser, run
-from shared.decoder import Decoder, load_decoder
+from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
-from shared.files import written_whole
-from shared.generation import GenerationArguments
-from shared.looking import look
-from shared.reranking import check_candidates, generate_best
-from shared.runs import Run
+from shared.files import atomic_directory
+from shared.generation.arguments import GenerationArguments
+from shared.generation.mbr import check_candidates, generate_best
+from shared.model.build import load_decoder
+from shared.model.decoder import Decoder
+from shared.model.inspection import inspect
+from shared.runs.cli import Parser, run
+from shared.runs.folder import Run
 from shared.task import Task
-from shared.vocabulary import Vocabulary
 from tasks import TASKS
 
 NEW_TOKENS = 32  # by default, at most: more are hard to see
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> None:
     opened = Run.open(new_parser().parse_known_args(arguments)[0].run)
     known = opened.settings["generation"]
     known["max_new_tokens"] = min(known["max_new_tokens"], NEW_TOKENS)
-    generation, wanted, given = new_parser().parse(arguments, known)
+    generation, shown, given = new_parser().parse(arguments, known)
     task = opened.task(TASKS)
     generation.check()
     check_candidates(type(task), generation)
@@ -58,21 +59,21 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"nothing to write for: give the {task.name} run its input as an argument")
     decoder = load_decoder(str(opened.folder))
     layers = decoder.config.n_layer
-    if wanted.layer is not None and not 1 <= wanted.layer <= layers:
-        raise UserError(f"--layer {wanted.layer}: the decoder has {layers}; give 1 to {layers}")
-    if wanted.candidates < 1:
-        raise UserError(f"--candidates is {wanted.candidates}: give 1 or more")
+    if shown.layer is not None and not 1 <= shown.layer <= layers:
+        raise UserError(f"--layer {shown.layer}: the decoder has {layers}; give 1 to {layers}")
+    if shown.candidates < 1:
+        raise UserError(f"--candidates is {shown.candidates}: give 1 or more")
 
     max_length = opened.settings["model"]["max_length"]
-    line, given_length = written_line(decoder, task, given.input, max_length, generation, wanted.seed)
-    seen = look(decoder, line, given_length)
+    line, given_length = written_line(decoder, task, given.input, max_length, generation, shown.seed)
+    seen = inspect(decoder, line, given_length)
     names = token_names(task.vocabulary)
     for place in range(given_length, len(line)):
-        print(step(seen.next[place - 1], line[place], names, wanted.candidates))
-    weights = seen.weights.mean(1) if wanted.layer is None else seen.weights[wanted.layer - 1]
-    titles = [f"{'layer' if wanted.layer is None else 'head'} {number}" for number in range(1, len(weights) + 1)]
-    path = Path(wanted.output_file or opened.folder / "attention.png")
-    with written_whole(path.parent) as staging:
+        print(step(seen.next[place - 1], line[place], names, shown.candidates))
+    weights = seen.weights.mean(1) if shown.layer is None else seen.weights[shown.layer - 1]
+    titles = [f"{'layer' if shown.layer is None else 'head'} {number}" for number in range(1, len(weights) + 1)]
+    path = Path(shown.output_file or opened.folder / "attention.png")
+    with atomic_directory(path.parent) as staging:
         draw(weights.numpy(), titles, [names[index] for index in line], given_length).savefig(
             staging / path.name, dpi=110
         )
@@ -86,7 +87,7 @@ def written_line(
     new_tokens = min(generation.max_new_tokens, max_length // 2)  # so that the line fits, even where writing slides on
     settings = replace(generation, max_new_tokens=new_tokens)
     prompt = task.prompt(task.request(given), max_length, new_tokens).context
-    constraint = task.constraint(settings)
+    constraint = task.constraint()
     (written,) = generate_best(decoder, task, [prompt], settings, seed=seed, constraint=constraint)
     ended = len(prompt) + len(written) < decoder.context and len(written) < new_tokens
     return [*prompt, *written, *([task.vocabulary.end] if ended else [])], len(prompt)

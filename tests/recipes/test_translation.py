@@ -58,7 +58,7 @@ def test_scoring_again_gives_the_same_scores(trained, python):
         assert after["test"][name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-4))
     assert after["train"] == before["train"]
     refused = python("evaluate", folder, "--name=train")
-    assert refused.returncode == 2 and "--name train: so is called" in refused.stderr
+    assert refused.returncode == 2 and "--name train: metrics.json has" in refused.stderr
 
 
 def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path):
