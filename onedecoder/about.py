@@ -4,13 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from onedecoder.core import TextTask, UserError
+from onedecoder.core import (
+    COMPOSE,
+    JOBS,
+    MEANING,
+    REST,
+    STEP,
+    VELOCITIES,
+    ChoraleVocabulary,
+    MusicVocabulary,
+    TextTask,
+    UserError,
+)
 from onedecoder.decoder import LoadedDecoder
-from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
-from tasks.music.chorales import VELOCITIES
-from tasks.music.codec import MEANING
-from tasks.music.jobs import JOBS
-from tasks.music.vocabulary import COMPOSE, MusicVocabulary
 
 KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4}
 OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_new_tokens")
@@ -40,7 +46,7 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
         "needsInput": task.needs_input,
         "sliding": task.sliding,
         "jobs": list(getattr(task.arguments, "job", ["compose"])) if not isinstance(task, TextTask) else [],
-        "separators": list(task.separators) if isinstance(task, TextTask) else [],
+        "separators": list(task.separators(task.arguments)) if isinstance(task, TextTask) else [],
         "end": task.vocabulary.end,
         "matrices": matrices(decoder),
         "examples": [{"text": text} for text in examples],
@@ -89,8 +95,8 @@ def _text(decoder: LoadedDecoder) -> dict[str, Any]:
     task = decoder.task
     if not task.needs_input:
         return {"begin": task.vocabulary.end, "strip": False, "separators": []}
-    separators = [{"name": token, "ids": [task.vocabulary.tokens[token]]} for token in task.separators]
-    separators = separators or [{"name": "", "ids": task.divider({})}]
+    separators = [{"name": token, "ids": [task.vocabulary.tokens[token]]} for token in task.separators(task.arguments)]
+    separators = separators or [{"name": "", "ids": task.separator_ids({})}]
     return {"begin": None, "strip": True, "separators": separators}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
+from onedecoder.core import MEANING, TICKS_PER_SECOND
 from onedecoder.trace import Trace
-from tasks.music.codec import MEANING, TICKS_PER_SECOND
 
 FAINT = 0.01  # of the weight, below which no arc is drawn
 HEADS = ("#d9480f", "#2b8a3e", "#1864ab", "#862e9c", "#e67700", "#0b7285", "#a61e4d", "#5c940d")

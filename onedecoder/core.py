@@ -1,49 +1,71 @@
 """All that this package takes from the house's other rooms, in one place."""
 
-from shared.attention import dense_mask, relative_scores
-from shared.cli import Parser, as_flags, run
-from shared.decoder import Decoder, load_decoder
-from shared.decoding import KeyValueCache, Step, compute_dtype, read_prompts
+from shared.data.sequence import Sequence
+from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.evaluation import BF16
-from shared.files import written_whole
-from shared.generation import GenerationArguments
-from shared.looking import NAME as ATTENTION_WITH_WEIGHTS
-from shared.reranking import check_candidates, generate_best
-from shared.runs import Run
-from shared.sequence import Sequence
+from shared.files import atomic_directory
+from shared.generation.arguments import GenerationArguments
+from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.mbr import check_candidates, generate_best
+from shared.hardware import BF16
+from shared.model.build import load_decoder
+from shared.model.decoder import Decoder
+from shared.model.inspection import NAME as ATTENTION_WITH_WEIGHTS
+from shared.model.masks import dense_mask
+from shared.model.modeling_onedecoder import relative_scores
+from shared.runs.cli import Parser, as_flags, run
+from shared.runs.folder import SETTINGS, Run
 from shared.task import RequestArguments, Row, Task, TextTask
-from shared.vocabulary import TextVocabulary, Vocabulary
 from tasks import TASKS
+from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
 from tasks.language_modeling import LanguageModeling
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, save
+from tasks.midi.rendering import draw_piano_roll, write_wav
+from tasks.midi.sample import VELOCITIES
+from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
+from tasks.music.jobs import JOBS
 
 __all__ = [
     "ATTENTION_WITH_WEIGHTS",
     "BF16",
+    "COMPOSE",
+    "JOBS",
+    "MEANING",
+    "REST",
+    "SETTINGS",
+    "STEP",
     "TASKS",
+    "TICKS_PER_SECOND",
+    "VELOCITIES",
+    "ChoraleVocabulary",
+    "DecodeStep",
     "Decoder",
     "GenerationArguments",
     "KeyValueCache",
     "LanguageModeling",
+    "MusicVocabulary",
     "Parser",
     "RequestArguments",
     "Row",
     "Run",
     "Sequence",
-    "Step",
     "Task",
     "TextTask",
     "TextVocabulary",
     "UserError",
     "Vocabulary",
     "as_flags",
+    "atomic_directory",
     "check_candidates",
     "compute_dtype",
     "dense_mask",
+    "draw_piano_roll",
     "generate_best",
     "load_decoder",
-    "read_prompts",
+    "prefill",
     "relative_scores",
     "run",
-    "written_whole",
+    "save",
+    "write_wav",
 ]

@@ -4,17 +4,20 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from onedecoder.core import (
     BF16,
+    SETTINGS,
     TASKS,
     Decoder,
     GenerationArguments,
     LanguageModeling,
+    RequestArguments,
     Row,
     Run,
     Sequence,
@@ -44,20 +47,30 @@ def load(name: str | Path, device: str | None = None) -> "LoadedDecoder":
     """
     name, folder = str(name), Path(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if any((place / "run.yaml").is_file() for place in (folder, folder.absolute().parent)) or (
-        folder.is_dir() and not (folder / "config.json").is_file()
-    ):
+    if is_run(folder):
         opened = Run.open(name)
-        settings = opened.settings
-        task, generation = opened.task(TASKS), GenerationArguments(**settings["generation"])
-        model = load_decoder(str(opened.folder))
-        max_length = settings["model"]["max_length"]
+        task, generation = opened.task(TASKS), GenerationArguments(**opened.settings["generation"])
+        model, max_length = load_decoder(str(opened.folder)), opened.settings["model"]["max_length"]
     else:
         model = load_decoder(name)
-        task, max_length = LanguageModeling(LanguageModeling.Arguments()), model.context
-        task.vocabulary = TextVocabulary.load(name)
+        task, max_length = LanguageModeling(LanguageModeling.Arguments(), TextVocabulary.load(name)), model.context
         generation = GenerationArguments(**LanguageModeling.generation_defaults)
     return LoadedDecoder(name, model.to(device).eval(), task, generation, max_length)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder says that it is a run, or is nothing else that could be loaded."""
+    said = any((place / SETTINGS).is_file() for place in (folder, folder.absolute().parent))
+    return folder.is_dir() and (said or not (folder / "config.json").is_file())
+
+
+class Written(NamedTuple):
+    """What was written for some rows: the tasks' `outputs`, how many tokens of each prompt were `cut`, and the share of
+    the probability that a grammar `removed` (None: there is none)."""
+
+    outputs: list[Any]
+    cut: list[int]
+    removed: float | None
 
 
 @dataclass
@@ -79,28 +92,44 @@ class LoadedDecoder:
 
         `settings` are those of `recipes/generate.py`: `num_beams=5`, `do_sample=True`, `temperature=0.8`,
         `max_new_tokens=40`, and the task's own, as `target_lang="en"` or `seconds=30`. A list gives a list.
+
+        Raises:
+            UserError: an unknown setting, or nothing to write for.
         """
         if isinstance(given, str | Path):
-            return self.write([str(given)], seed=seed, **settings)[0]
-        return self.write([str(one) for one in given], seed=seed, **settings)
-
-    def write(self, inputs: list[str], *, seed: int = 0, **settings: Any) -> list[Output]:
-        """As a call, for a list."""
+            return self([given], seed=seed, **settings)[0]
         task, generation = self.asked(settings)
+        inputs = [str(one) for one in given]
         if task.needs_input and not all(text.strip() for text in inputs):
             raise UserError(f"nothing to write for: give the {task.name} decoder a text")
         rows = [task.request(text) for text in inputs]
-        lines = [task.prompt(row, self.max_length, generation.max_new_tokens) for row in rows]
+        outputs = self.write(task, rows, generation, seed=seed).outputs
+        return [self._output(task, row, output) for row, output in zip(rows, outputs, strict=True)]
+
+    def write(
+        self,
+        task: Task,
+        rows: list[Row],
+        generation: GenerationArguments,
+        *,
+        seed: int = 0,
+        progress: str | None = None,
+    ) -> Written:
+        """What is written for rows of the `task`, which knows what is asked of an output."""
+        prompts = [task.prompt(row, self.max_length, generation.max_new_tokens) for row in rows]
+        constraint = task.constraint()
         with torch.autocast("cuda", torch.bfloat16, enabled=BF16 and self.model.device.type == "cuda"):
             written = generate_best(
                 self.model,
                 task,
-                [line.context for line in lines],
+                [prompt.context for prompt in prompts],
                 generation,
                 seed=seed,
-                constraint=task.constraint(generation),
+                constraint=constraint,
+                progress=progress,
             )
-        return [self._output(task, row, ids) for row, ids in zip(rows, written, strict=True)]
+        removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
+        return Written([task.decode(ids) for ids in written], [prompt.cut for prompt in prompts], removed)
 
     def compose(self, prime: str | Path = "", *, seconds: float | None = None, seed: int = 0, **settings: Any) -> Piece:
         """A piece of at most `seconds`, after the MIDI file `prime` where one is given (`job` says how, see the task).
@@ -126,7 +155,7 @@ class LoadedDecoder:
         prompt = task.prompt(task.request(str(given)), self.max_length, generation.max_new_tokens).context
         line = list(prompt)
         if write:
-            constraint = task.constraint(generation)
+            constraint = task.constraint()
             (written,) = generate_best(self.model, task, [prompt], generation, seed=seed, constraint=constraint)
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]
@@ -142,15 +171,13 @@ class LoadedDecoder:
         task, _ = self.asked(wanted)
         return task.prompt(task.request(given), self.max_length, new_tokens or self.generation.max_new_tokens)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """What to call each id."""
-        if not hasattr(self, "_names"):
-            self._names = token_names(self.task.vocabulary, self.model.config.vocab_size)
-        return self._names
+        return token_names(self.task.vocabulary, self.model.config.vocab_size)
 
     def asked(self, settings: dict[str, Any]) -> tuple[Task, GenerationArguments]:
-        """The task with what is wanted of it, and how to write; UserError for what is unknown or cannot be meant."""
+        """A task of its own with what is asked of it, and how to write; UserError for what cannot be meant."""
         own = {field.name for field in fields(self.task.RequestArguments)}
         writing = {field.name for field in fields(GenerationArguments)}
         for name in settings:
@@ -164,23 +191,11 @@ class LoadedDecoder:
         generation = replace(self.generation, **{name: settings[name] for name in writing & {*settings}})
         generation.check()
         check_candidates(type(self.task), generation)
-        task = self.with_wishes(wanted)
-        return task, generation
+        return self.task_for(wanted), generation
 
-    def with_wishes(self, wanted: Any) -> Task:
-        """A task of its own for one request, so that two do not mix."""
-        task = type(self.task)(self.task.arguments)
-        task.vocabulary, task.wanted = self.task.vocabulary, wanted
-        return task
-
-    def _output(self, task: Task, row: Row, ids: list[int]) -> Output:
-        if isinstance(task, TextTask):
-            return task.read(ids)
-        given = row.get("given") or row.get("primer") or []
-        if row.get("job") == "accompany" or not getattr(task.wanted, "write_prime", True):
-            given = []
-        events = [*given, *ids]
-        return Piece(events, task.vocabulary.decode(events))
+    def task_for(self, wanted: RequestArguments) -> Task:
+        """The task for one request, so that two requests do not mix."""
+        return type(self.task)(self.task.arguments, self.task.vocabulary, wanted)
 
     def examples(self, count: int = 4) -> list[str]:
         """Inputs that the run was scored on, to begin with."""
@@ -189,3 +204,12 @@ class LoadedDecoder:
             return []
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:count]]
         return [text for row in rows if (text := row.get("source", row.get("prompt", "")))]
+
+    def _output(self, task: Task, row: Row, output: Any) -> Output:
+        if isinstance(task, TextTask):
+            return output
+        given = row.get("given") or row.get("primer") or []
+        if row.get("job") == "accompany" or not getattr(task.request_arguments, "write_prime", True):
+            given = []
+        events = [*given, *output]
+        return Piece(events, task.vocabulary.decode(events))

@@ -49,7 +49,7 @@ class Engine:
             raise UserError("The text is longer than a million characters: give a part of it.")
         if task.needs_input and not text.strip():
             raise UserError("There is nothing to write for: type a text first.")
-        tokens = list(task.separators)
+        tokens = list(task.separators(task.arguments))
         if separator and not 0 <= separator < len(tokens):
             raise UserError(f"There is no separator {separator}: reload the page.")
         wanted = {"target_lang": tokens[separator].removeprefix("<|to-").removesuffix("|>")} if len(tokens) > 1 else {}
@@ -59,7 +59,7 @@ class Engine:
         """The line of a MIDI file; UserError where it is none, or the decoder reads text."""
         if isinstance(self.decoder.task, TextTask):
             raise UserError("This decoder reads text: type or paste some.")
-        wanted = {"job": job} if job and hasattr(self.decoder.task.wanted, "job") else {}
+        wanted = {"job": job} if job and hasattr(self.decoder.task.request_arguments, "job") else {}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "The file"
             path.write_bytes(file)
@@ -78,7 +78,7 @@ class Engine:
 
     def _allowed(self, ids: list[int], context: int) -> np.ndarray | None:
         task, generation = self.decoder.task, self.decoder.generation
-        constraint = task.constraint(generation)
+        constraint = task.constraint()
         if constraint is None:
             return None
         room = generation.max_new_tokens if task.sliding else self.decoder.model.context - context

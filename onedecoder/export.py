@@ -5,7 +5,7 @@ from pathlib import Path
 
 from onedecoder import page
 from onedecoder.about import data
-from onedecoder.core import UserError, written_whole
+from onedecoder.core import UserError, atomic_directory
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.recording import record
 from onedecoder.tensors import kinds, pack, weights
@@ -63,6 +63,6 @@ def _json(content: dict) -> str:
 def _write(path: Path, decoders: list[str], kind: str) -> Path:
     if path.suffix.lower() not in {".html", ".htm"}:
         raise UserError(f"--export {path}: a page's name ends in .html")
-    with written_whole(path.parent) as staging:
+    with atomic_directory(path.parent) as staging:
         (staging / path.name).write_text(page.whole(decoders, kind), encoding="utf-8")
     return path

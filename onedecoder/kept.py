@@ -9,7 +9,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-from onedecoder.core import Decoder, KeyValueCache, Step, compute_dtype, read_prompts
+from onedecoder.core import Decoder, DecodeStep, KeyValueCache, compute_dtype, prefill
 
 LINES = 4  # kept at once
 
@@ -40,7 +40,7 @@ class _Line:
     def __init__(self, model: Decoder):
         self.model, self.ids, self.context = model, [], 0
         self.cache = KeyValueCache(model, 1, model.context, compute_dtype(model))
-        self.step = Step(model, self.cache)
+        self.step = DecodeStep(model, self.cache)
 
     def begins(self, ids: list[int], context: int) -> bool:
         """Whether `ids` go on from what is kept."""
@@ -52,7 +52,7 @@ class _Line:
             # Under a prefix mask what is given is read as one, what is written token by token.
             start = max(1, context) if self.model.config.mask == "prefix" else len(ids)
             self.ids = []
-            read_prompts(self.model, self.cache, [0], [ids[:start]])
+            prefill(self.model, self.cache, {0: ids[:start]})
             self.ids, self.context = ids[:start], context
         for position in range(len(self.ids) - 1, len(ids)):  # the last that was kept says its scores once more
             logits = self._one(ids[position], position)
@@ -61,7 +61,5 @@ class _Line:
 
     def _one(self, token: int, position: int) -> Tensor:
         device = self.model.device
-        if device.type == "cpu":
-            self.step.visible, self.step.uniform = position + 1, True
         place = torch.tensor([position], device=device)
         return self.step(torch.tensor([token], device=device), place)[0]

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from onedecoder import pictures
 from onedecoder.about import matrices
 from onedecoder.arcs import arcs
-from onedecoder.core import written_whole
+from onedecoder.core import MusicVocabulary, atomic_directory
 from onedecoder.counts import counts
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.trace import Trace
-from tasks.music.vocabulary import MusicVocabulary
 
 DIGITS = 5
 
@@ -37,7 +36,7 @@ def look(
     if isinstance(decoder.task.vocabulary, MusicVocabulary):
         figures["arcs"] = arcs(trace, layer or 0)
     folder = Path(folder)
-    with written_whole(folder) as staging:
+    with atomic_directory(folder) as staging:
         for name, figure in figures.items():
             figure.savefig(staging / f"{name}.{suffix}", dpi=110)
         (staging / "numbers.json").write_text(json.dumps(numbers(decoder, trace, count)), encoding="utf-8")

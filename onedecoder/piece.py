@@ -4,9 +4,7 @@ from pathlib import Path
 
 from symusic import Score
 
-from onedecoder.core import UserError
-from tasks.music.codec import TICKS_PER_SECOND, save
-from tasks.music.rendering import draw_piano_roll, write_wav
+from onedecoder.core import TICKS_PER_SECOND, UserError, draw_piano_roll, save, write_wav
 
 WRITERS = {
     ".mid": save,

@@ -59,17 +59,18 @@ class Trace(Mapping[str, np.ndarray]):
             keep(f"h.{layer}.residual_1", block.ln_2, of_input=True)
         keep(f"h.{len(body.h)}.input", body.ln_f, of_input=True)
         try:
-            self.model.hidden_states(**self._inputs)
+            device = self.model.device
+            ids, positions = (torch.tensor([values], device=device) for values in (self.ids, [*range(len(self.ids))]))
+            self.model.body(ids, positions, self._mask)
         finally:
             for hook in hooks:
                 hook.remove()
         return {name: tensor.detach().clone() for name, tensor in kept.items()}
 
     @cached_property
-    def _inputs(self) -> dict[str, Tensor]:
-        device = self.model.device
-        prefix = (torch.arange(len(self.ids)) < self.context)[None].to(device)
-        return self.model.inputs(torch.tensor([self.ids], device=device), prefix)
+    def _mask(self) -> Tensor | None:
+        """As the decoder's attention takes it: None is the causal mask."""
+        return self.visible[None, None] if self.model.config.mask == "prefix" else None
 
     @cached_property
     def visible(self) -> Tensor:
@@ -149,7 +150,9 @@ class Trace(Mapping[str, np.ndarray]):
         """What the distances add to the scores, [H, T, T]; 0 where nothing is seen."""
         attention = self.model.transformer.h[layer].attn
         query = self.tensor(f"h.{layer}.q")[None]
-        scores = relative_scores(query, attention.relative, attention.scaling, self.visible[None, None])[0]
+        scores = relative_scores(query, attention.relative, len(self.ids), attention.scaling, self.visible[None, None])[
+            0
+        ]
         return scores.masked_fill(~self.visible, 0)
 
     def _weights(self, layer: int) -> Tensor:
@@ -159,7 +162,7 @@ class Trace(Mapping[str, np.ndarray]):
         usual, config._attn_implementation = config._attn_implementation, ATTENTION_WITH_WEIGHTS
         hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
         try:
-            block(self.tensor(f"h.{layer}.input")[None], None, self._inputs.get("mask"))
+            block(self.tensor(f"h.{layer}.input")[None], None, self._mask)
         finally:
             config._attn_implementation = usual
             hook.remove()

@@ -24,7 +24,7 @@ def train(task: str, **settings: Any) -> LoadedDecoder:
 
 def run_recipe(task: str, flags: list[str]) -> None:
     """`recipes/TASK.py` with its flags."""
-    from shared.recipe import train as run  # noqa: PLC0415 (the Trainer takes seconds to import)
+    from shared.runs.pipeline import train as run  # noqa: PLC0415 (the Trainer takes seconds to import)
 
     run(TASKS[task], flags)
 
@@ -36,7 +36,7 @@ def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:
         UserError: there is no such run or split.
     """
     from recipes.evaluate import main  # noqa: PLC0415 (as above)
-    from shared.runs import read_metrics  # noqa: PLC0415
+    from shared.runs.folder import read_metrics  # noqa: PLC0415
 
     main([str(run), *as_flags(settings)])
     split = settings.get("split", "test")

@@ -27,9 +27,9 @@ import transformers
 from recipes.benchmarks.generation import GenerationCases, generation_results
 from recipes.benchmarks.measuring import COMPILED, OURS, THEIRS, Result
 from recipes.benchmarks.training import TrainingCases, training_results
-from shared.cli import Parser, run
 from shared.errors import UserError
-from shared.speed import bandwidth, matmul_peak
+from shared.hardware import bandwidth, matmul_peak
+from shared.runs.cli import Parser, run
 
 KINDS = ("train", "generate")
 GPU_DEFAULTS = {

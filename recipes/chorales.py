@@ -4,8 +4,8 @@ accelerate launch recipes/chorales.py
 accelerate launch recipes/chorales.py --config recipes/configs/chorales/jsb.yaml --jsb_file jsb16.json.xz
 """
 
-from shared.cli import run
-from shared.recipe import train
+from shared.runs.cli import run
+from shared.runs.pipeline import train
 from tasks.chorales import Chorales
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.cli import as_flags, read_yaml, run
 from shared.errors import ExclusiveSettingsError, UserError
-from shared.experiments import (
+from shared.files import atomic_directory
+from shared.runs.cli import as_flags, read_yaml, run
+from shared.runs.experiments import (
     Cell,
     ExperimentArguments,
     markdown_table,
@@ -24,8 +25,7 @@ from shared.experiments import (
     run_cells,
     score_of,
 )
-from shared.files import written_whole
-from shared.recipe import REPOSITORY, parse
+from shared.runs.pipeline import REPOSITORY, parse
 from tasks import TASKS
 
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", every, folder, wanted.processes)
     rows = [[name, *shown(cells.get(name), metrics, wanted.scores)] for name in variants]
     report = "\n".join([markdown_table(["variant", *wanted.scores], rows), *notes])
-    with written_whole(folder) as staging:
+    with atomic_directory(folder) as staging:
         (staging / "comparison.md").write_text(report + "\n", encoding="utf-8")
     print(report)
 

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 
 from accelerate import Accelerator
 
-from shared.cli import Parser, run
-from shared.decoder import load_decoder
+from shared.data.encoding import first_rows
 from shared.errors import UserError
-from shared.evaluation import BF16, evaluate
-from shared.generation import GenerationArguments
-from shared.recipe import ModelArguments, first_rows, pack_split, print_metrics
-from shared.reranking import check_candidates
-from shared.runs import SAMPLES, Run, add_metrics
+from shared.evaluation import evaluate
+from shared.generation.arguments import GenerationArguments
+from shared.generation.mbr import check_candidates
+from shared.hardware import BF16
+from shared.model.arguments import ModelArguments
+from shared.model.build import load_decoder
+from shared.runs.cli import Parser, run
+from shared.runs.folder import SAMPLES, Run, add_metrics
+from shared.runs.pipeline import pack, print_metrics
 from tasks import TASKS
 
 OF_TRAINING = ("train", "parameters")
@@ -48,32 +51,32 @@ def main(arguments: list[str]) -> None:
     if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
         # The data named here instead of those of the training, not beside them.
         known |= dict.fromkeys([*sources, "dataset_config_name"])
-    task_arguments, generation, wanted, _ = parser.parse(arguments, known)
+    data, generation, score, _ = parser.parse(arguments, known)
     generation.check()
-    if wanted.name in OF_TRAINING:
-        raise UserError(f"--name {wanted.name}: so is called what metrics.json tells of the training; give another")
+    if score.name in OF_TRAINING:
+        raise UserError(f"--name {score.name}: metrics.json has the training's own figures there; give another name")
     check_candidates(kind, generation)
 
-    task = opened.task(TASKS)
-    task.arguments = task_arguments
-    splits = task.read_rows()
-    if wanted.split not in splits:
-        raise UserError(f"--split {wanted.split}: the data have {', '.join(splits)}; give --{wanted.split}_file")
-    rows = first_rows(splits[wanted.split], task_arguments.max_predict_samples)
+    task = opened.task(TASKS, data)
+    splits = kind.load_rows(data)
+    if score.split not in splits:
+        raise UserError(f"--split {score.split}: the data have {', '.join(splits)}; give --{score.split}_file")
+    rows = first_rows(splits[score.split], data.max_predict_samples)
 
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
     decoder = load_decoder(str(opened.folder)).to(accelerator.device)
     model = ModelArguments(**opened.settings["model"])
-    name = wanted.name or ("train_split" if wanted.split == "train" else wanted.split)
+    name = score.name or ("train_split" if score.split == "train" else score.split)
     metrics = evaluate(
         decoder,
         task,
         rows,
-        pack_split(task, rows, model, wanted.split),
+        pack(task, rows, model, score.split, training=False, seed=score.seed),
         generation,
-        batch_size=wanted.eval_batch_size,
+        training_rows=splits.get("train"),
+        batch_size=score.eval_batch_size,
         max_length=model.max_length,
-        seed=wanted.seed,
+        seed=score.seed,
         accelerator=accelerator,
         samples=opened.folder / (SAMPLES if name == "test" else name),
     )

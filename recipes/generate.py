@@ -5,24 +5,24 @@
     python recipes/generate.py outputs/language_modeling "Once upon a time" --num_samples 3 --temperature 0.8
     python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
     python recipes/generate.py outputs/music --prime beginning.mid --prime_seconds 10 --seconds 30
+    python recipes/generate.py outputs/translation --interactive true
 
 Inputs are arguments, a file, or standard input (also named -). How to write is what the run was trained with, unless
-flags say otherwise. The same seed writes the same.
+flags say otherwise. The same seed writes the same. With --interactive the decoder is loaded once, and writes for one
+line of standard input after the other.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
-
-from shared.cli import Parser, run
-from shared.decoder import load_decoder
+from onedecoder.decoder import load
+from onedecoder.interactive import converse
 from shared.errors import UserError
-from shared.evaluation import BF16
-from shared.generation import GenerationArguments
-from shared.reranking import check_candidates, generate_best
-from shared.runs import Run
+from shared.generation.arguments import GenerationArguments
+from shared.generation.mbr import check_candidates
+from shared.runs.cli import Parser, run
+from shared.runs.folder import Run
 from shared.task import RequestArguments, Row, Task
 from tasks import TASKS
 
@@ -43,40 +43,39 @@ class OutputArguments:
         default=None,
         metadata={"help": "Write the outputs here (default: text is printed, music goes to RUN/generated)."},
     )
+    interactive: bool = field(
+        default=False, metadata={"help": "Read inputs (for music, names of MIDI files or nothing) line by line."}
+    )
     seed: int = field(default=0, metadata={"help": "Where the random numbers start."})
 
 
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
     opened = Run.open(first.parse_known_args(arguments)[0].run)
-    task = opened.task(TASKS)
-    parser = new_parser(task.RequestArguments)
-    task.wanted, generation, wanted, given = parser.parse(arguments, opened.settings["generation"])
+    parser = new_parser(TASKS[opened.settings["task"]].RequestArguments)
+    request_arguments, generation, output, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
-
+    task = opened.task(TASKS, request_arguments=request_arguments)
     check_candidates(type(task), generation)
-    rows = requests(task, given.inputs, wanted)
-    decoder = load_decoder(str(opened.folder)).to("cuda" if torch.cuda.is_available() else "cpu")
-    max_length = opened.settings["model"]["max_length"]
-    lines = [task.prompt(row, max_length, generation.max_new_tokens) for row in rows]
-    for number, line in enumerate(lines, 1):
-        if line.cut:
-            print(f"input {number}: {line.cut} tokens do not fit and were cut", file=sys.stderr)
+    folder = Path(output.output_dir or opened.folder / "generated")
+    if output.interactive:
+        settings = {**asdict(request_arguments), **asdict(generation)}
+        converse(load(given.run), settings, folder, output.seed)
+        return
+    rows = requests(task, given.inputs, output)
     progress = "generating" if sys.stderr.isatty() else None
-    prompts, constraint = [line.context for line in lines], task.constraint(generation)
-    with torch.autocast("cuda", torch.bfloat16, enabled=BF16):
-        written = generate_best(
-            decoder, task, prompts, generation, seed=wanted.seed, constraint=constraint, progress=progress
-        )
-    if constraint:
-        print(f"the grammar removed {constraint.removed / constraint.tokens:.2%} of the probability", file=sys.stderr)
-    outputs = [task.read(ids) for ids in written]
-    folder = Path(wanted.output_dir) if wanted.output_dir else task.output_folder(opened.folder)
-    if folder:
-        task.write_outputs(outputs, rows, folder)
-        print(f"{len(outputs)} written to {folder}")
+    written = load(given.run).write(task, rows, generation, seed=output.seed, progress=progress)
+    for number, cut in enumerate(written.cut, 1):
+        if cut:
+            print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)
+    if written.removed is not None:
+        print(f"the grammar removed {written.removed:.2%} of the probability", file=sys.stderr)
+    shown = [task.show(row, text) for row, text in zip(rows, written.outputs, strict=True)]
+    if output.output_dir or None in shown:
+        task.write_outputs(written.outputs, rows, folder)
+        print(f"{len(rows)} written to {folder}")
     else:
-        print("\n".join(task.show(row, output) for row, output in zip(rows, outputs, strict=True)))
+        print("\n".join(shown))
 
 
 def new_parser(request: type[RequestArguments], **options) -> Parser:
@@ -87,27 +86,32 @@ def new_parser(request: type[RequestArguments], **options) -> Parser:
     return parser
 
 
-def requests(task: Task, inputs: list[str], wanted: OutputArguments) -> list[Row]:
+def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row]:
     """The rows to write for: each input `num_samples` times."""
-    if wanted.num_samples < 1:
-        raise UserError(f"--num_samples is {wanted.num_samples}: give 1 or more")
-    texts = [text for text in inputs if text != "-"]
-    if wanted.input_file and task.input_is_file:
-        texts.append(wanted.input_file)
-    elif wanted.input_file:
+    if output.num_samples < 1:
+        raise UserError(f"--num_samples is {output.num_samples}: give 1 or more")
+    given = [text for text in inputs if text != "-"]
+    if output.input_file and task.input_kind == "file":
+        given.append(output.input_file)
+    elif output.input_file:
         try:
-            texts += task.inputs(Path(wanted.input_file).read_text(encoding="utf-8"))
+            given += split(task, Path(output.input_file).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--input_file {wanted.input_file}: {error}; give a text file in UTF-8") from error
-    if "-" in inputs or (task.needs_input and not texts and not wanted.input_file):
+            raise UserError(f"--input_file {output.input_file}: {error}; give a text file in UTF-8") from error
+    if "-" in inputs or (task.needs_input and not given and not output.input_file):
         if sys.stdin.isatty():
             print("reading standard input, to the end of file", file=sys.stderr)
-        texts += task.inputs(sys.stdin.read())
-    if not texts and task.needs_input:
+        given += split(task, sys.stdin.read())
+    if not given and task.needs_input:
         raise UserError(
             f"nothing to write for: give the {task.name} run its input as arguments, --input_file or standard input"
         )
-    return [task.request(text) for text in texts or [""] for _ in range(wanted.num_samples)]
+    return [task.request(text) for text in given or [""] for _ in range(output.num_samples)]
+
+
+def split(task: Task, text: str) -> list[str]:
+    """The inputs that a text holds: each of its lines, or all of it."""
+    return [part for part in (text.splitlines() if task.input_kind == "lines" else [text]) if part.strip()]
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ accelerate launch recipes/language_modeling.py
 accelerate launch recipes/language_modeling.py --train_file train.jsonl --test_file test.jsonl
 """
 
-from shared.cli import run
-from shared.recipe import train
+from shared.runs.cli import run
+from shared.runs.pipeline import train
 from tasks.language_modeling import LanguageModeling
 
 if __name__ == "__main__":

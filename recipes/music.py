@@ -4,8 +4,8 @@ accelerate launch recipes/music.py
 accelerate launch recipes/music.py --midi_dir maestro-v3.0.0 --size medium --max_length 2048
 """
 
-from shared.cli import run
-from shared.recipe import train
+from shared.runs.cli import run
+from shared.runs.pipeline import train
 from tasks.music import Music
 
 if __name__ == "__main__":

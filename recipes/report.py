@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from shared.cli import Parser, run
 from shared.errors import UserError
-from shared.runs import Run, read_metrics
+from shared.runs.cli import Parser, run
+from shared.runs.folder import Run, read_metrics
 
 # Score, and what to call it.
 SHOWN = {

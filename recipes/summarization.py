@@ -4,8 +4,8 @@ accelerate launch recipes/summarization.py
 accelerate launch recipes/summarization.py --train_file train.jsonl --test_file test.jsonl
 """
 
-from shared.cli import run
-from shared.recipe import train
+from shared.runs.cli import run
+from shared.runs.pipeline import train
 from tasks.summarization import Summarization
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from shared.cli import run
 from shared.errors import UserError
-from shared.experiments import (
+from shared.files import atomic_directory
+from shared.runs.cli import run
+from shared.runs.experiments import (
     Cell,
     ExperimentArguments,
     markdown_table,
@@ -31,8 +32,7 @@ from shared.experiments import (
     run_cells,
     score_of,
 )
-from shared.files import written_whole
-from shared.recipe import REPOSITORY, parse
+from shared.runs.pipeline import REPOSITORY, parse
 from tasks import TASKS
 
 VARIANTS = {"pre-trained": "false", "from scratch": "true"}  # the values of --from_scratch
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> None:
     for (variant, share, _), cell in cells.items():
         curves[variant].setdefault(share, []).append(metrics[cell.name])
     table = markdown_table(["decoder", "share", "rows", *wanted.scores], table_rows(curves, wanted.scores))
-    with written_whole(folder) as staging:
+    with atomic_directory(folder) as staging:
         (staging / "transfer.md").write_text(table, encoding="utf-8")
         draw(curves, wanted.scores).savefig(staging / "transfer.png", dpi=150)
     print(table + f"\nmean ± standard deviation of {len(wanted.seeds)} seeds; {folder}/transfer.png shows the same")

@@ -5,8 +5,8 @@
         --test_file test.jsonl --source_lang en --target_lang de --output_dir outputs/en-de
 """
 
-from shared.cli import run
-from shared.recipe import train
+from shared.runs.cli import run
+from shared.runs.pipeline import train
 from tasks.translation import Translation
 
 if __name__ == "__main__":

@@ -10,3 +10,8 @@ class UserError(Exception):
 
 class ExclusiveSettingsError(UserError):
     """Settings of which each can be meant, but not all together."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,7 +12,7 @@ from shared.errors import UserError
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def atomic_directory(folder: Path) -> Iterator[Path]:
     """A folder to write into, whose files move to `folder` only once all are written.
 
     A full disk or an interruption thus leaves `folder` as it was. OSError becomes a UserError.

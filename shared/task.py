@@ -1,91 +1,36 @@
-"""What a task must say of itself; everything else is shared.
+"""What a task says of itself; everything else is shared.
 
-rows ── Task.sequences ──> Sequence ── pack ──> Batch ── Decoder ──> loss             training
-rows ── Task.prompt ─────> Sequence ── generate ──> ids ── Task.read ──> output ── Task.score ──> metrics
+rows ── Task.sequences ──> Sequence ── pack ──────> batch ── Decoder ──> loss              training
+rows ── Task.prompt ─────> Sequence ── generate ──> ids ── Task.decode ──> output          writing
+                                                                  rows, outputs ── Task.score ──> metrics
 
                    source <separator> target <|endoftext|>
 Task.sequences:    └────────────── from a row ───────────┘
-Task.prompt:       └─────────────────┘└── Task.read ─────┘
+Task.prompt:       └─────────────────┘└── Task.decode ───┘
 """
 
 import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Protocol
 
+import torch
 from datasets import Dataset, DatasetDict
 from sacrebleu.metrics import CHRF
+from torch import Tensor
 
-from shared.constraint import Constraint
-from shared.files import written_whole
-from shared.generation import GenerationArguments
-from shared.packing import Augment
-from shared.sequence import Sequence, lay_out, lay_out_prompt
-from shared.vocabulary import TextVocabulary, Vocabulary
+from shared.data.arguments import DataArguments
+from shared.data.packing import Augment
+from shared.data.sequence import Sequence, build_prompt, build_sequence
+from shared.data.vocabulary import TextVocabulary, Vocabulary
+from shared.files import atomic_directory
 
 Row = Mapping[str, Any]
 CHRF_SCORER = CHRF()
-
-
-@dataclass
-class DataArguments:
-    """How many rows of each split to use."""
-
-    train_share: float = field(
-        default=1.0,
-        metadata={"help": "Learn from this share of the rows, drawn by --seed: a smaller one is part of a larger."},
-    )
-    max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
-    max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
-    preprocessing_num_workers: int | None = field(
-        default=None, metadata={"help": "Tokenise in so many processes (default: in this one)."}
-    )
-
-    @property
-    def sample(self) -> bool:
-        """Whether no data were given, so that the embedded sample is meant."""
-        raise NotImplementedError
-
-
-@dataclass
-class WritingArguments(DataArguments):
-    """For tasks that write freely, not from each row of a split."""
-
-    num_samples: int = field(default=4, metadata={"help": "Outputs to write freely at the end, at least one."})
-
-    def __post_init__(self):
-        if self.num_samples < 1:
-            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
-
-
-@dataclass
-class TextDataArguments(DataArguments):
-    """Where rows of text come from. Without any of these a recipe runs on its embedded sample."""
-
-    train_file: list[str] | None = field(default=None, metadata={"help": "File(s) to learn from."})
-    validation_file: list[str] | None = field(default=None, metadata={"help": "File(s) to watch the training by."})
-    test_file: list[str] | None = field(default=None, metadata={"help": "File(s) to score at the end."})
-    dataset_name: str | None = field(
-        default=None, metadata={"help": "A data set on the hub, or a folder in the hub's layout."}
-    )
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Which part of that data set."})
-    validation_split_percentage: int = field(
-        default=5, metadata={"help": "The share of training that validates where there is no validation split."}
-    )
-
-    @property
-    def sample(self) -> bool:
-        return not any(self.sources.values())
-
-    @property
-    def sources(self) -> dict[str, Any]:
-        """The arguments of `shared.rows.read_rows`."""
-        names = ("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass
@@ -93,96 +38,129 @@ class RequestArguments:
     """What may be asked of an output beside its input: flags of `generate.py` that a task brings along."""
 
 
-class Task(ABC):
-    """One task. `arguments` are an instance of `Arguments`; `vocabulary` is set before any sequence is made.
+class Constraint(Protocol):
+    """Which tokens may come next, followed for many slots at once in tensors that belong to it: its state.
 
-    `wanted` are the `RequestArguments` of those who let it write; in training they are the defaults.
+    Every tensor of the state has one row for each slot. After `new_state` none is ever replaced, and neither `allowed`
+    nor `advance` waits for the device, so that both can be part of a CUDA graph.
+    """
+
+    removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint
+    tokens: int  # how many tokens that was, ends included
+
+    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
+        """The state of `slots` slots, none of which has begun."""
+
+    def begin(
+        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+    ) -> None:
+        """Set one slot's state to that after its prompt and what is `written` already; runs on the CPU.
+
+        At most `new_tokens` are still to come.
+        """
+
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        """Bool [slots, V]: which ids may come next; at least one in every slot, also where the output has ended."""
+
+    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
+        """Take in the token [slots] that each slot was given, in place."""
+
+
+class Task(ABC):
+    """One task: how its rows become sequences, its continuations outputs, and its outputs scores.
+
+    `arguments` say where the rows come from and what is learned of them, `request_arguments` what is asked of an
+    output; in training they are the defaults.
     """
 
     name: ClassVar[str]
-    line: str  # how a row becomes one sequence, for people to read
     Arguments: ClassVar[type[DataArguments]] = DataArguments
     RequestArguments: ClassVar[type[RequestArguments]] = RequestArguments
-    generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments
-    sliding: bool = False  # whether writing may go on past the context, after the latter half of the line
+    generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments'
+    likelihood_metrics: ClassVar[tuple[str, ...]] = ("perplexity",)  # of `score_likelihood`: lower is better
+    output_metrics: ClassVar[tuple[str, ...]] = ()  # of `score`: higher is better
+    input_kind: ClassVar[Literal["text", "lines", "file"]] = "text"  # one input is a text, a line, or a file's path
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
-    input_is_file: ClassVar[bool] = False  # whether an input is a file's name rather than a text
-    # How well an output would do if another were the reference; None where the task knows no such measure.
-    utility: Callable[[Any, Any], float] | None = None
+    sliding: bool = False  # whether writing may go on past the context, after the latter half of the sequence
+    line: str  # how a row becomes one sequence, for people to read
+    # How good an output would be if another one were the reference; None where there is no such measure.
+    utility: ClassVar[Callable[[Any, Any], float] | None] = None
 
-    def __init__(self, arguments: DataArguments):
-        self.arguments = arguments
-        self.vocabulary: Any = None
-        self.wanted = self.RequestArguments()
+    def __init__(
+        self, arguments: DataArguments, vocabulary: Vocabulary, request_arguments: RequestArguments | None = None
+    ):
+        self.arguments, self.vocabulary = arguments, vocabulary
+        self.request_arguments = request_arguments or self.RequestArguments()
 
-    @property
-    def augment(self) -> Augment | None:
-        """How the lines of training change from epoch to epoch, if they do; their lengths stay."""
-        return None
-
+    @classmethod
     @abstractmethod
-    def read_rows(self) -> DatasetDict:
-        """The rows of `train`, `validation` and `test`, as far as given; UserError where they cannot be read."""
+    def load_rows(cls, arguments: Any) -> DatasetDict:
+        """The rows of `train`, `validation` and `test`, as far as given.
 
+        Raises:
+            UserError: if they cannot be read.
+        """
+
+    @classmethod
     @abstractmethod
-    def load_vocabulary(self, name: str) -> Vocabulary:
+    def load_vocabulary(cls, name: str) -> Vocabulary:
         """The vocabulary of a decoder to start from: a run's folder or a hub name."""
 
+    @classmethod
     @abstractmethod
-    def make_vocabulary(self, old: Vocabulary | None, rows: Dataset | None, size: int) -> Vocabulary:
+    def build_vocabulary(cls, arguments: Any, old: Vocabulary | None, rows: Dataset | None, size: int) -> Vocabulary:
         """This task's vocabulary: grown from the `old` one, or new, with at most `size` tokens learned from `rows`."""
 
     @abstractmethod
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
-        """The lines of one row, each in at most `max_length` tokens; None for one that does not fit."""
+        """The sequences of one row, each of at most `max_length` tokens; None for one that does not fit."""
 
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        """The line of one row up to where the decoder shall write."""
-
-    def constraint(self, generation: GenerationArguments) -> Constraint | None:
-        """Which tokens may follow which while the decoder writes; None: any may."""
-        return None
+        """The sequence of one row up to where the decoder begins to write."""
 
     @abstractmethod
-    def read(self, ids: list[int]) -> Any:
-        """The output that a continuation spells, whatever ids it holds."""
+    def decode(self, ids: list[int]) -> Any:
+        """The output that a continuation stands for, whatever ids it holds."""
 
     @abstractmethod
     def request(self, given: str) -> Row:
-        """The row behind what a user typed (or named, where the input is a file)."""
-
-    def inputs(self, text: str) -> list[str]:
-        """The inputs that a file or standard input holds: by default the whole text is one."""
-        return [text] if text.strip() else []
+        """The row for what a user gave: a text, or the path of a file (see `input_kind`); "" is no input."""
 
     def requests(self, rows: Dataset) -> Dataset | list[Row]:
-        """The rows to generate for when a split is scored: its own, unless the task writes freely."""
+        """The rows to write for when a split is scored: its own, unless the task writes freely."""
         return rows
-
-    def score(self, outputs: list[Any], rows: Dataset) -> dict[str, Any]:
-        """Metrics of what was generated for the split `rows`."""
-        return {}
-
-    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
-        """Metrics of the total negative log-likelihood of `rows`: `nats` over `tokens` learned tokens."""
-        return {"perplexity": perplexity(nats, tokens)}
-
-    def report(self, metrics: Mapping[str, Any]) -> str | None:
-        """The metrics of a split for people to read, as Markdown; None: they speak for themselves."""
-        return None
-
-    def output_folder(self, run: Path) -> Path | None:
-        """Where generated outputs go if no folder is named; None: they are printed."""
-        return None
-
-    def show(self, row: Row, output: Any) -> str:
-        """An output as it is printed."""
-        return str(output)
 
     @abstractmethod
     def write_outputs(self, outputs: list[Any], rows: Dataset | list[Row], folder: Path) -> None:
-        """Leave outputs in `folder` to be read, looked at or listened to."""
+        """Save outputs in `folder`, to be read, looked at or listened to."""
+
+    def show(self, row: Row, output: Any) -> str | None:
+        """An output as it is printed; None where outputs are files."""
+        return str(output)
+
+    def score(self, outputs: list[Any], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
+        """Metrics of what was written for the split `rows`, `output_metrics` among them."""
+        return {}
+
+    def score_likelihood(
+        self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset | None
+    ) -> dict[str, float]:
+        """Metrics of the negative log-likelihood of `rows`: `nats` in all, over `tokens` learned tokens."""
+        return {"perplexity": perplexity(nats, tokens)}
+
+    def report(self, metrics: Mapping[str, Any]) -> str | None:
+        """The metrics of a split for people to read, as Markdown; None where the numbers need no explanation."""
+        return None
+
+    @property
+    def augment(self) -> Augment | None:
+        """How the sequences of training change from epoch to epoch, if they do; their lengths stay."""
+        return None
+
+    def constraint(self) -> Constraint | None:
+        """Which tokens may follow which while the decoder writes; None: any may."""
+        return None
 
 
 def perplexity(nats: float, count: int) -> float:
@@ -194,55 +172,62 @@ def perplexity(nats: float, count: int) -> float:
 
 
 class TextTask(Task):
-    """A task from text to text: `source` and `target` of a row are strings, tokenised apart."""
+    """A task from text to text: source and target of a row are strings, tokenised apart."""
 
-    separator: str  # the token that names the job, where there is only one
-    separator_words: str  # what it means in English, from which its embedding starts
+    vocabulary: TextVocabulary
+    separator: ClassVar[str]  # the token that names the job, where there is only one
+    separator_words: ClassVar[str]  # what it means in English; its embedding starts from that of these words
 
+    @classmethod
     @abstractmethod
-    def texts(self, row: Row) -> tuple[str, str]:
-        """Source and target."""
+    def texts(cls, row: Row, arguments: Any) -> tuple[str, str]:
+        """Source and target of a row."""
 
-    @property
-    def separators(self) -> dict[str, str]:
+    @classmethod
+    def separators(cls, arguments: Any) -> dict[str, str]:
         """The tokens that name jobs, and their words."""
-        return {self.separator: self.separator_words}
+        return {cls.separator: cls.separator_words}
 
-    def divider(self, row: Row) -> list[int]:
-        """The ids that stand between source and target of a row."""
+    def separator_ids(self, row: Row) -> list[int]:
+        """The ids between source and target of a row."""
         return [self.vocabulary.tokens[self.separator]]
 
-    def load_vocabulary(self, name: str) -> TextVocabulary:
+    @classmethod
+    def load_vocabulary(cls, name: str) -> TextVocabulary:
         return TextVocabulary.load(name)
 
-    def make_vocabulary(self, old: TextVocabulary | None, rows: Dataset | None, size: int) -> TextVocabulary:
+    @classmethod
+    def build_vocabulary(
+        cls, arguments: Any, old: TextVocabulary | None, rows: Dataset | None, size: int
+    ) -> TextVocabulary:
         if old is not None:
-            return TextVocabulary(old.tokenizer, self.separators)
-        texts: Iterable[str] = (text for row in rows for text in self.texts(row))
-        return TextVocabulary.train(texts, size, self.separators)
+            return TextVocabulary(old.tokenizer, cls.separators(arguments))
+        texts: Iterable[str] = (text for row in rows for text in cls.texts(row, arguments))
+        return TextVocabulary.train(texts, size, cls.separators(arguments))
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
-        source, target = (self.vocabulary.encode(text) for text in self.texts(row))
-        return [lay_out(source, self.divider(row), target, self.vocabulary.end, max_length)]
+        source, target = (self.vocabulary.encode(text) for text in self.texts(row, self.arguments))
+        return [build_sequence(source, self.separator_ids(row), target, self.vocabulary.end, max_length)]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        source = self.vocabulary.encode(self.texts(row)[0])
-        return lay_out_prompt(source, self.divider(row), max_length, new_tokens)
+        source = self.vocabulary.encode(self.texts(row, self.arguments)[0])
+        return build_prompt(source, self.separator_ids(row), max_length, new_tokens)
 
-    def read(self, ids: list[int]) -> str:
+    def decode(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids).strip()
 
-    def utility(self, output: str, other: str) -> float:
+    @staticmethod
+    def utility(output: str, other: str) -> float:
         """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
         return CHRF_SCORER.sentence_score(output, [other]).score
 
     def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
         """`outputs.jsonl`: a line of JSON for each row (see `record`)."""
-        with written_whole(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
+        with atomic_directory(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
             for row, output in zip(rows, outputs, strict=True):
                 file.write(json.dumps(self.record(row, output), ensure_ascii=False) + "\n")
 
     def record(self, row: Row, output: str) -> dict[str, str]:
-        """What is kept of an output: by default with its source and its reference."""
-        source, reference = self.texts(row)
+        """What is saved of an output: by default with its source and its reference."""
+        source, reference = self.texts(row, self.arguments)
         return {"source": source, "output": output, "reference": reference}

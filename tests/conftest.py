@@ -11,11 +11,12 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict
 from hypothesis import settings
-from transformers import GPT2Config
 
-from shared.decoder import Decoder
-from shared.task import DataArguments, TextTask
-from shared.vocabulary import TextVocabulary
+from shared.data.arguments import DataArguments
+from shared.data.vocabulary import TextVocabulary
+from shared.model.decoder import Decoder
+from shared.model.modeling_onedecoder import OneDecoderConfig
+from shared.task import TextTask
 
 torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50)
@@ -33,19 +34,23 @@ class Copying(TextTask):
     separator_words = "the same again:"
     line = "source … <|copy|> source … <|endoftext|>"
 
-    def read_rows(self):
+    output_metrics = ("exact",)
+
+    @classmethod
+    def load_rows(cls, arguments):
         pairs = [(first, second) for first in ANIMALS for second in ANIMALS]
         texts = [f"the {a} and the {b}" if a < b else f"{a}, {b}" if a > b else f"the {a}" for a, b in pairs]
         rows = Dataset.from_list([{"source": text, "target": text} for text in texts]).shuffle(seed=0)
         return DatasetDict({"train": rows.select(range(48)), "validation": rows.select(range(48, 64))})
 
-    def texts(self, row):
+    @classmethod
+    def texts(cls, row, arguments):
         return row["source"], row["target"]
 
     def request(self, given):
         return {"source": given, "target": ""}
 
-    def score(self, outputs, rows):
+    def score(self, outputs, rows, training_rows):
         return {"exact": float(sum(map(str.__eq__, outputs, rows["target"])) / len(outputs))}
 
 
@@ -71,9 +76,9 @@ def write(tmp_path):
 @pytest.fixture
 def task():
     """The toy task with its vocabulary, of which "the", " dog" … are tokens."""
-    task = Copying(DataArguments())
-    task.vocabulary = task.make_vocabulary(None, task.read_rows()["train"], 290)
-    return task
+    arguments = DataArguments()
+    rows = Copying.load_rows(arguments)["train"]
+    return Copying(arguments, Copying.build_vocabulary(arguments, None, rows, 290))
 
 
 @pytest.fixture
@@ -97,7 +102,7 @@ def new_decoder():
 
     def new(vocab_size=24, context=48, mask="causal", spread=0.3, seed=0, dtype=torch.float32, **changes):
         torch.manual_seed(seed)
-        config = GPT2Config(
+        config = OneDecoderConfig(
             vocab_size=vocab_size,
             n_positions=context,
             initializer_range=spread,

@@ -1,4 +1,4 @@
-"""Generation: `shared.generation.generate` and transformers' `generate`, on the same weights, prompts and settings."""
+"""Generation: ours and transformers' `generate`, on the same weights, prompts and settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -21,14 +21,17 @@ from recipes.benchmarks.measuring import (
     random_rows,
     timed,
 )
-from shared.beam_search import until
-from shared.decoder import Decoder, load_decoder, new_decoder
+from shared.data.encoding import first_rows
+from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
-from shared.generation import GenerationArguments, generate
-from shared.recipe import first_rows
-from shared.runs import Run
-from shared.speed import bandwidth, decoding_bytes_per_step
-from shared.vocabulary import Vocabulary
+from shared.generation.arguments import GenerationArguments
+from shared.generation.beam_search import until
+from shared.generation.generate import generate
+from shared.hardware import bandwidth
+from shared.model.build import load_decoder, new_decoder
+from shared.model.decoder import Decoder
+from shared.model.flops import decoding_bytes_per_step
+from shared.runs.folder import Run
 from tasks import TASKS
 
 CHECKED = 64  # greedy tokens of each prompt that are compared
@@ -143,7 +146,7 @@ def transformers_generate(
     vocabulary: Vocabulary,
     **options: str,
 ) -> list[list[int]]:
-    """What `shared.generation.generate` does, done by transformers: batches by length, padded on the left."""
+    """What `shared.generation.generate.generate` does, done by transformers: batches by length, padded on the left."""
     sampling = {"temperature": settings.temperature, "top_k": settings.top_k, "top_p": settings.top_p}
     beams = {"length_penalty": settings.length_penalty, "early_stopping": settings.early_stopping}
     model.generation_config = GenerationConfig(
@@ -197,9 +200,11 @@ def beams(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> G
     """The test split of a translation run, as recipes/evaluate.py writes it."""
     opened = Run.open(cases.model)
     data = opened.settings["task_arguments"]
-    changes = {name: None for name in ("train_file", "validation_file", "dataset_name") if name in data}
-    task = opened.task(TASKS, **({**changes, "test_file": cases.test_file} if cases.test_file else {}))
-    splits = task.read_rows()
+    if cases.test_file:
+        without = ("train_file", "validation_file", "dataset_name")
+        data = {**data, **dict.fromkeys(name for name in without if name in data), "test_file": cases.test_file}
+    task = opened.task(TASKS, TASKS[opened.settings["task"]].Arguments(**data))
+    splits = task.load_rows(task.arguments)
     if "test" not in splits:
         raise UserError(f"--model {cases.model}: the run has no test split; give --test_file")
     settings = replace(

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from transformers import GPT2LMHeadModel, TrainerCallback
 
-from shared.decoder import SIZES, Decoder
 from shared.errors import UserError
-from shared.speed import synchronize
+from shared.hardware import synchronize
+from shared.model.build import SIZES
+from shared.model.decoder import Decoder
 
 OURS, THEIRS, COMPILED = "ours", "transformers", "transformers, compiled"
 Result = dict[str, Any]  # one line of the table

@@ -5,8 +5,8 @@ import torch
 from torch.utils.data import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
-from shared.packing import PackedDataset
-from shared.sequence import IGNORED, labels
+from shared.data.packing import PackedDataset
+from shared.data.sequence import IGNORED, loss_mask
 
 
 class PlainRows(Dataset):
@@ -31,7 +31,7 @@ class UnpackedRows(PlainRows):
         for sequence in packed.rows[index]:
             length, start = packed.lengths[sequence], packed.starts[sequence]
             ids = packed.ids[start : start + length]
-            learned = labels(length, packed.context[sequence], packed.learn)
+            learned = loss_mask(length, packed.context[sequence], packed.loss_on)
             sequences.append({"input_ids": ids.tolist(), "labels": np.where(learned, ids, IGNORED).tolist()})
         return sequences
 

@@ -29,14 +29,16 @@ from recipes.benchmarks.measuring import (
     random_rows,
 )
 from recipes.benchmarks.rows import PaddingCollator, PlainRows, UnpackedRows
-from shared.decoder import new_decoder
+from shared.data.encoding import encode
+from shared.data.packing import PackedDataset
 from shared.errors import UserError
-from shared.evaluation import encode
-from shared.generation import GenerationArguments
-from shared.packing import PackedDataset
-from shared.speed import matmul_peak, mean_context, training_flops_per_token
+from shared.generation.arguments import GenerationArguments
+from shared.hardware import matmul_peak
+from shared.model.build import new_decoder
+from shared.model.flops import mean_context, training_flops_per_token
 from shared.task import Task
-from shared.training import Trainer, TrainingArguments
+from shared.training.arguments import TrainingArguments
+from shared.training.trainer import Trainer
 from tasks.language_modeling.task import LanguageModeling, LanguageModelingArguments
 from tasks.translation.task import Translation, TranslationArguments
 
@@ -92,9 +94,9 @@ class Training:
 
     def trainer(self, system: str, arguments: TrainingArguments) -> transformers.Trainer:
         """Ours, or transformers' with a model of the same weights."""
-        decoder = new_decoder(self.size, self.task.vocabulary, self.rows.row_length)
+        decoder = new_decoder(self.size, self.task.vocabulary, self.rows.pack_length)
         if system == OURS:
-            return Trainer(decoder, self.task, arguments, GenerationArguments(), self.rows.row_length, self.rows)
+            return Trainer(decoder, self.task, arguments, GenerationArguments(), self.rows.pack_length, self.rows)
         common = {name: getattr(arguments, name) for name in COMMON}
         return transformers.Trainer(
             plain_gpt2(decoder),
@@ -106,7 +108,7 @@ class Training:
     def arguments(self, folder: str, device: torch.device, accumulated: int) -> TrainingArguments:
         """As a recipe trains, with nothing beside it. On a CPU, without what is meant for a GPU."""
         on_cpu = {
-            **{"use_cpu": True, "bf16": False, "compile": False},
+            **{"use_cpu": True, "bf16": False, "torch_compile": False},
             **{"dataloader_pin_memory": False, "dataloader_num_workers": 0, "accelerator_config": None},
         }
         return TrainingArguments(
@@ -138,7 +140,7 @@ class Training:
                 if accumulated * 2 > self.batch_size:
                     raise
                 accumulated *= 2
-        decoder = new_decoder(self.size, self.task.vocabulary, self.rows.row_length)
+        decoder = new_decoder(self.size, self.task.vocabulary, self.rows.pack_length)
         flops = training_flops_per_token(decoder, mean_context(self.rows.lengths))
         per_step = self.rows.tokens / len(self.rows) * self.batch_size
         rate = per_step * self.steps / stopwatch.seconds
@@ -165,8 +167,7 @@ class Training:
 
 def text_training(cases: TrainingCases) -> Training:
     """Random tokens of GPT-2's vocabulary, a row of them one sequence."""
-    task = LanguageModeling(LanguageModelingArguments())
-    task.vocabulary = numbered(GPT2_VOCABULARY)
+    task = LanguageModeling(LanguageModelingArguments(), numbered(GPT2_VOCABULARY))
     rows = cases.batch_size * (cases.warmup_steps + cases.steps)
     ids = random_rows(rows, cases.length, GPT2_VOCABULARY)
     lines = ArrowDataset.from_dict({"input_ids": ids, "context": [1] * rows, "length": [cases.length] * rows})
@@ -186,15 +187,15 @@ def text_training(cases: TrainingCases) -> Training:
 
 def pairs_training(cases: TrainingCases) -> Training:
     """Translations, packed by us and padded by transformers."""
-    task = Translation(TranslationArguments(train_file=cases.pairs))
-    rows = task.read_rows()["train"]
-    task.vocabulary = task.make_vocabulary(None, rows, cases.pairs_vocab_size)
-    lines, _ = encode(task, rows, cases.pairs_length, True, "train")
+    arguments = TranslationArguments(train_file=cases.pairs)
+    rows = Translation.load_rows(arguments)["train"]
+    task = Translation(arguments, Translation.build_vocabulary(arguments, None, rows, cases.pairs_vocab_size))
+    lines, _ = encode(rows, lambda row: task.sequences(row, cases.pairs_length, True), "train")
     packed = PackedDataset(lines, max(cases.pairs_row_length, cases.pairs_length), task.vocabulary.padding)
     if len(packed) < cases.pairs_batch_size:
         raise UserError(f"--pairs_batch_size {cases.pairs_batch_size}: the pairs fill {len(packed)} rows only")
     return Training(
-        f"train {cases.pairs_size} on pairs, {cases.pairs_batch_size} rows of {packed.row_length:,}",
+        f"train {cases.pairs_size} on pairs, {cases.pairs_batch_size} rows of {packed.pack_length:,}",
         cases.pairs_size,
         task,
         packed,

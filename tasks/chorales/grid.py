@@ -17,9 +17,9 @@ from symusic import Score
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from tasks.music.chorales import QUARTER, VELOCITIES
-from tasks.music.codec import one_piano
-from tasks.music.vocabulary import COMPOSE, END
+from tasks.midi.codec import one_piano
+from tasks.midi.sample import QUARTER, VELOCITIES
+from tasks.midi.vocabulary import COMPOSE, END
 
 VOICES = len(VELOCITIES)
 STEP = QUARTER // 4  # ticks of 10 ms in a 16th

@@ -11,12 +11,11 @@ import fsspec
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from shared.data.loading import SPLITS
 from shared.errors import UserError
-from shared.rows import SPLITS
 from tasks.chorales.grid import REST, VOICES, ChoraleVocabulary
-from tasks.music.chorales import read_chorales
-from tasks.music.codec import decode
-from tasks.music.task import CACHE
+from tasks.midi.codec import decode
+from tasks.midi.sample import CACHE, read_chorales
 
 Grids = dict[str, Sequence[np.ndarray]]  # by split
 

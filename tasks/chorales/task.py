@@ -10,15 +10,16 @@ from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
 
-from shared.sequence import Sequence, windows
-from shared.task import Row, Task, WritingArguments
-from shared.vocabulary import TextVocabulary, Vocabulary
+from shared.data.arguments import WritingArguments
+from shared.data.sequence import Sequence, windows
+from shared.data.vocabulary import TextVocabulary, Vocabulary
+from shared.task import Row, Task
 from tasks.chorales.grid import VOICES, ChoraleVocabulary
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
-from tasks.music.codec import performance
-from tasks.music.evaluation import likelihoods, score_pieces, table
-from tasks.music.rendering import write_pieces
-from tasks.music.vocabulary import COMPOSE
+from tasks.midi.codec import performance
+from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
+from tasks.midi.rendering import write_pieces
+from tasks.midi.vocabulary import COMPOSE
 
 
 @dataclass
@@ -42,18 +43,22 @@ class Chorales(Task):
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
     needs_input = False
     sliding = True
-    input_is_file = True
+    input_kind = "file"
+    likelihood_metrics = LIKELIHOODS
     line = "<|compose|> soprano alto tenor bass soprano … <|endoftext|>"
 
-    def read_rows(self) -> DatasetDict:
-        splits = grids_to_rows(sample() if self.arguments.sample else read_jsb(self.arguments.jsb_file))
-        self.training_pieces = splits["train"]
-        return splits
+    @classmethod
+    def load_rows(cls, arguments: ChoraleArguments) -> DatasetDict:
+        return grids_to_rows(sample() if arguments.sample else read_jsb(arguments.jsb_file))
 
-    def load_vocabulary(self, name: str) -> Vocabulary:
+    @classmethod
+    def load_vocabulary(cls, name: str) -> Vocabulary:
         return TextVocabulary.load(name)  # a run's folder holds a tokenizer of transformers
 
-    def make_vocabulary(self, old: Vocabulary | None, rows: Dataset | None, size: int) -> ChoraleVocabulary:
+    @classmethod
+    def build_vocabulary(
+        cls, arguments: ChoraleArguments, old: Vocabulary | None, rows: Dataset | None, size: int
+    ) -> ChoraleVocabulary:
         return ChoraleVocabulary()
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
@@ -68,7 +73,7 @@ class Chorales(Task):
         cut = max(0, len(row["primer"]) - room // VOICES * VOICES)
         return Sequence([self.vocabulary.tokens[COMPOSE], *row["primer"][cut:]], cut=cut)
 
-    def read(self, ids: list[int]) -> list[int]:
+    def decode(self, ids: list[int]) -> list[int]:
         return ids
 
     def request(self, given: str) -> Row:
@@ -78,12 +83,12 @@ class Chorales(Task):
     def requests(self, rows: Dataset) -> list[Row]:
         return [self.request("")] * self.arguments.num_samples
 
-    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
+    def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
         """`nll_per_token` is of each voice in each 16th, in nats, as in papers."""
-        return likelihoods(nats, tokens, rows["events"], self.training_pieces["events"], self.vocabulary)
+        return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
 
-    def score(self, outputs: list[list[int]], rows: Dataset) -> dict[str, Any]:
-        return score_pieces(outputs, rows["events"], self.training_pieces, self.vocabulary)
+    def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
+        return score_pieces(outputs, rows["events"], training_rows, self.vocabulary)
 
     def report(self, metrics: dict[str, Any]) -> str:
         return table(metrics)
@@ -94,5 +99,5 @@ class Chorales(Task):
         pieces = [self.vocabulary.decode([*row["primer"], *output]) for row, output in zip(rows, outputs, strict=True)]
         write_pieces(pieces, primers, folder)
 
-    def output_folder(self, run: Path) -> Path:
-        return run / "generated"
+    def show(self, row: Row, output: list[int]) -> None:
+        """Pieces are files."""

@@ -9,18 +9,19 @@ from typing import ClassVar
 
 from datasets import Dataset, DatasetDict
 
-from shared.errors import UserError
-from shared.rows import (
+from shared.data.arguments import TextDataArguments, WritingArguments
+from shared.data.loading import (
     clean_text,
     convert_rows,
     hold_out_validation,
+    load_files,
+    load_rows,
     origin,
-    read_files,
-    read_rows,
 )
-from shared.sequence import Sequence, windows
-from shared.task import Row, TextDataArguments, TextTask, WritingArguments, perplexity
-from shared.vocabulary import END
+from shared.data.sequence import Sequence, windows
+from shared.data.vocabulary import END
+from shared.errors import UserError
+from shared.task import Row, TextTask, perplexity
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
 
@@ -50,41 +51,27 @@ class LanguageModeling(TextTask):
     Arguments = LanguageModelingArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_k": 40}
     needs_input = False
+    likelihood_metrics = ("perplexity", "word_perplexity", "bits_per_byte")
     sliding = True
     separator = END
     separator_words = ""
     line = "<|endoftext|> text … <|endoftext|>"
 
-    @property
-    def separators(self) -> dict[str, str]:
+    @classmethod
+    def separators(cls, arguments: LanguageModelingArguments) -> dict[str, str]:
         return {}
 
-    def read_rows(self) -> DatasetDict:
-        if self.arguments.sample:
+    @classmethod
+    def load_rows(cls, arguments: LanguageModelingArguments) -> DatasetDict:
+        if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
-            splits = read_rows(**self.arguments.sources, read=_read_documents)
-        splits = DatasetDict({split: self._text_rows(rows) for split, rows in splits.items()})
-        return hold_out_validation(splits, self.arguments.validation_split_percentage)
+            splits = load_rows(**arguments.sources, read=_read_documents)
+        splits = DatasetDict({split: _text_rows(rows, arguments) for split, rows in splits.items()})
+        return hold_out_validation(splits, arguments.validation_split_percentage)
 
-    def _text_rows(self, rows: Dataset) -> Dataset:
-        column = self.arguments.text_column
-        if column not in rows.column_names:
-            if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
-                articles = summarization_rows(rows)
-                return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
-            raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
-        if self.arguments.concatenate:
-            joined = Dataset.from_dict(
-                {"text": ["".join(line if line.endswith("\n") else line + "\n" for line in rows[column] if line)]}
-            )
-            joined.info.description = origin(rows)
-            rows, column = joined, "text"
-        return convert_rows(
-            rows, lambda row: {"text": text} if (text := clean_text(row[column], column)) else None, ["text"]
-        )
-
-    def texts(self, row: Row) -> tuple[str, str]:
+    @classmethod
+    def texts(cls, row: Row, arguments: LanguageModelingArguments) -> tuple[str, str]:
         return "", row["text"]
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
@@ -100,7 +87,7 @@ class LanguageModeling(TextTask):
         ids = [self.vocabulary.end, *self.vocabulary.encode(row["text"])]
         return Sequence(ids[-room:], cut=max(0, len(ids) - room))
 
-    def read(self, ids: list[int]) -> str:
+    def decode(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids)
 
     def request(self, given: str) -> Row:
@@ -112,7 +99,9 @@ class LanguageModeling(TextTask):
     def show(self, row: Row, output: str) -> str:
         return f"{row['text']}{output}\n"
 
-    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
+    def score_likelihood(
+        self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset | None
+    ) -> dict[str, float]:
         """Perplexity per token, per word (as white space divides them) and bits per byte of UTF-8.
 
         Only the first is the model's own measure; the others compare models of different vocabularies.
@@ -129,9 +118,27 @@ class LanguageModeling(TextTask):
         return {"prompt": row["text"], "output": output}
 
 
+def _text_rows(rows: Dataset, arguments: LanguageModelingArguments) -> Dataset:
+    column = arguments.text_column
+    if column not in rows.column_names:
+        if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
+            articles = summarization_rows(rows)
+            return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
+        raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
+    if arguments.concatenate:
+        joined = Dataset.from_dict(
+            {"text": ["".join(line if line.endswith("\n") else line + "\n" for line in rows[column] if line)]}
+        )
+        joined.info.description = origin(rows)
+        rows, column = joined, "text"
+    return convert_rows(
+        rows, lambda row: {"text": text} if (text := clean_text(row[column], column)) else None, ["text"]
+    )
+
+
 def _read_documents(paths: list[str], split: str) -> Dataset:
     """Text files as one document each, everything else as rows."""
-    return read_files(paths, split, sample_by="document")
+    return load_files(paths, split, sample_by="document")
 
 
 def _article_text(article: Row) -> Row:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from shared.task import RequestArguments, WritingArguments
+from shared.data.arguments import WritingArguments
+from shared.task import RequestArguments
 from tasks.music.jobs import JOBS
 
 

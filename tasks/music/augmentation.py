@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.music.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, ids_of
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, ids_of
 
 PIANO = (21, 108)  # the lowest and the highest key
 BINS = 4 * np.arange(32) + 3  # velocities

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 from symusic import Score
 
+from shared.data.sequence import Sequence, windows
 from shared.errors import UserError
-from shared.sequence import Sequence, windows
 from shared.task import Row
-from tasks.music.codec import MEANING, TICKS_PER_SECOND, decode, encode, excerpt
-from tasks.music.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, decode, encode, excerpt
+from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
 
 JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY}
 SHORTEST_SEGMENT = TICKS_PER_SECOND

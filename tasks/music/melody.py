@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from symusic import Score
 
-from tasks.music.codec import TICKS_PER_SECOND, excerpt, merged, one_piano, read_pitched, sustain
+from tasks.midi.codec import TICKS_PER_SECOND, excerpt, merged, one_piano, read_pitched, sustain
 
 TRACK = "melody"  # the name, in any case, of the track that is the melody: in POP909, and in many files of songs
 CHORD = TICKS_PER_SECOND // 20  # notes struck within so many ticks are one chord

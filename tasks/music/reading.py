@@ -20,10 +20,10 @@ from datasets import Dataset, DatasetDict
 from pyarrow import parquet
 from tqdm import tqdm
 
+from shared.data.loading import SPLITS
 from shared.errors import UserError
-from shared.files import written_whole
-from shared.rows import SPLITS
-from tasks.music.codec import VERSION, encode, performance
+from shared.files import atomic_directory
+from tasks.midi.codec import VERSION, encode, performance
 from tasks.music.melody import melody_and_performance
 
 KEPT = 100  # fewer files than this are read in no time, and not kept
@@ -87,7 +87,7 @@ def _read_cached(folder: Path, files: list[Path], with_melody: bool, cache: Path
     if (cache / name).exists() and parquet.read_schema(cache / name).metadata.get(b"key") == key:
         return parquet.read_table(cache / name)
     table = _read_files(files, with_melody)
-    with written_whole(cache) as staging:
+    with atomic_directory(cache) as staging:
         parquet.write_table(table.replace_schema_metadata({b"key": key}), staging / name, compression="zstd")
     return table
 

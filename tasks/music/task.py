@@ -8,25 +8,23 @@ from typing import Any, ClassVar
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from shared.data.sequence import Sequence
+from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.generation import GenerationArguments
-from shared.sequence import Sequence
 from shared.task import Row, Task
-from shared.vocabulary import TextVocabulary, Vocabulary
+from tasks.midi.codec import TICKS_PER_SECOND, decode, encode, performance, seconds
+from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
+from tasks.midi.rendering import write_pieces
+from tasks.midi.sample import CACHE, read_chorales
+from tasks.midi.vocabulary import FILE, MusicVocabulary
 from tasks.music import jobs
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
-from tasks.music.chorales import read_chorales
-from tasks.music.codec import TICKS_PER_SECOND, decode, encode, performance, seconds
-from tasks.music.evaluation import likelihoods, score_pieces, table
-from tasks.music.grammar import EventGrammar
+from tasks.music.constraint import EventConstraint
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.reading import read_folder
-from tasks.music.rendering import write_pieces
-from tasks.music.vocabulary import FILE, MusicVocabulary
 
-CACHE = Path(__file__).parent.parent.parent / ".cache"
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
 
 
@@ -38,7 +36,8 @@ class Music(Task):
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
     needs_input = False
-    input_is_file = True
+    input_kind = "file"
+    likelihood_metrics = LIKELIHOODS
 
     @property
     def line(self) -> str:
@@ -56,41 +55,45 @@ class Music(Task):
 
     @property
     def augment(self) -> Augmentation | None:
-        wanted = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
-        return wanted if wanted != Augmentation() else None
+        augmentation = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
+        return augmentation if augmentation != Augmentation() else None
 
-    def read_rows(self) -> DatasetDict:
-        if self.arguments.sample:
+    @classmethod
+    def load_rows(cls, arguments: MusicArguments) -> DatasetDict:
+        if arguments.sample:
             splits = read_chorales(CACHE)
         else:
-            with_melody = "accompany" in self.arguments.job
-            splits, skipped = read_folder(self.arguments.midi_dir, self.arguments.split_seed, with_melody, CACHE)
+            with_melody = "accompany" in arguments.job
+            splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, with_melody, CACHE)
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
             print(f"{read:,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
-        if self.arguments.shuffle_melodies:
+        if arguments.shuffle_melodies:
             splits = DatasetDict({name: rows if name == "train" else _shuffled(rows) for name, rows in splits.items()})
-        self.training_pieces = splits["train"]
         return splits
 
-    def load_vocabulary(self, name: str) -> Vocabulary:
+    @classmethod
+    def load_vocabulary(cls, name: str) -> Vocabulary:
         file = Path(name) / FILE
         is_music = file.is_file() and "tokenization" in json.loads(file.read_text(encoding="utf-8"))
         return MusicVocabulary() if is_music else TextVocabulary.load(name)
 
-    def make_vocabulary(self, old: Vocabulary | None, rows: Dataset | None, size: int) -> MusicVocabulary:
+    @classmethod
+    def build_vocabulary(
+        cls, arguments: MusicArguments, old: Vocabulary | None, rows: Dataset | None, size: int
+    ) -> MusicVocabulary:
         return MusicVocabulary()
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
-        wanted, stride = self.arguments, self.arguments.stride
+        arguments, stride = self.arguments, self.arguments.stride
         lines = {
             "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride),
             "continue": lambda: jobs.continue_(row, self.vocabulary, max_length, stride),
-            "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, wanted.segment_seconds),
+            "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, arguments.segment_seconds),
         }
-        return [line for job in wanted.job[: None if training else 1] for line in lines[job]()]
+        return [line for job in arguments.job[: None if training else 1] for line in lines[job]()]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """The job's separator, before or after what is given of a piece, which is cut to fit if it is too long.
@@ -106,10 +109,10 @@ class Music(Task):
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
         return Sequence(line, cut=len(given) - len(kept))
 
-    def constraint(self, generation: GenerationArguments) -> EventGrammar:
-        return EventGrammar(self.vocabulary, self.wanted.seconds)
+    def constraint(self) -> EventConstraint:
+        return EventConstraint(self.vocabulary, self.request_arguments.seconds)
 
-    def read(self, ids: list[int]) -> list[int]:
+    def decode(self, ids: list[int]) -> list[int]:
         return ids
 
     def request(self, given: str) -> Row:
@@ -119,7 +122,7 @@ class Music(Task):
         """
         learned = self.arguments.job
         fitting = ("continue", "accompany", "compose") if given else ("compose", "continue")
-        job = self.wanted.job or next((known for known in fitting if known in learned), "accompany")
+        job = self.request_arguments.job or next((known for known in fitting if known in learned), "accompany")
         if job not in learned:
             raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
         if job == "accompany" and not given:
@@ -127,11 +130,11 @@ class Music(Task):
         if job == "accompany":
             return self._melody(encode(melody_and_performance(given)[0]))
         events = encode(performance(given)) if given else []
-        return {"job": job, "given": self._beginning(events, self.wanted.prime_seconds)}
+        return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds)}
 
     def _melody(self, events: list[int]) -> Row:
         """The row that asks for the accompaniment of a melody's beginning."""
-        length = min(self.wanted.prime_seconds or np.inf, self.arguments.segment_seconds)
+        length = min(self.request_arguments.prime_seconds or np.inf, self.arguments.segment_seconds)
         melody = from_its_first_note(decode(events), round(length * TICKS_PER_SECOND))
         return {"job": "accompany", "given": encode(melody)}
 
@@ -149,16 +152,16 @@ class Music(Task):
             return [self._melody(melody) for melody in first["melody"]]
         return [{"job": job, "given": self._beginning(events, PRIMER_SECONDS)} for events in first["events"]]
 
-    def score_likelihood(self, nats: float, tokens: int, rows: Dataset) -> dict[str, float]:
+    def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
         """Nats per event and per note, and what a model of event frequencies alone would get."""
-        return likelihoods(nats, tokens, rows["events"], self.training_pieces["events"], self.vocabulary)
+        return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
 
-    def score(self, outputs: list[list[int]], rows: Dataset) -> dict[str, Any]:
+    def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied."""
         melodies = None
         if self.arguments.job[0] == "accompany":
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
-        return score_pieces(outputs, rows["events"], self.training_pieces, self.vocabulary, melodies)
+        return score_pieces(outputs, rows["events"], training_rows, self.vocabulary, melodies)
 
     def report(self, metrics: dict[str, Any]) -> str:
         return table(metrics)
@@ -171,13 +174,13 @@ class Music(Task):
         pieces, marked = [], []
         for row, output in zip(rows, outputs, strict=True):
             accompanied = row["job"] == "accompany"
-            whole = self.wanted.write_prime and not accompanied
+            whole = self.request_arguments.write_prime and not accompanied
             pieces.append(decode([*row["given"], *output] if whole else output))
             marked.append(decode(row["given"]) if row["given"] and (whole or accompanied) else None)
         write_pieces(pieces, marked, folder)
 
-    def output_folder(self, run: Path) -> Path:
-        return run / "generated"
+    def show(self, row: Row, output: list[int]) -> None:
+        """Pieces are files."""
 
 
 def _shuffled(rows: Dataset) -> Dataset:

@@ -6,8 +6,8 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value
 
+from shared.data.loading import clean_text, convert_rows, origin, quiet
 from shared.errors import UserError
-from shared.rows import clean_text, convert_rows, origin, quiet
 
 COLUMNS = ["title", "document", "body", "summary"]
 SECTIONS = List({"heading": Value("string"), "paragraphs": List(Value("string"))})

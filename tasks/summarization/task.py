@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from datasets import Dataset, DatasetDict
 
+from shared.data.arguments import TextDataArguments
+from shared.data.loading import hold_out_validation, load_rows, origin
+from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
-from shared.rows import hold_out_validation, origin, read_rows
-from shared.task import Row, TextDataArguments, TextTask
+from shared.task import Row, TextTask
 from tasks.summarization.ranking import ranked
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
@@ -25,7 +27,7 @@ class SummarizationArguments(TextDataArguments):
 
     text_column: str | None = field(default=None, metadata={"help": "The column to summarise."})
     summary_column: str | None = field(default=None, metadata={"help": "The column that holds the summary."})
-    keep: Literal["head", "ranked"] = field(
+    truncation: Literal["head", "ranked"] = field(
         default="head",
         metadata={
             "help": "What is kept of an article that is too long: its head, or the paragraphs ranked by the tf-idf of "
@@ -67,45 +69,54 @@ class Summarization(TextTask):
     separator = "<|summarize|>"
     separator_words = "In summary:"
     line = "article … <|summarize|> lead … <|endoftext|>"
+    output_metrics = ("rouge1", "rouge2", "rougeL")
     utility = staticmethod(agreement)
 
-    @property
-    def separators(self) -> dict[str, str]:
-        return {} if self.arguments.separator_text else super().separators
+    def __init__(self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments):
+        super().__init__(arguments, vocabulary, *request_arguments)
+        words = arguments.separator_text
+        self._separator_ids = vocabulary.encode(f"\n{words}") if words else [vocabulary.tokens[self.separator]]
 
-    def divider(self, row: Row) -> list[int]:
-        text = self.arguments.separator_text
-        return self.vocabulary.encode(f"\n{text}") if text else super().divider(row)
+    @classmethod
+    def separators(cls, arguments: SummarizationArguments) -> dict[str, str]:
+        return {} if arguments.separator_text else super().separators(arguments)
 
-    def read_rows(self) -> DatasetDict:
-        if self.arguments.sample:
+    def separator_ids(self, row: Row) -> list[int]:
+        return self._separator_ids
+
+    @classmethod
+    def load_rows(cls, arguments: SummarizationArguments) -> DatasetDict:
+        if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
-            splits = read_rows(**self.arguments.sources)
-        columns = self.arguments.text_column, self.arguments.summary_column
+            splits = load_rows(**arguments.sources)
+        columns = arguments.text_column, arguments.summary_column
         splits = DatasetDict({split: summarization_rows(rows, *columns) for split, rows in splits.items()})
         for rows in splits.values():
-            if self.arguments.keep == "ranked" and not any(rows["title"]):
-                raise UserError(f"{origin(rows)}: --keep ranked ranks by the title, and no row has one: --keep head")
-        return hold_out_validation(splits, self.arguments.validation_split_percentage)
+            if arguments.truncation == "ranked" and not any(rows["title"]):
+                raise UserError(
+                    f"{origin(rows)}: --truncation ranked ranks by the title, and no row has one: --truncation head"
+                )
+        return hold_out_validation(splits, arguments.validation_split_percentage)
 
-    def texts(self, row: Row) -> tuple[str, str]:
+    @classmethod
+    def texts(cls, row: Row, arguments: SummarizationArguments) -> tuple[str, str]:
         summary = row["summary"]
-        if self.arguments.target == "openings":
+        if arguments.target == "openings":
             summary = openings(row["body"], len(summary.split()))
-        if self.arguments.separator_text:  # after words, the summary is the next one
+        if arguments.separator_text:  # after words, the summary is the next one
             summary = f" {summary}"
-        if self.arguments.keep == "head":
+        if arguments.truncation == "head":
             return row["document"], summary
         paragraphs = [line for line in row["body"].split("\n") if line]
         return "\n".join(filter(None, [row["title"], *ranked(row["title"], paragraphs)])), summary
 
-    def read(self, ids: list[int]) -> str:
-        text = super().read(ids)
+    def decode(self, ids: list[int]) -> str:
+        text = super().decode(ids)
         return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
 
     def record(self, row: Row, output: str) -> dict[str, str]:
-        return {"source": self.texts(row)[0], "output": output, "reference": row["summary"]}
+        return {"source": self.texts(row, self.arguments)[0], "output": output, "reference": row["summary"]}
 
     def request(self, given: str) -> Row:
         """A title in the first line, then headings and paragraphs, a line each."""
@@ -115,5 +126,5 @@ class Summarization(TextTask):
     def show(self, row: Row, output: str) -> str:
         return output + "\n"
 
-    def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
+    def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
         return score(outputs, rows["summary"], rows["document"], rows["body"], self.arguments.lead_words)

@@ -4,19 +4,19 @@ from typing import Any
 
 from datasets import Dataset, concatenate_datasets
 
+from shared.data.loading import FORMATS, clean_text, convert_rows, format_suffix, load_files, origin
 from shared.errors import UserError
-from shared.rows import FORMATS, clean_text, convert_rows, format_suffix, origin, read_files
 
 
 def read_translation_files(paths: list[str], split: str) -> Dataset:
-    """Parallel text, or any files that `shared.rows.read_files` reads.
+    """Parallel text, or any files that `shared.data.loading.load_files` reads.
 
     Parallel text is two files of as many lines whose suffixes are the languages, `train.en train.de`; further
     pairs of the same languages may follow. Its columns are named by the languages.
     """
     suffixes = [format_suffix(path) for path in paths]
     if any(suffix.lower() in FORMATS for suffix in suffixes):
-        return read_files(paths, split)
+        return load_files(paths, split)
     pairs = list(zip(paths[::2], paths[1::2], strict=False))
     languages = set(suffixes)
     if (
@@ -62,7 +62,7 @@ def translation_rows(rows: Dataset, source_lang: str, target_lang: str) -> Datas
 
 def _read_pair(first: str, second: str, split: str) -> Dataset:
     sides = [
-        read_files([path], split, suffix=".txt").rename_column("text", format_suffix(path).removeprefix("."))
+        load_files([path], split, suffix=".txt").rename_column("text", format_suffix(path).removeprefix("."))
         for path in (first, second)
     ]
     if len(sides[0]) != len(sides[1]):

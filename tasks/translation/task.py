@@ -6,10 +6,11 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from shared.data.arguments import TextDataArguments
+from shared.data.loading import hold_out_validation, load_rows
+from shared.data.sequence import Sequence
 from shared.errors import UserError
-from shared.rows import hold_out_validation, read_rows
-from shared.sequence import Sequence
-from shared.task import RequestArguments, Row, TextDataArguments, TextTask
+from shared.task import RequestArguments, Row, TextTask
 from tasks.translation.reading import read_translation_files, translation_rows
 from tasks.translation.sample import sample
 from tasks.translation.scores import score
@@ -44,12 +45,14 @@ class Translation(TextTask):
     name = "translation"
     Arguments = TranslationArguments
     RequestArguments = TranslationRequestArguments
+    input_kind = "lines"
+    output_metrics = ("bleu", "chrf")
 
-    @property
-    def separators(self) -> dict[str, str]:
-        languages = [self.arguments.target_lang]
-        if self.arguments.both_directions:
-            languages.append(self.arguments.source_lang)
+    @classmethod
+    def separators(cls, arguments: TranslationArguments) -> dict[str, str]:
+        languages = [arguments.target_lang]
+        if arguments.both_directions:
+            languages.append(arguments.source_lang)
         return {
             separator(language): f"in {LANGUAGES.get(language.split('_')[0], language).capitalize()}:"
             for language in languages
@@ -57,9 +60,9 @@ class Translation(TextTask):
 
     @property
     def line(self) -> str:
-        return f"source … {' or '.join(self.separators)} target … <|endoftext|>"
+        return f"source … {' or '.join(self.separators(self.arguments))} target … <|endoftext|>"
 
-    def divider(self, row: Row) -> list[int]:
+    def separator_ids(self, row: Row) -> list[int]:
         language = row.get("to") or self.arguments.target_lang
         if separator(language) not in self.vocabulary.tokens:
             raise UserError(f"--target_lang {language}: the run has not learned to write it")
@@ -72,25 +75,24 @@ class Translation(TextTask):
             lines += super().sequences(turned, max_length, training)
         return lines
 
-    def read_rows(self) -> DatasetDict:
-        if self.arguments.sample:
+    @classmethod
+    def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:
+        if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
-            splits = read_rows(**self.arguments.sources, read=read_translation_files)
-        languages = self.arguments.source_lang, self.arguments.target_lang
+            splits = load_rows(**arguments.sources, read=read_translation_files)
+        languages = arguments.source_lang, arguments.target_lang
         splits = DatasetDict({split: translation_rows(rows, *languages) for split, rows in splits.items()})
-        return hold_out_validation(splits, self.arguments.validation_split_percentage)
+        return hold_out_validation(splits, arguments.validation_split_percentage)
 
-    def texts(self, row: Row) -> tuple[str, str]:
+    @classmethod
+    def texts(cls, row: Row, arguments: TranslationArguments) -> tuple[str, str]:
         return row["source"], row["target"]
 
     def request(self, given: str) -> Row:
-        return {"source": given.strip(), "target": "", "to": self.wanted.target_lang}
+        return {"source": given.strip(), "target": "", "to": self.request_arguments.target_lang}
 
-    def inputs(self, text: str) -> list[str]:
-        return [line for line in text.splitlines() if line.strip()]
-
-    def score(self, outputs: list[str], rows: Dataset) -> dict[str, Any]:
+    def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
         return score(outputs, rows["target"])
 
 

@@ -11,10 +11,11 @@ import torch
 from datasets import Dataset
 
 from onedecoder import load, page
-from shared.decoder import Decoder, new_decoder
-from shared.generation import GenerationArguments
-from shared.recipe import ModelArguments
-from shared.runs import save_settings
+from shared.generation.arguments import GenerationArguments
+from shared.model.arguments import ModelArguments
+from shared.model.build import new_decoder
+from shared.model.decoder import Decoder
+from shared.runs.folder import save_settings
 from tasks import TASKS
 
 TEXTS = [
@@ -41,9 +42,9 @@ SHAPES = {
 def new_run(folder, task_name, context=64, jobs=("compose", "continue", "accompany"), **shape):
     """Save a run as a training would leave it, of a decoder whose weights are random and large enough to matter."""
     kind = TASKS[task_name]
-    task = kind(kind.Arguments(**({"job": list(jobs)} if task_name == "music" else {})))
+    arguments = kind.Arguments(**({"job": list(jobs)} if task_name == "music" else {}))
     rows = Dataset.from_list(ROWS[task_name]) if task_name in ROWS else None
-    task.vocabulary = task.make_vocabulary(None, rows, 320)
+    task = kind(arguments, kind.build_vocabulary(arguments, None, rows, 320))
     decoder = new_decoder("tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1)
     torch.manual_seed(2)
     with torch.no_grad():

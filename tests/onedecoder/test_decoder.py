@@ -24,7 +24,7 @@ def test_it_writes_what_generate_writes(translator):
     task, settings = translator.task, GenerationArguments(max_new_tokens=9, num_beams=3)
     prompt = task.prompt(task.request("The small dog"), translator.max_length, 9).context
     (ids,) = generate_best(translator.model, task, [prompt], settings)
-    assert translator("The small dog", num_beams=3, max_new_tokens=9) == task.read(ids)
+    assert translator("The small dog", num_beams=3, max_new_tokens=9) == task.decode(ids)
 
 
 def test_the_same_seed_writes_the_same(translator):
@@ -75,7 +75,7 @@ def test_two_requests_do_not_share_their_wishes(composer):
     short = composer.compose(seconds=1, max_new_tokens=30)
     composer.compose(seconds=9, max_new_tokens=30)
     assert composer.compose(seconds=1, max_new_tokens=30).events == short.events
-    assert composer.task.wanted.seconds is None
+    assert composer.task.request_arguments.seconds is None
 
 
 def test_text_decoders_compose_nothing(translator):

@@ -12,7 +12,7 @@ from onedecoder.decoder import LoadedDecoder
 from onedecoder.export import export, export_recorded, exported
 from onedecoder.recording import record
 from recipes import explore
-from shared.decoder import new_decoder
+from shared.model.build import new_decoder
 
 HTML = re.compile(r'<script type="application/json" data-onedecoder="(\w+)">(.*?)</script>', re.DOTALL)
 

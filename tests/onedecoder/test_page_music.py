@@ -12,10 +12,9 @@ import pytest
 from symusic import Score
 
 from onedecoder.about import data
-from onedecoder.core import GenerationArguments
 from onedecoder.export import exported
 from tasks.chorales.grid import ChoraleVocabulary
-from tasks.music.codec import TOKENIZER, decode, encode, performance, save, seconds
+from tasks.midi.codec import TOKENIZER, decode, encode, performance, save, seconds
 from tasks.music.melody import from_its_first_note, melody_and_performance
 
 IMPORTS = """
@@ -147,7 +146,7 @@ def _saved(tmp_path, seed):
 def test_the_grammar_allows_what_python_allows(composer, music, javascript):
     """Along pieces that are written by drawing evenly from what may come."""
     task, rng = composer.task, random.Random(3)
-    grammar = task.constraint(GenerationArguments())
+    grammar = task.constraint()
     special = music["special"]
     prompts = [[special["compose"]], [special["continue"]], [special["accompany"]]]
     events = encode(performance_of(midi_file(4)))[:41]

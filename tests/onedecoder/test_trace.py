@@ -66,7 +66,7 @@ def test_the_steps_add_up_to_the_decoders_own_logits(trace):
         np.testing.assert_allclose(of["residual_2"], of["residual_1"] + of["down"], atol=1e-4)
     prefix = torch.arange(len(trace.ids))[None] < trace.context
     with torch.no_grad():
-        logits = trace.model(torch.tensor([trace.ids]), prefix).logits[0]
+        logits = trace.model.packed_logits(torch.tensor([trace.ids]), prefix)[0]
     np.testing.assert_allclose(trace["logits"], logits, atol=1e-4)
     last = trace.lens(7, count=1)[-1][0]
     assert last[0] == int(logits[7].argmax()) and last[1] == pytest.approx(float(logits[7].softmax(-1).max()), abs=1e-5)

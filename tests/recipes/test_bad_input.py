@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.errors import UserError
-from shared.recipe import train
+from shared.runs.pipeline import train
 from tasks import TASKS
 from tests.recipes.conftest import QUICK
 
@@ -105,7 +105,7 @@ def test_splits_that_are_missing_or_empty(refused, rows, tmp_path):
 
 
 def test_batches_whose_size_cannot_be_found(refused):
-    assert "--auto_find_batch_size" in refused("translation", "--auto_find_batch_size", "--compile=true")
+    assert "--auto_find_batch_size" in refused("translation", "--auto_find_batch_size", "--torch_compile=true")
 
 
 def test_scores_that_will_not_be_measured(refused):

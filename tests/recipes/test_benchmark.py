@@ -10,12 +10,13 @@ from recipes.benchmark import main
 from recipes.benchmarks.generation import Generation, GenerationCases, beams, transformers_generate
 from recipes.benchmarks.measuring import OURS, THEIRS, Stopwatch, numbered, plain_gpt2, random_rows
 from recipes.benchmarks.training import Training, TrainingCases, pairs_training, text_training, training_results
-from shared.decoder import new_decoder
+from shared.data.sequence import IGNORED
 from shared.errors import UserError
-from shared.generation import GenerationArguments, generate
-from shared.runs import save_settings
-from shared.sequence import IGNORED
-from shared.speed import training_flops_per_token
+from shared.generation.arguments import GenerationArguments
+from shared.generation.generate import generate
+from shared.model.build import new_decoder
+from shared.model.flops import training_flops_per_token
+from shared.runs.folder import save_settings
 from tasks.translation.task import Translation, TranslationArguments
 
 CPU = torch.device("cpu")
@@ -93,10 +94,10 @@ def test_both_trainers_see_the_same_tokens_in_the_same_step(cases, make, tmp_pat
         real = packed["input_ids"][packed["input_ids"] != training.task.vocabulary.padding]
         assert packed["tokens"] == len(real)
         assert sorted(seen.flatten().tolist()) == sorted(real.tolist())
-        assert (plain["labels"][..., 1:] != IGNORED).sum() == len(packed["learned"])
+        assert (plain["labels"][..., 1:] != IGNORED).sum() == len(packed["target_positions"])
         sizes.append(plain["input_ids"].numel())
     assert len(sizes) >= 2
-    padded = max(sizes) > 2 * training.rows.row_length
+    padded = max(sizes) > 2 * training.rows.pack_length
     assert padded == (make is pairs_training)
 
 
@@ -184,8 +185,9 @@ def test_transformers_writes_what_ours_does(new_decoder, settings, ending):
 
 
 def test_beams_are_compared_on_a_runs_test_split(pairs, tmp_path):
-    task = Translation(TranslationArguments(train_file=[pairs], test_file=[pairs]))
-    task.vocabulary = task.make_vocabulary(None, task.read_rows()["train"], 300)
+    arguments = TranslationArguments(train_file=[pairs], test_file=[pairs])
+    rows = Translation.load_rows(arguments)["train"]
+    task = Translation(arguments, Translation.build_vocabulary(arguments, None, rows, 300))
     decoder = new_decoder("tiny", task.vocabulary, 48)
     decoder.save_pretrained(tmp_path / "run")
     generation = asdict(GenerationArguments(max_new_tokens=3, do_sample=True))

@@ -9,10 +9,11 @@ import yaml
 from accelerate.commands.config import load_config_from_file
 
 from recipes.compare import read_variants
-from shared.cli import Parser, as_flags
-from shared.decoder import SIZES, new_decoder
-from shared.generation import GenerationArguments
-from shared.recipe import ModelArguments, parse
+from shared.generation.arguments import GenerationArguments
+from shared.model.arguments import ModelArguments
+from shared.model.build import SIZES, new_decoder
+from shared.runs.cli import Parser, as_flags
+from shared.runs.pipeline import parse
 from tasks import TASKS
 from tests.recipes.conftest import REPOSITORY
 

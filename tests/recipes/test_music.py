@@ -9,7 +9,7 @@ import pytest
 from miditok import MIDILike
 from transformers import AutoModelForCausalLM
 
-from tasks.music.codec import one_piano, save
+from tasks.midi.codec import one_piano, save
 from tests.recipes.conftest import QUICK
 
 

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from recipes import compare, transfer
-from shared.cli import Parser
 from shared.errors import UserError
-from shared.recipe import ModelArguments
+from shared.model.arguments import ModelArguments
+from shared.runs.cli import Parser
 from tests.recipes.conftest import QUICK, REPOSITORY
 
 MASKS = REPOSITORY / "recipes" / "configs" / "comparisons" / "masks.yaml"
@@ -93,12 +93,12 @@ def test_every_variant_of_a_comparison_stands_in_its_table(scored, tmp_path, cap
     printed = capsys.readouterr().out
     assert printed.splitlines()[2:] == [
         "| causal-target | 20.00 ± 14.14 |",
-        "| causal-line | 20.00 ± 14.14 |",
+        "| causal-all | 20.00 ± 14.14 |",
         "| prefix-target | 20.00 ± 14.14 |",
-        "| prefix-line | not defined |",
+        "| prefix-all | not defined |",
         "",
         "Mean ± standard deviation of 2 seeds.",
-        "prefix-line is not defined: --mask prefix lets the source see what --loss_on line asks of it: give --loss_on "
+        "prefix-all is not defined: --mask prefix shows the source what --loss_on all asks of it: give --loss_on "
         "target.",
     ]
     assert (tmp_path / "comparison.md").read_text() == printed

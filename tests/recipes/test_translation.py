@@ -58,7 +58,7 @@ def test_scoring_again_gives_the_same_scores(trained, python):
         assert after["test"][name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-4))
     assert after["train"] == before["train"]
     refused = python("evaluate", folder, "--name=train")
-    assert refused.returncode == 2 and "--name train: so is called" in refused.stderr
+    assert refused.returncode == 2 and "--name train: metrics.json has" in refused.stderr
 
 
 def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path):
@@ -85,16 +85,16 @@ def test_both_directions_are_written_and_scored(trained, python):
 
 def test_a_look_inside_is_printed_and_drawn(trained, python, tmp_path):
     folder, _ = trained
-    finished = python("look", folder, "Tee.", "--candidates=2", f"--output_file={tmp_path / 'seen.png'}")
+    finished = python("look", folder, "Tee.", "--candidates=2", f"--out={tmp_path}", "--format=png")
     assert finished.returncode == 0, finished.stderr
-    *tokens, last = finished.stdout.splitlines()
-    assert 1 <= len(tokens) <= 8 and all("   of " in line for line in tokens)
-    assert last == f"attention: {tmp_path / 'seen.png'}"
-    assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "seen.png").stat().st_size > 10_000
+    lines = finished.stdout.splitlines()
+    tokens = [line for line in lines if "   of " in line]
+    assert 1 <= len(tokens) <= 8 and lines[-1] == str(tmp_path / "numbers.json")
+    assert (tmp_path / "attention.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "attention.png").stat().st_size > 10_000
     refused = python("look", folder, "Tee.", "--layer=9")
     assert refused.stderr.splitlines()[-1] == "error: --layer 9: the decoder has 4; give 1 to 4"
-    assert "nothing to write for" in python("look", folder).stderr
+    assert "nothing to look into" in python("look", folder).stderr
 
 
 def test_the_same_seed_writes_the_same(trained, python):

@@ -2,10 +2,11 @@
 
 import pytest
 
-from shared.evaluation import encode
-from shared.generation import GenerationArguments
-from shared.packing import PackedDataset
-from shared.training import Trainer, TrainingArguments
+from shared.data.encoding import encode
+from shared.data.packing import PackedDataset
+from shared.generation.arguments import GenerationArguments
+from shared.training.arguments import TrainingArguments
+from shared.training.trainer import Trainer
 
 LENGTH = 32
 
@@ -15,10 +16,11 @@ def new_trainer(task, new_decoder, tmp_path):
     """Makes a Trainer of the toy task, a tiny decoder and packed rows; a folder of its own for each `name`."""
 
     def new(name="run", dropout=0.0, rows=None, **settings):
-        rows = rows or task.read_rows()
+        rows = rows or task.load_rows(task.arguments)
         packed = {}
         for split, part in rows.items():
-            lines, _ = encode(task, part, LENGTH, split == "train", split)
+            training = split == "train"
+            lines, _ = encode(part, lambda row, training=training: task.sequences(row, LENGTH, training), split)
             packed[split] = PackedDataset(lines, LENGTH, task.vocabulary.padding)
         dropouts = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
         decoder = new_decoder(len(task.vocabulary.tokens), context=LENGTH, spread=0.02, **dropouts)
@@ -43,6 +45,7 @@ def new_trainer(task, new_decoder, tmp_path):
             train_dataset=packed["train"],
             eval_dataset=packed["validation"],
             eval_rows=rows["validation"],
+            training_rows=rows["train"],
         )
 
     return new

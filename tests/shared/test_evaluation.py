@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from datasets import Dataset
 
 from shared import evaluation
-from shared.errors import UserError
-from shared.evaluation import encode, evaluate, likelihood, outputs_for
-from shared.generation import GenerationArguments
-from shared.packing import PackedDataset
+from shared.data.encoding import encode
+from shared.data.packing import PackedDataset
+from shared.evaluation import evaluate, likelihood, outputs_for
+from shared.generation.arguments import GenerationArguments
 from shared.task import perplexity
 
 LENGTH = 24
@@ -36,16 +36,9 @@ def rows(task):
     return Dataset.from_list([{"source": text, "target": text[::-1]} for text in texts])
 
 
-def test_several_processes_tokenise_as_one(task, rows):
-    alone, dropped = encode(task, rows, 10, training=True, split="train")
-    task.arguments.preprocessing_num_workers = 2
-    together, also_dropped = encode(task, rows, 10, training=True, split="train")
-    assert together.to_list() == alone.to_list() and also_dropped == dropped
-
-
 @pytest.fixture
 def packed(task, rows):
-    lines, _ = encode(task, rows, 64, training=False, split="test")
+    lines, _ = encode(rows, lambda row: task.sequences(row, 64, training=False), "test")
     return PackedDataset(lines, max(lines["length"]), task.vocabulary.padding)
 
 
@@ -55,42 +48,6 @@ def writer(task, new_decoder):
     return new_decoder(len(task.vocabulary.tokens), context=64, dtype=torch.float64)
 
 
-def test_rows_become_lines_of_ids(task):
-    rows = Dataset.from_list([{"source": "the dog", "target": "the cat"}, {"source": "", "target": "x"}])
-    lines, counts = encode(task, rows, LENGTH, training=True, split="train")
-    assert counts == {"dropped": 0, "cut": 0}
-    read, copy, end = task.vocabulary.encode, task.vocabulary.tokens["<|copy|>"], task.vocabulary.end
-    expected = [[*read("the dog"), copy, *read("the cat"), end], [copy, *read("x"), end]]
-    assert lines["input_ids"][:] == expected
-    assert lines["context"][:] == [len(read("the dog")) + 1, 1]
-    assert lines["length"][:] == [len(ids) for ids in expected]
-
-
-def test_rows_that_do_not_fit_are_dropped_and_counted_and_cut_ones_are_counted(task):
-    texts = [("zzzzz", "ab"), ("zzzzzzzzzz", "cd"), ("z", "q" * 20), ("zz", "ef"), ("z", "q" * 30), ("zzzzzzzzz", "gh")]
-    rows = Dataset.from_list([{"source": source, "target": target} for source, target in texts])
-    lines, counts = encode(task, rows, 10, training=True, split="train")
-    assert counts == {"dropped": 2, "cut": 2}
-    assert [task.vocabulary.decode(ids) for ids in lines["input_ids"]] == ["zzzzzab", "zzzzzzcd", "zzef", "zzzzzzgh"]
-    assert max(lines["length"]) == 10
-    packed = PackedDataset(lines, 10, task.vocabulary.padding)
-    assert packed.tokens == sum(lines["length"])
-    starts = {task.vocabulary.decode(packed[index]["input_ids"]) for index in range(len(packed))}
-    assert starts == {task.vocabulary.decode(ids) for ids in lines["input_ids"]}
-
-
-def test_more_rows_than_one_batch_of_the_tokeniser_keep_their_order(task):
-    rows = Dataset.from_list([{"source": str(number), "target": "x"} for number in range(250)])
-    lines, _ = encode(task, rows, LENGTH, training=True, split="train")
-    assert [task.vocabulary.decode(ids) for ids in lines["input_ids"]] == [f"{number}x" for number in range(250)]
-
-
-def test_rows_of_which_none_fits_are_an_error_of_the_user(task):
-    rows = Dataset.from_list([{"source": "z", "target": "q" * 30}])
-    with pytest.raises(UserError, match="none of the 1 rows of train fits into --max_length 10"):
-        encode(task, rows, 10, training=True, split="train")
-
-
 def test_the_likelihood_is_the_sum_over_single_lines(task, rows, packed, writer):
     nats, tokens = likelihood(writer, packed, 3, process())
     expected, count = 0.0, 0
@@ -98,7 +55,7 @@ def test_the_likelihood_is_the_sum_over_single_lines(task, rows, packed, writer)
         (line,) = task.sequences(row, 64, training=False)
         ids = torch.tensor([[*line.context, *line.target]])
         with torch.no_grad():
-            logits = writer(ids, prefix=torch.zeros_like(ids, dtype=torch.bool)).logits[0, len(line.context) - 1 : -1]
+            logits = writer(ids).logits[0, len(line.context) - 1 : -1]
         expected += F.cross_entropy(logits, torch.tensor(line.target), reduction="sum").item()
         count += len(line.target)
     assert tokens == count
@@ -160,7 +117,14 @@ def test_processes_share_the_writing_and_write_what_one_would(task, rows, writer
 
 def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows, packed, writer, tmp_path):
     settings = GenerationArguments(max_new_tokens=6)
-    options = {"batch_size": 2, "max_length": 64, "seed": 0, "accelerator": process(), "samples": tmp_path / "samples"}
+    options = {
+        "batch_size": 2,
+        "max_length": 64,
+        "seed": 0,
+        "accelerator": process(),
+        "training_rows": rows,
+        "samples": tmp_path / "samples",
+    }
     metrics = evaluate(writer, task, rows, packed, settings, **options)
     nats, tokens = likelihood(writer, packed, 2, process())
     assert metrics == {"loss": nats / tokens, "perplexity": math.exp(nats / tokens), "exact": 0.0}
@@ -172,6 +136,13 @@ def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows
 
 
 def test_without_settings_of_generation_nothing_is_written(task, rows, packed, writer, tmp_path):
-    options = {"batch_size": 2, "max_length": 64, "seed": 0, "accelerator": process(), "samples": tmp_path / "samples"}
+    options = {
+        "batch_size": 2,
+        "max_length": 64,
+        "seed": 0,
+        "accelerator": process(),
+        "training_rows": rows,
+        "samples": tmp_path / "samples",
+    }
     assert evaluate(writer, task, rows, packed, None, **options).keys() == {"loss", "perplexity"}
     assert not (tmp_path / "samples").exists()

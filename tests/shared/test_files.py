@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from shared.errors import UserError
-from shared.files import written_whole
+from shared.files import atomic_directory
 
 
 def files(folder):
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def test_everything_moves_to_its_place_at_the_end(folder):
-    with written_whole(folder) as staging:
+    with atomic_directory(folder) as staging:
         (staging / "metrics.json").write_text("new")
         (staging / "samples").mkdir()
         (staging / "samples" / "2.txt").write_text("new")
@@ -37,14 +37,14 @@ def test_everything_moves_to_its_place_at_the_end(folder):
 
 
 def test_a_new_folder_is_made(tmp_path):
-    with written_whole(tmp_path / "a" / "b") as staging:
+    with atomic_directory(tmp_path / "a" / "b") as staging:
         (staging / "c.txt").write_text("new")
     assert files(tmp_path) == {"a/b/c.txt": "new"}
 
 
 def test_a_full_disk_leaves_the_folder_as_it_was(folder):
     before = files(folder)
-    with pytest.raises(UserError, match="No space left on device") as caught, written_whole(folder) as staging:
+    with pytest.raises(UserError, match="No space left on device") as caught, atomic_directory(folder) as staging:
         (staging / "metrics.json").write_text("half of the ne")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(folder) in str(caught.value)
@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(folder):
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, ZeroDivisionError])
 def test_another_fault_passes_through_and_leaves_the_folder_as_it_was(folder, fault):
     before = files(folder)
-    with pytest.raises(fault), written_whole(folder) as staging:
+    with pytest.raises(fault), atomic_directory(folder) as staging:
         (staging / "metrics.json").write_text("half of the ne")
         raise fault
     assert files(folder) == before
@@ -65,13 +65,13 @@ def test_another_fault_passes_through_and_leaves_the_folder_as_it_was(folder, fa
 
 def test_a_file_in_the_folders_place_is_an_error_of_the_user(tmp_path):
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(UserError, match="could not write to"), written_whole(tmp_path / "run"):
+    with pytest.raises(UserError, match="could not write to"), atomic_directory(tmp_path / "run"):
         pass
     assert files(tmp_path) == {"run": "a file"}
 
 
 def test_what_is_written_can_be_read_by_whoever_may_read_the_folder(tmp_path):
-    with written_whole(tmp_path / "run") as staging:
+    with atomic_directory(tmp_path / "run") as staging:
         (staging / "samples").mkdir()
         (staging / "samples" / "1.txt").write_text("new")
     (tmp_path / "usual").mkdir()

@@ -14,11 +14,8 @@ export function choose({ logits, allowed }, settings) {
   const plain = softmax(logits.slice()), left = logits.slice();
   if (allowed) for (let id = 0; id < left.length; id++) if (!allowed[id]) left[id] = -Infinity;
   const best = indexOfLargest(left);
-  if (top_k > 0 && top_k < left.length) {
-    const order = descending(left);
-    for (let rank = top_k; rank < order.length; rank++) left[order[rank]] = -Infinity;
-  }
   for (let id = 0; id < left.length; id++) left[id] /= temperature;
+  if (top_k > 0 && top_k < left.length) cutBelow(left, left.slice().sort()[left.length - top_k]);
   if (top_p < 1) cutToNucleus(left, top_p);
   const probabilities = softmax(left);
   return { id: do_sample ? draw(probabilities, uniform) : best, probabilities, plain };
@@ -35,6 +32,11 @@ function cutToNucleus(logits, top_p) {
     held += shares[id];
     least = logits[id];
   }
+  cutBelow(logits, least);
+}
+
+/** What is as likely as the last that is kept is kept, too. */
+function cutBelow(logits, least) {
   for (let id = 0; id < logits.length; id++) if (logits[id] < least) logits[id] = -Infinity;
 }
 

@@ -1,0 +1,62 @@
+"""Where the rows come from, and how many of them are used: flags that tasks share."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class DataArguments:
+    """How many rows of each split to use."""
+
+    train_share: float = field(
+        default=1.0,
+        metadata={"help": "Learn from this share of the rows, drawn by --seed: a smaller one is part of a larger."},
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "Tokenise in so many processes (default: in this one)."}
+    )
+
+    @property
+    def sample(self) -> bool:
+        """Whether no data were given, so that the embedded sample is meant."""
+        raise NotImplementedError
+
+
+@dataclass
+class WritingArguments(DataArguments):
+    """For tasks that write freely, not from each row of a split."""
+
+    num_samples: int = field(default=4, metadata={"help": "Outputs to write freely at the end, at least one."})
+
+    def __post_init__(self):
+        if self.num_samples < 1:
+            raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
+
+
+@dataclass
+class TextDataArguments(DataArguments):
+    """Where rows of text come from. Without any of these a recipe runs on its embedded sample."""
+
+    train_file: list[str] | None = field(default=None, metadata={"help": "File(s) to learn from."})
+    validation_file: list[str] | None = field(default=None, metadata={"help": "File(s) to watch the training by."})
+    test_file: list[str] | None = field(default=None, metadata={"help": "File(s) to score at the end."})
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "A data set on the hub, or a folder in the hub's layout."}
+    )
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Which part of that data set."})
+    validation_split_percentage: int = field(
+        default=5, metadata={"help": "The share of training that validates where there is no validation split."}
+    )
+
+    @property
+    def sample(self) -> bool:
+        return not any(self.sources.values())
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """The arguments of `shared.data.loading.load_rows`."""
+        names = ("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name")
+        return {name: getattr(self, name) for name in names}

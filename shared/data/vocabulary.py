@@ -1,0 +1,105 @@
+"""One id space: text tokens | separators | MIDI events.
+
+A run has one vocabulary. That of text is a Hugging Face tokenizer, that of music a MidiTok one; both answer to the few
+names of `Vocabulary`. A decoder moves from one vocabulary to another by the tokens they share and by the words that
+name the new ones (`shared.model.build.new_embeddings`).
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from shared.errors import UserError, first_line
+
+END = "<|endoftext|>"
+PADDING = "<|pad|>"
+
+
+class Vocabulary(Protocol):
+    """What tasks, decoders and runs need of a tokenizer: `end` and `padding` are ids, `tokens` maps token to id."""
+
+    end: int
+    padding: int
+    tokens: Mapping[str, int]
+
+    def words(self, token: str) -> str:
+        """English words that say what a token means, from which its first embedding is made."""
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer in its own library's format."""
+
+
+class TextVocabulary:
+    """Byte-level BPE with separators, each a token of its own.
+
+    Text never produces a special token, even where it spells one out, and every text decodes to itself.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, separators: Mapping[str, str] | None = None):
+        """`separators` maps each separator's token to the words that name its job; missing ones are added."""
+        self.separators = {**(separators or {}), PADDING: "padding"}
+        if tokenizer.eos_token is None:
+            tokenizer.add_special_tokens({"eos_token": END})
+        tokenizer.add_special_tokens({"pad_token": PADDING})
+        tokenizer.add_tokens(list(self.separators), special_tokens=True)
+        self.tokenizer = tokenizer
+        self.tokens = tokenizer.get_vocab()
+        self.end, self.padding = tokenizer.eos_token_id, tokenizer.pad_token_id
+
+    @classmethod
+    def load(cls, name: str) -> "TextVocabulary":
+        """From a hub name, a folder holding a tokenizer, or an earlier run."""
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            if len(tokenizer) == len(tokenizer.get_added_vocab()):  # what transformers makes of a folder without one
+                raise ValueError("no vocabulary there")
+            return cls(tokenizer)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"no tokenizer could be loaded from '{name}': give a folder with a tokenizer.json or a name on the "
+                f"hub that this machine can reach ({first_line(error)})"
+            ) from error
+
+    @classmethod
+    def train(cls, texts: Iterable[str], size: int, separators: Mapping[str, str]) -> "TextVocabulary":
+        """A new byte-level BPE of at most `size` tokens, the separators included, learned from `texts`."""
+        new = {END, PADDING, *separators}
+        smallest = len(pre_tokenizers.ByteLevel.alphabet()) + len(new)
+        if size < smallest:
+            raise UserError(f"--vocab_size {size} is too small: the bytes and separators alone take {smallest}")
+        bpe = Tokenizer(models.BPE())
+        bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        bpe.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size - len(new) + 1,  # the end comes with the trainer, the others are added behind
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            special_tokens=[END],
+            show_progress=False,
+        )
+        bpe.train_from_iterator(texts, trainer)
+        return cls(PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=END, eos_token=END), separators)
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def words(self, token: str) -> str:
+        if token in self.separators:
+            return self.separators[token]
+        return self.tokenizer.convert_tokens_to_string([token])
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save_pretrained(folder)
+
+
+def vocabulary_folder(name: str) -> str:
+    """Where the vocabulary of a decoder called `name` is: that of an older run's checkpoint is in the run's folder."""
+    folder = Path(name)
+    of_run = folder.name.startswith("checkpoint-") and not (folder / "tokenizer.json").is_file()
+    return str(folder.parent) if of_run else name

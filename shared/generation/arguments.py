@@ -1,0 +1,59 @@
+"""How to write: flags, under the names of transformers' GenerationConfig."""
+
+from dataclasses import dataclass, field
+
+from shared.errors import UserError
+
+LOWEST_TEMPERATURE = 1e-4  # below it scaled logits leave float32's range, and the result is greedy long before
+
+
+@dataclass
+class GenerationArguments:
+    """How to write. A setting at its default here does nothing."""
+
+    max_new_tokens: int = field(default=128, metadata={"help": "The most tokens written after a prompt."})
+    min_new_tokens: int = field(default=0, metadata={"help": "No end before so many tokens are written."})
+    no_repeat_ngram_size: int = field(
+        default=0,
+        metadata={"help": "Write no sequence of so many tokens twice in one output (0: as often as you like)."},
+    )
+    do_sample: bool = field(default=False, metadata={"help": "Draw tokens instead of taking the likeliest."})
+    temperature: float = field(default=1.0, metadata={"help": "Below 1 sharpens the distribution, above flattens."})
+    top_k: int = field(default=0, metadata={"help": "Draw from the k likeliest tokens only (0: from all)."})
+    top_p: float = field(
+        default=1.0,
+        metadata={"help": "Draw from the likeliest tokens that hold this share of the probability."},
+    )
+    num_beams: int = field(default=1, metadata={"help": "Hypotheses kept by beam search (1: no beam search)."})
+    length_penalty: float = field(
+        default=1.0, metadata={"help": "A hypothesis scores its log-probability / length ** length_penalty."}
+    )
+    early_stopping: bool = field(
+        default=False, metadata={"help": "End beam search as soon as num_beams hypotheses are finished."}
+    )
+    num_candidates: int = field(
+        default=1, metadata={"help": "With --do_sample: draw so many outputs and keep the one most like the others."}
+    )
+    generation_batch_size: int = field(default=64, metadata={"help": "Prompts (times beams) written at once."})
+
+    def check(self) -> None:
+        """Refuse settings that cannot be meant.
+
+        Raises:
+            UserError: in one line.
+        """
+        least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
+        lowest = least_of | dict.fromkeys(("top_k", "min_new_tokens", "no_repeat_ngram_size"), 0)
+        for name, least in lowest.items():
+            if getattr(self, name) < least:
+                raise UserError(f"--{name} is {getattr(self, name)}: give {least} or more")
+        if not self.temperature >= LOWEST_TEMPERATURE:
+            raise UserError(
+                f"--temperature is {self.temperature}: give {LOWEST_TEMPERATURE} or more, or --do_sample false (greedy)"
+            )
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"--top_p is {self.top_p}: give a share above 0 and up to 1")
+        if self.do_sample and self.num_beams > 1:
+            raise UserError(f"--do_sample and --num_beams {self.num_beams} exclude each other: choose one")
+        if self.num_candidates > 1 and not self.do_sample:
+            raise UserError(f"--num_candidates {self.num_candidates} are drawn: give --do_sample true as well")

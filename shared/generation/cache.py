@@ -1,0 +1,86 @@
+"""The key-value cache: what the tokens that are decoded keep of those before them."""
+
+import torch
+from torch import Tensor
+
+from shared.model.decoder import Decoder
+from shared.model.masks import dense_mask
+
+
+class KeyValueCache:
+    """Keys and values of every layer, [slots, heads, length, head width] each, every slot filled at its own position.
+
+    `beam_origin` [slots, length], where it is there, names for every entry the slot in whose memory it lies: beams that
+    branch share what they have in common, and a choice among them moves indices instead of keys and values.
+    """
+
+    def __init__(self, decoder: Decoder, slots: int, length: int, dtype: torch.dtype, beams: bool = False):
+        config, self.device = decoder.config, decoder.device
+        self.slots, self.length = slots, length
+        shape = (slots, config.n_head, length, config.n_embd // config.n_head)
+        # Zeros: what a mask hides still takes part with weight 0, and 0 times a NaN found in fresh memory is NaN.
+        self.keys = [torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)]
+        self.values = [torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)]
+        self.own = torch.arange(slots, dtype=torch.int32, device=self.device)[:, None]
+        self.beam_origin = self.own.repeat(1, length) if beams else None
+        self.prompts: list[tuple[int, ...]] = [()] * slots  # what each begins with, still there when it has ended
+        # While prompts are read: those numbered `source` [n] go to slots `destination` [n].
+        self.destination = self.source = self.own[:, 0].long()
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Store what `layer` computed for the prompts that are read; transformers' attention calls it."""
+        for stored, new in ((self.keys, keys), (self.values, values)):
+            stored[layer][self.destination, :, : new.shape[2]] = new[self.source].to(stored[layer].dtype)
+        return keys, values
+
+    def begin(self, prompts: dict[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
+        """Let slots begin with `prompts`; returns those that have to be read.
+
+        A prompt that another slot holds is copied from there.
+        """
+        if self.beam_origin is not None:
+            slots = torch.tensor([*prompts], device=self.device)
+            self.beam_origin[slots] = self.own[slots]
+        holders = {slot: self.prompts.index(prompt) for slot, prompt in prompts.items() if prompt in self.prompts}
+        copies = {slot: holder for slot, holder in holders.items() if self.prompts[slot] != prompts[slot]}
+        if copies:  # all at once: a slot may be copied from while another prompt comes to it
+            to, of = (torch.tensor([*slots], device=self.device) for slots in (copies.keys(), copies.values()))
+            length = max(len(prompts[slot]) for slot in copies)
+            for stored in (*self.keys, *self.values):
+                stored[to, :, :length] = stored[of, :, :length]
+        for slot, prompt in prompts.items():
+            self.prompts[slot] = prompt
+        return {slot: prompt for slot, prompt in prompts.items() if slot not in holders}
+
+    def reorder(self, origins: Tensor, positions: Tensor) -> None:
+        """Let beam i go on from what beam `origins[i]` has seen; its next entry, at `positions[i]`, will be its own."""
+        self.beam_origin.copy_(self.beam_origin[origins])
+        self.beam_origin.scatter_(1, positions[:, None], self.own)
+
+    def keep(self, slots: Tensor) -> None:
+        """Drop all slots but these."""
+        self.keys = [keys[slots] for keys in self.keys]
+        self.values = [values[slots] for values in self.values]
+        self.slots = len(slots)
+        self.own = self.own[: self.slots]
+        self.prompts = [self.prompts[slot] for slot in slots.tolist()]
+
+
+def prefill(decoder: Decoder, cache: KeyValueCache, prompts: dict[int, list[int]]) -> None:
+    """Fill slots of the cache with their prompts; one that is asked for several times, now or before, is read once."""
+    new, device = cache.begin({slot: tuple(prompt) for slot, prompt in prompts.items()}), decoder.device
+    if not new:
+        return
+    unique = list(dict.fromkeys(new.values()))
+    places = {prompt: place for place, prompt in enumerate(unique)}
+    lengths = torch.tensor([len(prompt) for prompt in unique])
+    ids = torch.zeros(len(unique), int(lengths.max()), dtype=torch.long)
+    for line, prompt in zip(ids, unique, strict=True):
+        line[: len(prompt)] = torch.tensor(prompt)
+    cache.destination = torch.tensor([*new], device=device)
+    cache.source = torch.tensor([places[prompt] for prompt in new.values()], device=device)
+    position_ids = torch.arange(ids.shape[1]).expand_as(ids)
+    mask = None
+    if decoder.config.mask == "prefix":
+        mask = dense_mask(position_ids, position_ids < lengths[:, None]).to(device)
+    decoder.body(ids.to(device), position_ids.to(device), mask, cache)

@@ -1,0 +1,97 @@
+"""The decoder over one more token in each slot of the running batch.
+
+A step does what the decoder's modules do, for a single token in every slot: the same weights and the same sums, over
+the keys and values that the cache holds.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from shared.generation import decode_operations
+from shared.generation.cache import KeyValueCache
+from shared.kernels.support import fast
+from shared.model.decoder import Decoder
+
+
+class _Layer(NamedTuple):
+    """A block's weights, matrices as [outputs, inputs]."""
+
+    norm_1: nn.LayerNorm
+    projection: Tensor
+    projection_bias: Tensor
+    output: Tensor
+    output_bias: Tensor
+    norm_2: nn.LayerNorm
+    up: Tensor
+    up_bias: Tensor
+    down: Tensor
+    down_bias: Tensor
+    activation: nn.Module
+    relative: Tensor | None
+    scaling: float
+
+
+class DecodeStep:
+    """Logits after one more token in each slot; its key and value go to the cache."""
+
+    def __init__(self, decoder: Decoder, cache: KeyValueCache):
+        self.decoder, self.cache = decoder, cache
+        self.dtype = cache.keys[0].dtype
+        self.logits_dtype = torch.promote_types(self.dtype, torch.float32)  # the residual stream's, too
+        config = decoder.config
+        fused = fast(
+            "decode",
+            decoder.device,
+            dtype=self.dtype,
+            head_width=config.n_embd // config.n_head,
+            activation=config.activation_function,
+        )
+        self.operations = fused or decode_operations
+        self.layers = [self._layer(block) for block in decoder.transformer.h]
+        self.head = self._weight(decoder.lm_head.weight)
+
+    def _weight(self, weight: Tensor) -> Tensor:
+        weight = weight.to(self.dtype)
+        return weight if self.operations is decode_operations else weight.contiguous()
+
+    def _layer(self, block: nn.Module) -> _Layer:
+        attention, mlp = block.attn, block.mlp
+        modules = {"projection": attention.c_attn, "output": attention.c_proj, "up": mlp.c_fc, "down": mlp.c_proj}
+        relative = getattr(attention, "relative", None)
+        return _Layer(
+            norm_1=block.ln_1,
+            norm_2=block.ln_2,
+            activation=mlp.act,
+            relative=None if relative is None else relative.to(self.dtype).contiguous(),
+            scaling=attention.scaling,
+            **{name: self._weight(module.weight.T) for name, module in modules.items()},
+            **{f"{name}_bias": module.bias.to(self.dtype) for name, module in modules.items()},
+        )
+
+    def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Logits [N, V], in float32 or better, after `tokens` [N] at `positions` [N]."""
+        gpt2, wide = self.decoder.transformer, self.logits_dtype
+        linear, attend = self.operations.linear, self.operations.attend
+        bounds = None
+        if not positions.is_cuda:  # reading them would make a GPU wait
+            low, high = positions.aminmax()
+            bounds = int(low), int(high)
+        states = self.operations.embed(tokens, positions, gpt2.wte.weight, gpt2.wpe.weight).to(wide)
+        for number, layer in enumerate(self.layers):
+            keys, values = self.cache.keys[number], self.cache.values[number]
+            projected = linear(states, layer.projection, layer.projection_bias, layer.norm_1)
+            mixed = attend(
+                projected, keys, values, positions, layer.scaling, self.cache.beam_origin, layer.relative, bounds
+            )
+            states = linear(mixed, layer.output, layer.output_bias, residual=states, dtype=wide)
+            raised = linear(states, layer.up, layer.up_bias, layer.norm_2, layer.activation)
+            states = linear(raised, layer.down, layer.down_bias, residual=states, dtype=wide)
+        return linear(states, self.head, norm=gpt2.ln_f, dtype=wide)
+
+
+def compute_dtype(decoder: Decoder) -> torch.dtype:
+    """What matrix products run in: autocast's type where it is on, else that of the weights."""
+    device = decoder.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else decoder.dtype

@@ -1,0 +1,174 @@
+"""Prompts in, continuations out: greedy, sampled or by beam search, a token at a time over a key-value cache.
+
+Every slot of the running batch has a position of its own, writes its new keys and values there and sees nothing behind
+it, so that a batch gives what its prompts give one by one. For the same reason each prompt draws from a random stream
+of its own. A slot that is finished makes room for a prompt that waits.
+
+`shared.generation.reference` does the same on one page, without a cache, a batch or a kernel.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from shared.data.vocabulary import Vocabulary
+from shared.errors import UserError
+from shared.generation import beam_search
+from shared.generation.arguments import GenerationArguments
+from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.cuda_graph import replayed
+from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.sampling import Sampler
+from shared.model.decoder import Decoder
+from shared.task import Constraint
+
+STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
+
+
+@dataclass
+class _Request:
+    """One prompt and what is written after it so far."""
+
+    index: int
+    prompt: list[int]
+    written: list[int] = field(default_factory=list)
+
+    def window(self, context: int) -> list[int]:
+        """What is read before writing (on): the sequence so far or, where it has filled the context, its end."""
+        ids = self.prompt + self.written
+        return ids if len(ids) < context else ids[-(context // 2) :]
+
+
+@torch.inference_mode()
+def generate(
+    decoder: Decoder,
+    prompts: list[Tokens[int]],
+    settings: GenerationArguments,
+    vocabulary: Vocabulary,
+    *,
+    seed: int = 0,
+    streams: Tokens[int] | None = None,
+    constraint: Constraint | None = None,
+    sliding: bool = False,
+    progress: str | None = None,
+) -> list[list[int]]:
+    """The continuation of every prompt, without its `<|endoftext|>`, in the prompts' order.
+
+    A continuation ends at `<|endoftext|>`, after `max_new_tokens`, or where the decoder has no position left; with
+    `sliding` it goes on there, after the latter half of the sequence so far. Prompt i draws from the random stream
+    (`seed`, `streams[i]`), by default (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may
+    come; the probability that it had to remove from how many is left in its `removed` and `tokens`.
+
+    Raises:
+        UserError: if beams are asked for under a constraint.
+        ValueError: if a prompt is empty or fills the context.
+    """
+    for index, prompt in enumerate(prompts):
+        if not 0 < len(prompt) < decoder.context:
+            raise ValueError(
+                f"prompt {index} has {len(prompt)} tokens: from 1 to {decoder.context - 1} can be continued"
+            )
+    if constraint:
+        if settings.num_beams > 1:
+            raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
+        constraint.removed, constraint.tokens = 0.0, 0
+    requests = [_Request(index, [*map(int, prompt)]) for index, prompt in enumerate(prompts)]
+    longest_first = sorted(requests, key=lambda request: -len(request.prompt))
+    was_training = decoder.training
+    decoder.eval()
+    with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="output") as bar:
+        if requests and settings.num_beams > 1:
+            ordered = [request.prompt for request in longest_first]
+            found = beam_search.search(decoder, ordered, settings, vocabulary.end, bar.update)
+            for request, ids in zip(longest_first, found, strict=True):
+                request.written = ids
+        elif requests:
+            streams = range(len(prompts)) if streams is None else streams
+            batch = _RunningBatch(decoder, longest_first, settings, vocabulary.end, seed, streams, constraint, sliding)
+            batch.write(bar.update)
+    decoder.train(was_training)
+    return [request.written for request in requests]
+
+
+class _RunningBatch:
+    """All `requests` written, as many at once as there are slots."""
+
+    def __init__(self, decoder, requests, settings, end, seed, streams, constraint, sliding):
+        self.decoder, self.settings, self.seed, self.streams = decoder, settings, seed, streams
+        self.constraint, self.sliding, self.context = constraint, sliding, decoder.context
+        # No more than can ever be written is made room for, whatever is asked for.
+        self.longest = settings.max_new_tokens
+        if not sliding:
+            self.longest = min(self.longest, self.context - min(len(request.prompt) for request in requests))
+        slots = min(settings.generation_batch_size, len(requests))
+        length = min(self.context, max(len(request.prompt) for request in requests) + self.longest)
+        self.cache = KeyValueCache(decoder, slots, length, compute_dtype(decoder))
+        self.sampler = Sampler(DecodeStep(decoder, self.cache), self.longest, settings, end, constraint)
+        self.waiting: deque[_Request] = deque(requests)
+        self.running: list[_Request | None] = [None] * slots
+        self.limits, self.count = [0] * slots, [0] * slots
+
+    def write(self, done: Callable[[], object]) -> None:
+        """Write until nothing waits and nothing runs; `done` is called for each request that is finished."""
+        on_gpu = self.decoder.device.type == "cuda"
+        step = replayed(self.sampler.step, self.decoder.device, self.longest)
+        stride = STRIDE if on_gpu else 1
+        while self.waiting or any(self.running):
+            self._fill()
+            most = max(self.limits[slot] - self.count[slot] for slot, request in enumerate(self.running) if request)
+            for _ in range(min(stride, most)):
+                step()
+            self._collect(done)
+            if not on_gpu and not self.waiting:
+                self._shrink()
+
+    def _fill(self) -> None:
+        """Give free slots to requests that wait."""
+        free = [slot for slot, request in enumerate(self.running) if request is None]
+        begun = {slot: self.waiting.popleft() for slot in free[: len(self.waiting)]}
+        windows = {slot: request.window(self.context) for slot, request in begun.items()}
+        if begun:
+            prefill(self.decoder, self.cache, windows)
+        for slot, request in begun.items():
+            done = len(request.written)
+            self.running[slot], self.count[slot] = request, done
+            self.limits[slot] = min(self.longest, done + self.context - len(windows[slot]))
+            numbers = None
+            if self.settings.do_sample:
+                stream = self.streams[request.index]
+                numbers = np.random.default_rng([self.seed % 2**63, stream]).random(self.longest)
+            self.sampler.slots.admit(slot, windows[slot], request.written, self.limits[slot], numbers)
+            if self.constraint:
+                left = (self.longest if self.sliding else self.limits[slot]) - done
+                self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
+
+    def _collect(self, done: Callable[[], object]) -> None:
+        """Take what finished slots have written; one whose context is full may have to go on."""
+        slots = self.sampler.slots
+        finished, self.count = slots.finished.tolist(), slots.count.tolist()
+        for slot, request in enumerate(self.running):
+            if request is None or not finished[slot]:
+                continue
+            count, limit = self.count[slot], self.limits[slot]
+            if self.constraint:
+                self.constraint.tokens += count - len(request.written) + (count < limit)  # 1 for an end
+                self.constraint.removed += float(slots.removed[slot])
+            request.written = slots.ids[slot, :count].tolist()
+            self.running[slot] = None
+            if self.sliding and count == limit < self.longest:
+                self.waiting.appendleft(request)
+            else:
+                done()
+
+    def _shrink(self) -> None:
+        """Drop the idle slots once they are half of all: on a CPU they cost as much as the busy ones."""
+        busy = [slot for slot, request in enumerate(self.running) if request]
+        if 0 < len(busy) <= len(self.running) // 2:
+            self.sampler.keep(torch.tensor(busy))
+            for values in (self.running, self.limits, self.count):
+                values[:] = [values[slot] for slot in busy]

@@ -1,0 +1,115 @@
+"""Writing as the papers describe it: read the whole sequence, look at the logits after it, choose a token, append it.
+
+No cache, no batch, no kernel. Every faster path of `shared.generation` is tested against these few lines.
+"""
+
+from collections.abc import Sequence as Tokens
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.data.vocabulary import Vocabulary
+from shared.generation.arguments import GenerationArguments
+from shared.generation.processors import MASKS, WARPERS, Written, active, process
+from shared.generation.sampling import draw
+from shared.model.decoder import Decoder
+from shared.task import Constraint
+
+
+@torch.no_grad()
+def generate(
+    decoder: Decoder,
+    prompts: list[Tokens[int]],
+    settings: GenerationArguments,
+    vocabulary: Vocabulary,
+    *,
+    seed: int = 0,
+    constraint: Constraint | None = None,
+    sliding: bool = False,
+) -> list[list[int]]:
+    """What `shared.generation.generate.generate` gives, one prompt after another."""
+    decoder.eval()
+    written = []
+    for stream, prompt in enumerate(prompts):
+        if settings.num_beams > 1:
+            written.append(beam_search(decoder, prompt, settings, vocabulary.end))
+        else:
+            numbers = np.random.default_rng([seed % 2**63, stream]).random(settings.max_new_tokens)
+            written.append(write(decoder, prompt, settings, vocabulary.end, numbers, constraint, sliding))
+    return written
+
+
+def write(
+    decoder: Decoder,
+    prompt: Tokens[int],
+    settings: GenerationArguments,
+    end: int,
+    uniform: np.ndarray,
+    constraint: Constraint | None = None,
+    sliding: bool = False,
+) -> list[int]:
+    """The likeliest token, or one drawn by the next of the `uniform` numbers, until the end."""
+    read, written = [*prompt], []
+    given = len(read)
+    longest = settings.max_new_tokens if sliding else min(settings.max_new_tokens, decoder.context - given)
+    state = constraint.new_state(1, "cpu") if constraint else {}
+    if constraint:
+        constraint.begin(state, 0, prompt, longest)
+    while len(written) < longest:
+        logits = process(next_logits(decoder, read, given), active(MASKS, settings), settings, so_far(written, end))
+        if constraint:
+            logits = logits.masked_fill(~constraint.allowed(state), -torch.inf)
+        if settings.do_sample:
+            logits = process(logits, active(WARPERS, settings), settings, so_far(written, end))
+            token = int(draw(logits, torch.tensor(uniform[len(written)], dtype=torch.float32)[None]))
+        else:
+            token = int(logits.argmax())
+        if token == end:
+            break
+        if constraint:
+            constraint.advance(state, torch.tensor([token]))
+        written.append(token)
+        read.append(token)
+        if len(read) == decoder.context:  # only where writing slides on
+            read = [*prompt, *written][-(decoder.context // 2) :]
+            given = len(read)
+    return written
+
+
+def beam_search(decoder: Decoder, prompt: Tokens[int], settings: GenerationArguments, end: int) -> list[int]:
+    """The best of `num_beams` hypotheses, by log-probability / length ** length_penalty, the end counted."""
+    beams, penalty = settings.num_beams, settings.length_penalty
+    longest = min(settings.max_new_tokens, decoder.context - len(prompt))
+    running: list[tuple[float, list[int]]] = [(0.0, [])]
+    finished: list[tuple[float, list[int]]] = []
+    for length in range(1, longest + 1):
+        grown = []
+        for score, ids in running:
+            logits = next_logits(decoder, [*prompt, *ids], len(prompt))
+            scores = process(logits.log_softmax(-1), active(MASKS, settings), settings, so_far(ids, end))[0]
+            best = scores.topk(min(2 * beams, len(scores)))
+            pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            grown += [(score + more, [*ids, token]) for more, token in pairs]
+        grown = sorted(grown, key=lambda hypothesis: -hypothesis[0])[: 2 * beams]
+        ends = [hypothesis for hypothesis in grown if length == longest or hypothesis[1][-1] == end]
+        # An end that is not among the best is no better than what runs on.
+        finished += [(score / length**penalty, ids) for score, ids in ends if (score, ids) in grown[:beams]]
+        finished = sorted(finished, key=lambda hypothesis: -hypothesis[0])[:beams]
+        running = [hypothesis for hypothesis in grown if hypothesis not in ends][:beams]
+        full = len(finished) == beams
+        if full and running and (settings.early_stopping or running[0][0] / length**penalty <= finished[-1][0]):
+            break
+    best_ids = finished[0][1]
+    return best_ids[:-1] if best_ids[-1] == end else best_ids
+
+
+def next_logits(decoder: Decoder, ids: list[int], given: int) -> Tensor:
+    """Logits [1, V] after `ids`, of which the first `given` are context (which matters to the prefix mask)."""
+    prefix = torch.arange(len(ids))[None] < given
+    return decoder.packed_logits(torch.tensor([ids]), prefix)[:, -1]
+
+
+def so_far(ids: list[int], end: int) -> Written:
+    """What is written, as the processors take it."""
+    return Written(torch.tensor([ids], dtype=torch.long), torch.tensor([len(ids)]), end)

@@ -1,0 +1,88 @@
+"""Which decoder to train: flags."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.errors import ExclusiveSettingsError, UserError
+from shared.model.build import SIZES
+
+
+@dataclass
+class ModelArguments:
+    """Which decoder to train, and on which form of the sequence."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Start from this: a hub name such as gpt2, a folder holding it, an earlier run."},
+    )
+    from_scratch: bool = field(
+        default=False,
+        metadata={"help": "With --model_name_or_path: its shape and vocabulary, but new weights."},
+    )
+    size: str = field(
+        default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
+    )
+    config_overrides: str | None = field(
+        default=None, metadata={"help": "Change a size's config, as in n_layer=10,n_head=8 (new weights only)."}
+    )
+    vocab_size: int = field(default=8192, metadata={"help": "Tokens of a newly trained text vocabulary, at most."})
+    max_length: int = field(default=256, metadata={"help": "Tokens in a sequence: source, separator, target and end."})
+    extend_positions: Literal["interpolate", "tile"] | None = field(
+        default=None,
+        metadata={"help": "How a pre-trained decoder gets positions for a longer --max_length than it has."},
+    )
+    pack_length: int | None = field(
+        default=None,
+        metadata={"help": "Tokens in a packed row, which several sequences share (default, and at least: max_length)."},
+    )
+    dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings and residuals."})
+    attention_dropout: float = field(
+        default=0.0, metadata={"help": "Dropout of attention weights (on a GPU, packed rows are slower with it)."}
+    )
+    relative_attention: int = field(
+        default=0,
+        metadata={
+            "help": "Distances with embeddings of their own in relative attention (Huang et al. 2018); larger ones "
+            "share the last (0: none, or those of the decoder to start from)."
+        },
+    )
+    bpe_dropout: float = field(
+        default=0.0,
+        metadata={"help": "Leave out merges of the training texts' tokens with this probability, such as 0.1."},
+    )
+    bpe_samples: int = field(
+        default=8, metadata={"help": "With --bpe_dropout: how many times each training row is cut into tokens anew."}
+    )
+    mask: Literal["causal", "prefix"] = field(
+        default="causal", metadata={"help": "How the source sees itself: causal, or prefix (both ways)."}
+    )
+    loss_on: Literal["target", "all"] = field(
+        default="target", metadata={"help": "What is learned: the target, or all of the sequence."}
+    )
+
+    def check(self, has_source: bool) -> None:
+        """Refuse settings that cannot be meant; `has_source` says whether the task has one.
+
+        Raises:
+            UserError: in one line. ExclusiveSettingsError where each setting could be meant alone.
+        """
+        if self.mask == "prefix" and self.loss_on == "all":
+            raise ExclusiveSettingsError(
+                "--mask prefix shows the source what --loss_on all asks of it: give --loss_on target"
+            )
+        if not has_source and (self.mask, self.loss_on) != ("causal", "target"):
+            raise ExclusiveSettingsError(
+                f"the task has no source: leave out --mask {self.mask} --loss_on {self.loss_on}"
+            )
+        if self.size not in SIZES:
+            raise UserError(f"--size {self.size}: choose one of {', '.join(SIZES)}")
+        if self.config_overrides and self.model_name_or_path:
+            raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
+        if self.from_scratch and not self.model_name_or_path:
+            raise UserError(
+                "--from_scratch needs --model_name_or_path, for its shape and vocabulary; --size is new anyway"
+            )
+        if not 0 <= self.bpe_dropout < 1:
+            raise UserError(f"--bpe_dropout is {self.bpe_dropout}: give 0 (none) or a probability below 1")
+        if self.bpe_samples < 1:
+            raise UserError(f"--bpe_samples is {self.bpe_samples}: give 1 or more")

@@ -1,0 +1,42 @@
+"""How the decoder's queries find their keys, in whichever form the mask asks for.
+
+transformers' GPT-2 calls `attention` in place of its own. The mask decides the form: none or a bool tensor is the plain
+one (`modeling_onedecoder.attention`); `shared.model.masks.choose_mask` gives one of the others only where it is
+supported.
+"""
+
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from transformers import AttentionInterface
+
+from shared.model import modeling_onedecoder
+from shared.model.masks import SequenceBounds
+
+NAME = "onedecoder"
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | BlockMask | SequenceBounds | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs,
+) -> tuple[Tensor, None]:
+    """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
+
+    Where `module` has `relative` embeddings, the distance between query and key counts, too.
+    """
+    if isinstance(mask, SequenceBounds):
+        # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
+        from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
+
+        return relative_attention(query, key, value, module.relative, *mask, scaling), None
+    if isinstance(mask, BlockMask):
+        return flex_attention(query, key, value, block_mask=mask, scale=scaling).transpose(1, 2), None
+    return modeling_onedecoder.attention(module, query, key, value, mask, dropout, scaling, **kwargs)
+
+
+AttentionInterface.register(NAME, attention)

@@ -1,0 +1,136 @@
+"""A decoder: new, loaded, or given another vocabulary."""
+
+import torch
+from safetensors import SafetensorError
+
+from shared.data.vocabulary import TextVocabulary, Vocabulary
+from shared.errors import UserError, first_line
+from shared.model.decoder import Decoder
+from shared.model.modeling_onedecoder import OneDecoderConfig
+
+# name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
+SIZES = {
+    "tiny": (4, 128, 4),
+    "mini": (4, 256, 4),
+    "small": (6, 384, 6),
+    "medium": (6, 512, 8),
+    "distilgpt2": (6, 768, 12),
+    "gpt2": (12, 768, 12),
+    "gpt2-medium": (24, 1024, 16),
+    "gpt2-large": (36, 1280, 20),
+    "gpt2-xl": (48, 1600, 25),
+}
+
+
+def new_decoder(
+    size: str,
+    vocabulary: Vocabulary,
+    context: int,
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    mask: str = "causal",
+    relative_attention: int = 0,
+    seed: int = 0,
+    overrides: str | None = None,
+) -> Decoder:
+    """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`."""
+    layers, width, heads = SIZES[size]
+    tokens = max(vocabulary.tokens.values()) + 1
+    torch.manual_seed(seed)
+    config = OneDecoderConfig(
+        vocab_size=tokens,
+        n_positions=context,
+        n_layer=layers,
+        n_embd=width,
+        n_head=heads,
+        mask=mask,
+        relative_attention=relative_attention,
+        **_dropouts(dropout, attention_dropout),
+        **_special_ids(vocabulary),
+    )
+    try:
+        if overrides:
+            config.update_from_string(overrides)
+        if (config.n_positions, config.vocab_size) != (context, tokens):
+            raise ValueError("positions and vocabulary come from --max_length and --vocab_size")
+        return Decoder(config)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"--config_overrides {overrides}: {first_line(error)}; give name=value,name=value") from error
+
+
+def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0) -> Decoder:
+    """From an earlier run's folder, any folder in transformers' format, or a name on the hub. Safetensors only."""
+    try:
+        config = _load_config(name)
+        config.update(_dropouts(dropout, attention_dropout))
+        decoder, report = Decoder.from_pretrained(
+            name, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
+            f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
+        ) from error
+    # transformers would start what is missing from random weights, and leave out what it does not know.
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if wrong := sorted(map(str, report[kind])):
+            raise UserError(
+                f"'{name}': its weights do not fit its config.json ({len(wrong)} {kind.replace('_', ' ')}, such as "
+                f"{wrong[0]}); one of the two files is of another decoder"
+            )
+    return decoder
+
+
+def _load_config(name: str) -> OneDecoderConfig:
+    """The config of a GPT-2 or of one of our own runs; code that comes with a run is never loaded."""
+    settings, _ = OneDecoderConfig.get_config_dict(name)
+    if not settings:
+        raise OSError("there is no config.json")
+    kind = settings.pop("model_type", None)
+    if kind not in ("gpt2", OneDecoderConfig.model_type):
+        raise UserError(f"'{name}' is a {kind} model: the core of this program is GPT-2")
+    settings.pop("auto_map", None)
+    return OneDecoderConfig.from_dict(settings)
+
+
+def change_vocabulary(decoder: Decoder, old: Vocabulary, new: Vocabulary) -> None:
+    """Give a decoder the embeddings of another vocabulary, in place (see `new_embeddings`)."""
+    weight = new_embeddings(decoder.transformer.wte.weight, old, new)
+    decoder.resize_token_embeddings(len(weight), mean_resizing=False)
+    decoder.transformer.wte.weight.data.copy_(weight)
+    decoder.config.update(_special_ids(new))
+    decoder.generation_config.update(**_special_ids(new))
+
+
+def _dropouts(rate: float, attention: float) -> dict[str, float]:
+    return {"resid_pdrop": rate, "embd_pdrop": rate, "attn_pdrop": attention}
+
+
+def _special_ids(vocabulary: Vocabulary) -> dict[str, int]:
+    return {
+        "bos_token_id": vocabulary.end,
+        "eos_token_id": vocabulary.end,
+        "pad_token_id": vocabulary.padding,
+    }
+
+
+@torch.no_grad()
+def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, noise: float = 0.002) -> torch.Tensor:
+    """Embeddings [len(new.tokens), D] for a new vocabulary out of the old one's [len(old.tokens), D].
+
+    A token that both have keeps its embedding. A new one starts at the mean of the old embeddings of the words that
+    name it, with a little noise so that no two are equal; Hewitt 2021 ("Initializing New Word Embeddings for Pretrained
+    Language Models") starts all new ones at the mean of everything, which is what remains where the old vocabulary has
+    no words.
+    """
+    generator = torch.Generator().manual_seed(0)
+    everything = old_weight.float().mean(0)
+    size = max(new.tokens.values()) + 1
+    weight = torch.randn(size, old_weight.shape[1], generator=generator) * noise
+    for token, index in new.tokens.items():
+        if old.tokens.get(token, len(old_weight)) < len(old_weight):  # the old padding may be new itself
+            weight[index] = old_weight[old.tokens[token]].float()
+            continue
+        words = old.encode(" " + new.words(token)) if isinstance(old, TextVocabulary) else []
+        weight[index] += old_weight[words].float().mean(0) if words else everything
+    return weight.to(old_weight.dtype)

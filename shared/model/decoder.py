@@ -1,0 +1,162 @@
+"""The GPT-2 core over packed rows, with a loss on the tokens that are learned.
+
+The modules and the weights are those of `transformers`, so GPT-2's published weights load here, and what is saved here
+loads with `AutoModelForCausalLM`. All that GPT2LMHeadModel can do, a `Decoder` can do as well.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GPT2Config
+from transformers.modeling_outputs import CausalLMOutput
+
+from shared.model import modeling_onedecoder
+from shared.model.attention import NAME
+from shared.model.loss import Criterion
+from shared.model.masks import choose_mask
+from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM
+from shared.model.rdrop import twice
+
+MODELING_FILE = Path(modeling_onedecoder.__file__)
+PLAIN = Criterion()
+
+
+class Decoder(OneDecoderForCausalLM):
+    """GPT-2 over packed rows, with the loss on learned tokens only."""
+
+    attention_name = NAME
+    accepts_loss_kwargs = True  # transformers' Trainer then counts the learned tokens of a step for us
+
+    def __init__(self, config: OneDecoderConfig):
+        super().__init__(config)
+        if config.activation_function == "gelu_new":  # the same function, in one kernel instead of eight
+            for block in self.transformer.h:
+                block.mlp.act = nn.GELU(approximate="tanh")
+        self.compiled_body = None
+
+    def compile_body(self, **options: Any) -> None:
+        """Compile the body for training; `options` are those of torch.compile.
+
+        The loss, which has another shape in every step, stays outside, and so do evaluation and generation, where
+        every new shape would be compiled anew.
+        """
+        self.compiled_body = torch.compile(self.body, **options)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        past_key_values=None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        prefix: Tensor | None = None,
+        labels: Tensor | None = None,
+        target_positions: Tensor | None = None,
+        criterion: Criterion = PLAIN,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs,
+    ):
+        """As `GPT2LMHeadModel` or, with `target_positions`, the loss of packed rows in nats per learned token.
+
+        Packed rows [B, T] come as `shared.data.packing.collate` makes them: `position_ids` restart with every sequence
+        (without them, each row is one), `labels` hold token ids at their own places and `IGNORED` elsewhere (as in
+        transformers, the shift is done here), and `target_positions` [N] lists those places in the flattened batch.
+        The sum of the losses is divided by `num_items_in_batch`, the learned tokens of all the rows that make up one
+        step, so that neither accumulation nor the number of processes changes the gradient.
+        """
+        if target_positions is None:
+            if num_items_in_batch is not None:
+                kwargs["num_items_in_batch"] = num_items_in_batch
+            return super().forward(
+                input_ids, past_key_values, attention_mask, position_ids, prefix, labels=labels, **kwargs
+            )
+        items = len(target_positions) if num_items_in_batch is None else num_items_in_batch
+        if not self.training:
+            criterion = PLAIN
+        if criterion.rdrop_alpha:
+            input_ids, prefix, position_ids, labels, target_positions = twice(
+                input_ids, prefix, position_ids, labels, target_positions
+            )
+        states = self.hidden_states(input_ids, prefix, position_ids)
+        targets = labels.flatten()[target_positions]
+        # The logits of a token stand at the place before it; only those of learned tokens are computed.
+        total = criterion(states.flatten(0, 1)[target_positions - 1], self.lm_head.weight, targets)
+        return CausalLMOutput(loss=total / items)
+
+    def packed_logits(
+        self, input_ids: Tensor, prefix: Tensor | None = None, position_ids: Tensor | None = None
+    ) -> Tensor:
+        """Logits [B, T, V] of packed rows."""
+        return self.lm_head(self.hidden_states(input_ids, prefix, position_ids))
+
+    def hidden_states(
+        self, input_ids: Tensor, prefix: Tensor | None = None, position_ids: Tensor | None = None
+    ) -> Tensor:
+        """The last layer's output [B, T, D] for packed rows [B, T] (see `forward`)."""
+        config = self.config
+        compiled = self.training and self.compiled_body is not None
+        mask = choose_mask(
+            input_ids.shape,
+            position_ids,
+            prefix if config.mask == "prefix" else None,
+            device=input_ids.device,
+            dtype=self.dtype,
+            relative=self.transformer.h[0].attn.relative if config.relative_attention else None,
+            dropout=config.attn_pdrop if self.training else 0.0,
+            compiled=compiled,
+        )
+        if position_ids is None:
+            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+        body = self.compiled_body if compiled else self.body
+        return body(input_ids, position_ids, mask)
+
+    def body(self, input_ids: Tensor, position_ids: Tensor, mask=None, cache=None) -> Tensor:
+        """The last layer's output [B, T, D] for tokens [B, T]; `mask` is one of `shared.model.masks`.
+
+        Where a `cache` is given, its `update(keys, values, layer)` stores what the layer computed and returns the keys
+        and values to attend to.
+        """
+        gpt2 = self.transformer
+        states = gpt2.drop(gpt2.wte(input_ids) + gpt2.wpe(position_ids))
+        if torch.is_autocast_enabled(states.device.type):
+            # Otherwise the residual stream, which is read and written most, would be float32.
+            states = states.to(torch.get_autocast_dtype(states.device.type))
+        for block in gpt2.h:
+            states = block(states, cache, mask)
+        return gpt2.ln_f(states)
+
+    def save_pretrained(self, save_directory: str | Path, *args, **kwargs) -> None:
+        """As in transformers, in the form that other programs load with the same logits, or not at all.
+
+        A decoder that plain GPT-2 can be is saved as one. Any other carries `modeling_onedecoder.py`, which
+        `AutoModelForCausalLM.from_pretrained(…, trust_remote_code=True)` runs.
+        """
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if not kwargs.get("is_main_process", True):
+            return
+        settings = self.config.to_dict()
+        plain = settings["mask"] == "causal" and not settings["relative_attention"]
+        if plain:
+            del settings["mask"], settings["relative_attention"], settings["model_type"]
+            config = GPT2Config.from_dict(settings)
+            config.architectures = ["GPT2LMHeadModel"]
+        else:
+            config = OneDecoderConfig.from_dict(settings)
+            config.architectures = [OneDecoderForCausalLM.__name__]
+            config.auto_map = {
+                "AutoConfig": f"{MODELING_FILE.stem}.{OneDecoderConfig.__name__}",
+                "AutoModelForCausalLM": f"{MODELING_FILE.stem}.{OneDecoderForCausalLM.__name__}",
+            }
+            shutil.copy(MODELING_FILE, save_directory)
+        config.save_pretrained(save_directory)
+
+    @property
+    def context(self) -> int:
+        """The longest sequence it has positions for, in tokens."""
+        return self.config.n_positions
+
+    @property
+    def parameters_without_positions(self) -> int:
+        return self.num_parameters() - self.transformer.wpe.weight.numel()

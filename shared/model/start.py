@@ -1,0 +1,72 @@
+"""The decoder that a training starts from, as its flags say, and the vocabulary that goes with it."""
+
+import sys
+
+from accelerate import PartialState
+from datasets import Dataset
+
+from shared.data.arguments import DataArguments
+from shared.data.vocabulary import Vocabulary, vocabulary_folder
+from shared.errors import UserError
+from shared.model.arguments import ModelArguments
+from shared.model.build import change_vocabulary, load_decoder, new_decoder
+from shared.model.decoder import Decoder
+from shared.model.positions import extend_positions
+from shared.task import Task
+
+
+def build_decoder(
+    kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments, seed: int
+) -> tuple[Decoder, Vocabulary]:
+    """The decoder to train, new or pre-trained, and its vocabulary; `rows` are those of training.
+
+    Raises:
+        UserError: if the flags do not fit what is loaded.
+    """
+    if model.model_name_or_path:
+        decoder, vocabulary = _pretrained(kind, arguments, rows, model)
+    elif rows is None:
+        raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
+    else:
+        vocabulary = kind.build_vocabulary(arguments, None, rows, model.vocab_size)
+        decoder = new_decoder(
+            model.size,
+            vocabulary,
+            model.max_length,
+            model.dropout,
+            model.attention_dropout,
+            model.mask,
+            model.relative_attention,
+            seed,
+            model.config_overrides,
+        )
+    name = ("the shape of " if model.from_scratch else "") + (model.model_name_or_path or model.size)
+    tokens = len(vocabulary.tokens)
+    PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)
+    return decoder, vocabulary
+
+
+def _pretrained(
+    kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments
+) -> tuple[Decoder, Vocabulary]:
+    name = model.model_name_or_path
+    decoder = load_decoder(name, model.dropout, model.attention_dropout)
+    if model.from_scratch:
+        decoder = Decoder(decoder.config)
+    distances = decoder.config.relative_attention
+    if model.relative_attention and not distances:
+        decoder.add_relative_attention(model.relative_attention)
+    elif model.relative_attention not in {0, distances}:
+        raise UserError(f"--relative_attention {model.relative_attention}: {name} has {distances} distances")
+    decoder.config.mask = model.mask
+    old = kind.load_vocabulary(vocabulary_folder(name))
+    vocabulary = kind.build_vocabulary(arguments, old, rows, model.vocab_size)
+    change_vocabulary(decoder, old, vocabulary)
+    if model.max_length > decoder.context:
+        if not model.extend_positions:
+            raise UserError(
+                f"--max_length {model.max_length}: {name} has positions for {decoder.context} only; give "
+                "--extend_positions tile (or interpolate) to add some"
+            )
+        extend_positions(decoder, model.max_length, model.extend_positions)
+    return decoder, vocabulary

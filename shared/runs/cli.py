@@ -1,0 +1,111 @@
+"""Flags and YAML files of the recipes: transformers' names, one-line errors."""
+
+import difflib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import yaml
+from transformers import HfArgumentParser
+from transformers.utils import logging
+
+from shared.errors import UserError, first_line
+
+
+class Parser(HfArgumentParser):
+    """HfArgumentParser with one-line mistakes, which reads `--config file.yaml` like flags given first."""
+
+    def __init__(self, *dataclasses: type, **kwargs):
+        super().__init__(dataclasses, allow_abbrev=False, **kwargs)
+        self.add_argument("--config", help="A YAML file of the same names; the command line beats it.")
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help lists the flags)")
+
+    def parse(
+        self,
+        arguments: list[str],
+        base: Mapping[str, Any] | None = None,
+        default_config: Callable[[Any], Path | None] | None = None,
+    ) -> tuple:
+        """One instance of each dataclass, then a namespace of what was added beside them.
+
+        `base` holds settings that stand where neither the config nor the command line says otherwise. Where no
+        --config is given, `default_config` is asked for one, with what is known so far.
+        """
+        base_flags = self._flags(base or {}, "the settings")
+        # For --help, which is to show what is so without a flag.
+        self.set_defaults(**{name: value for name, value in (base or {}).items() if value is not None})
+        # Found before anything is checked: the settings may fit together only with those of the config.
+        config = self.parse_known_args([*base_flags, *arguments])[0].config
+        if not config and default_config:
+            config = default_config(self._into_dataclasses([*base_flags, *arguments]))
+        config_flags = self._flags(read_yaml(Path(config), "--config"), str(config)) if config else []
+        return self._into_dataclasses([*base_flags, *config_flags, *arguments])
+
+    def _into_dataclasses(self, arguments: list[str]) -> tuple:
+        try:
+            *parsed, unknown = self.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+        except (ValueError, ImportError) as error:
+            raise UserError(first_line(error)) from error
+        if unknown and not unknown[0].startswith("-"):
+            raise UserError(f"'{unknown[0]}' is no flag and no flag's value; inputs stand before the flags")
+        if unknown:
+            self._refuse(unknown[0].split("=")[0], "flag")
+        return tuple(parsed)
+
+    def _flags(self, settings: Mapping[str, Any], origin: str) -> list[str]:
+        for name in settings:
+            if f"--{name}" not in self._option_string_actions:
+                self._refuse(str(name), f"key in {origin}")
+        return [*as_flags(settings), "--config="]  # ends a list, which would take in the word that follows
+
+    def _refuse(self, name: str, kind: str) -> NoReturn:
+        names = [option.lstrip("-") for option in self._option_string_actions]
+        near = difflib.get_close_matches(name.lstrip("-").replace("-", "_"), names, n=1)
+        raise UserError(f"unknown {kind} '{name}'" + (f": did you mean '{near[0]}'?" if near else " (see --help)"))
+
+
+def as_flags(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as they stand on a command line."""
+    flags = []
+    for name, value in settings.items():
+        if isinstance(value, list):
+            flags += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            flags.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+    return flags
+
+
+def read_yaml(path: Path, flag: str) -> dict[str, Any]:
+    """The lines `name: value` of the file that `flag` names."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{flag} {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{flag} {path}: expected lines of the form 'name: value'")
+    return settings
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Call `main` with the command line; what the user can mend ends in one line and exit code 2."""
+    logging.disable_progress_bar()  # loading takes a split second
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no warning when data workers fork
+    if "ACCELERATE_MIXED_PRECISION" in os.environ and "WORLD_SIZE" not in os.environ:
+        # accelerate launch allows each process one thread; one that is alone may have all cores.
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

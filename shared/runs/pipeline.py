@@ -1,0 +1,166 @@
+"""The life of a training run, from flags to scores; a recipe names its task and starts it."""
+
+import copy
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from datasets import Dataset, concatenate_datasets
+from transformers import IntervalStrategy, set_seed
+
+from shared.data.arguments import DataArguments
+from shared.data.bpe_dropout import DropoutVocabulary
+from shared.data.encoding import first_rows, pack_split, share_of
+from shared.data.packing import PackedDataset
+from shared.errors import UserError
+from shared.files import atomic_directory
+from shared.generation.arguments import GenerationArguments
+from shared.generation.mbr import check_candidates
+from shared.model.arguments import ModelArguments
+from shared.model.start import build_decoder
+from shared.runs.cli import Parser
+from shared.runs.folder import SAMPLES, add_metrics, clear, find_checkpoint, save_settings
+from shared.runs.model_card import model_card
+from shared.task import Task
+from shared.training.arguments import TrainingArguments
+from shared.training.trainer import Trainer
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def parse(
+    kind: type[Task], arguments: list[str]
+) -> tuple[DataArguments, ModelArguments, GenerationArguments, TrainingArguments]:
+    """The settings of one training.
+
+    Raises:
+        UserError: for what is unknown or cannot be meant.
+    """
+    base = {"output_dir": f"outputs/{kind.name}", **kind.generation_defaults}
+    data, model, generation, training, _ = Parser(
+        kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
+    ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
+    generation.check()
+    check_candidates(kind, generation)
+    model.check(has_source=kind.needs_input)
+    if training.rdrop_alpha and not model.dropout:
+        raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
+    if model.bpe_dropout and data.preprocessing_num_workers:
+        raise UserError("--bpe_dropout draws in the rows' order: leave out --preprocessing_num_workers")
+    if not 0 < data.train_share <= 1:
+        raise UserError(f"--train_share {data.train_share}: give a share above 0 and up to 1")
+    return data, model, generation, training
+
+
+def sample_config(kind: type[Task], data: DataArguments) -> Path | None:
+    """Without data of the user's, the embedded sample is meant, and the settings that fit it."""
+    if not data.sample:
+        return None
+    path = REPOSITORY / "recipes" / "configs" / kind.name / "sample.yaml"
+    print(f"no data given: the embedded sample, with {path.relative_to(REPOSITORY)}", file=sys.stderr)
+    return path
+
+
+def train(kind: type[Task], arguments: list[str]) -> None:
+    """Train, score and save one task's decoder, as the flags in `arguments` say."""
+    data, model, generation, training = parse(kind, arguments)
+    folder = Path(training.output_dir)
+    set_seed(training.seed)
+
+    with training.main_process_first():
+        checkpoint = find_checkpoint(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
+        rows = load_splits(kind, data, training.seed)
+        if training.do_train and "train" not in rows:
+            raise UserError("nothing to learn from: give --train_file, or --do_train false to score only")
+        decoder, vocabulary = build_decoder(kind, data, rows.get("train"), model, training.seed)
+        task = kind(data, vocabulary)
+        packed = {
+            split: pack(task, part, model, split, split == "train", training.seed) for split, part in rows.items()
+        }
+        if "train" in packed:
+            packed["train"].augment_with(task.augment, training.seed)
+
+    settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
+    settings["model"]["relative_attention"] = decoder.config.relative_attention  # which may come with the weights
+    if "validation" not in packed:
+        training.do_eval, training.eval_strategy = False, IntervalStrategy.NO
+    trainer = Trainer(
+        decoder,
+        task,
+        training,
+        generation,
+        model.max_length,
+        train_dataset=packed.get("train"),
+        eval_dataset=packed.get("validation"),
+        eval_rows=rows.get("validation"),
+        training_rows=rows.get("train"),
+    )
+    PartialState().wait_for_everyone()  # all have read what they start from, which may be the run that goes now
+    if training.should_save:
+        clear(folder, checkpoint)
+        save_settings(folder, task, settings)
+    metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
+    if training.do_train:
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        measured = {name: round(value, 6) for name, value in result.metrics.items()}
+        metrics["train"] = {"rows": len(rows["train"]), **measured}
+        save(trainer, folder)
+    for split, scored in {"validation": training.do_eval, "test": training.do_predict}.items():
+        if scored and split in rows:
+            samples = folder / SAMPLES if split == "test" else None
+            metrics[split] = trainer.score(rows[split], packed[split], generate=split == "test", samples=samples)
+    if training.should_save:
+        add_metrics(folder, metrics)
+        with atomic_directory(folder) as staging:
+            (staging / "README.md").write_text(model_card(task, settings, metrics), encoding="utf-8")
+        print_metrics(folder, metrics)
+
+
+def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, Dataset]:
+    """The rows of each split, as many as the flags ask for."""
+    rows = dict(kind.load_rows(data))
+    if "train" in rows:
+        rows["train"] = share_of(rows["train"], data.train_share, seed)
+    limits = {
+        "train": data.max_train_samples,
+        "validation": data.max_eval_samples,
+        "test": data.max_predict_samples,
+    }
+    return {split: first_rows(part, limits[split]) for split, part in rows.items()}
+
+
+def pack(task: Task, rows: Dataset, model: ModelArguments, split: str, training: bool, seed: int) -> PackedDataset:
+    """A split as packed rows; for training with `bpe_dropout` several times, each time cut into tokens anew."""
+    if training and model.bpe_dropout:
+        task = copy.copy(task)
+        task.vocabulary = DropoutVocabulary(task.vocabulary, model.bpe_dropout, seed)
+        rows = concatenate_datasets([rows] * model.bpe_samples)
+    return pack_split(
+        rows,
+        lambda row: task.sequences(row, model.max_length, training),
+        split,
+        max_length=model.max_length,
+        pack_length=model.pack_length,
+        padding=task.vocabulary.padding,
+        loss_on=model.loss_on if training else "target",
+        processes=task.arguments.preprocessing_num_workers,
+    )
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """The trained decoder, whole or not at all."""
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    if trainer.args.should_save:
+        with atomic_directory(folder) as staging:
+            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(staging, state_dict=state)
+
+
+def print_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """The scores of each split, one a line."""
+    print(f"\n{folder}")
+    for split, scores in metrics.items():
+        for name, value in scores.items() if isinstance(scores, dict) and split != "train" else ():
+            if isinstance(value, int | float):
+                print(f"  {split:<10}  {name:<28} {value:>10,.3f}")

@@ -1,0 +1,117 @@
+"""The flags of a training: transformers' own, and a few of ours."""
+
+import os
+from dataclasses import dataclass, field
+
+import torch
+import transformers
+
+from shared.errors import UserError
+from shared.hardware import BF16
+from shared.training.muon import MUON
+
+GPU = torch.cuda.is_available()
+
+
+# A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
+WORKERS = min(4, len(os.sched_getaffinity(0)) // torch.cuda.device_count()) if GPU else 0
+
+
+@dataclass
+class TrainingArguments(transformers.TrainingArguments):
+    """transformers' own arguments, with the defaults of a decoder's training.
+
+    The learning rate warms up and decays along a cosine; bfloat16 is used where the GPU has it.
+    """
+
+    output_dir: str | None = field(default=None, metadata={"help": "The run's folder."})
+    dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
+    dataloader_num_workers: int = field(
+        default=WORKERS, metadata={"help": "Processes that prepare batches (default: up to 4 for each GPU, else none)."}
+    )
+    accelerator_config: dict | str | None = field(
+        default_factory=lambda: {"non_blocking": GPU},
+        metadata={"help": "Accelerate's settings, as JSON (default: copies to a GPU that nothing waits for)."},
+    )
+    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Leave it false: all weights are used."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
+    do_train: bool = field(default=True, metadata={"help": "Whether to train."})
+    do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
+    do_predict: bool = field(default=True, metadata={"help": "Whether to score the test split after training."})
+    predict_with_generate: bool = field(
+        default=False, metadata={"help": "Also score what the decoder writes whenever it is evaluated in training."}
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after so many evaluations in a row without a better --metric_for_best_model (default: loss)."
+        },
+    )
+    rdrop_alpha: float = field(
+        default=0.0,
+        metadata={
+            "help": "R-Drop: the weight of agreement between two passes of each row under dropout (0: one pass)."
+        },
+    )
+    ema_decay: float = field(
+        default=0.0,
+        metadata={"help": "Evaluate and save an exponential moving average of the weights, such as 0.999 (0: none)."},
+    )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "Count on, when resumed, towards --early_stopping_patience."}
+    )
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Packed rows in one step of one device."})
+    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once when evaluating."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
+    optim: str = field(
+        default="adamw_torch_fused",
+        metadata={"help": "The optimizer: one of transformers' own, or muon (see shared/training/muon.py)."},
+    )
+    weight_decay: float = field(default=0.1, metadata={"help": "The optimizer's weight decay."})
+    adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
+    torch_compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's body (default: with a GPU)."})
+    bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
+    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    logging_nan_inf_filter: bool = field(
+        default=False,
+        metadata={"help": "Leave losses that are no number out of the log, waiting for the GPU each step."},
+    )
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
+    save_strategy: str = field(
+        default="epoch", metadata={"help": "When to save a checkpoint: no, steps, epoch or best."}
+    )
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
+    report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Leave it false: rows are packed already."})
+
+    def __post_init__(self):
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
+        if not self.rdrop_alpha >= 0:
+            raise UserError(f"--rdrop_alpha is {self.rdrop_alpha}: give 0 or more")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+        if self.early_stopping_patience or self.save_strategy == "best":
+            self.metric_for_best_model = self.metric_for_best_model or "loss"
+        if self.torch_compile_backend or self.torch_compile_mode:
+            self.torch_compile = True
+        if self.auto_find_batch_size and self.torch_compile:
+            raise UserError(
+                "--auto_find_batch_size: what is compiled is compiled for one size; give --torch_compile false"
+            )
+        # What transformers' own class would change: it compiles the whole model, evaluates wherever training does, and
+        # guesses by a metric's name which way is better. The Trainer here does each in its own way.
+        kept = ("torch_compile", "torch_compile_backend", "torch_compile_mode", "greater_is_better", "optim", "do_eval")
+        values = {name: getattr(self, name) for name in kept}
+        self.torch_compile, self.torch_compile_backend, self.torch_compile_mode = False, None, None
+        if self.optim == MUON:
+            if self.fp16:
+                raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
+            self.optim = "adamw_torch_fused"  # transformers does not know ours
+        super().__post_init__()
+        for name, value in values.items():
+            setattr(self, name, value)
+        # Otherwise every epoch would start its workers anew.
+        self.dataloader_persistent_workers = self.dataloader_num_workers > 0

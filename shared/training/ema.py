@@ -1,0 +1,77 @@
+"""An exponential moving average of the weights, evaluated and saved in place of the last step's.
+
+Each step leaves noise in the weights that their average has not (Polyak & Juditsky 1992); Vaswani et al. 2017 average
+the last checkpoints for the same reason. An exponential average needs neither checkpoints nor a choice of which, and it
+is there at every evaluation, so that the best checkpoint and early stopping judge the very weights that are kept.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers import TrainerCallback
+
+LAST_STEP = "last_step.safetensors"  # beside a checkpoint's averaged weights
+
+
+def save_last_step(model: nn.Module, folder: Path) -> None:
+    """Add the weights to go on from to a checkpoint that holds averaged ones."""
+    save_model(model, str(folder / LAST_STEP))
+
+
+def load_last_step(model: nn.Module, folder: Path) -> None:
+    """Give `model`, which holds a checkpoint's weights, those to go on from, where they are others."""
+    if (folder / LAST_STEP).is_file():
+        load_model(model, str(folder / LAST_STEP))
+
+
+class ExponentialMovingAverage(TrainerCallback):
+    """The running average of a model's weights, updated after every step of the optimizer.
+
+    The first weights are random and must not weigh on: at step t the average keeps min(`decay`, (1 + t) / (10 + t)) of
+    itself, as in TensorFlow's ExponentialMovingAverage. Every process computes the same from the same weights.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model, self.decay = model, decay
+        self.weights: list[Tensor] | None = None  # of all parameters, in their order; None outside a training
+
+    def start(self) -> None:
+        """Begin with the model's present weights."""
+        self.weights = [weight.clone() for weight in self._trained]
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        if self.weights is None:  # else the training is resumed
+            self.start()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
+        get_ema_multi_avg_fn(decay)(self.weights, self._trained, None)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        """Leave the average in the model for good."""
+        if self.weights is not None:
+            torch._foreach_copy_(self._trained, self.weights)
+            self.weights = None
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The model with the averaged weights for a while, or outside a training with its own."""
+        if self.weights is None:
+            yield
+            return
+        # By value: the optimizer keeps its tensors.
+        trained = [weight.clone() for weight in self._trained]
+        torch._foreach_copy_(self._trained, self.weights)
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(self._trained, trained)
+
+    @property
+    def _trained(self) -> list[Tensor]:
+        return [parameter.data for parameter in self.model.parameters()]

@@ -1,0 +1,185 @@
+"""transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
+
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from datasets import Dataset
+from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback
+from transformers.trainer_utils import EvalLoopOutput
+
+from shared.data.packing import PackedDataset, collate_counted
+from shared.errors import UserError
+from shared.evaluation import evaluate
+from shared.generation.arguments import GenerationArguments
+from shared.model.decoder import Decoder
+from shared.model.flops import mean_context, training_flops_per_token
+from shared.model.loss import Criterion
+from shared.task import Task
+from shared.training.arguments import TrainingArguments
+from shared.training.best_checkpoint import resolve_best_metric
+from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
+from shared.training.muon import MUON, muon
+from shared.training.throughput import Throughput
+
+
+class EpochOfRows(transformers.TrainerCallback):
+    """Tells the rows which epoch begins. accelerate does so, too, but not where it skips batches or divides them."""
+
+    def on_epoch_begin(self, args, state, control, train_dataloader, **kwargs) -> None:
+        train_dataloader.dataset.set_epoch(int(state.epoch or 0))
+
+
+class Trainer(transformers.Trainer):
+    """Trains a `Decoder` on packed rows and evaluates it on a task's own terms.
+
+    `eval_rows` are the rows behind `eval_dataset`, `training_rows` those behind `train_dataset`; `generation` is used
+    while training only with `--predict_with_generate`.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        task: Task,
+        arguments: TrainingArguments,
+        generation: GenerationArguments,
+        max_length: int,
+        train_dataset: PackedDataset | None = None,
+        eval_dataset: PackedDataset | None = None,
+        eval_rows: Dataset | None = None,
+        training_rows: Dataset | None = None,
+    ):
+        resolve_best_metric(arguments, task, has_validation=eval_rows is not None)
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: more are for `accelerate launch`
+        if arguments.torch_compile:
+            decoder.compile_body(
+                backend=arguments.torch_compile_backend or "inductor", mode=arguments.torch_compile_mode
+            )
+        super().__init__(
+            decoder,
+            arguments,
+            data_collator=partial(
+                collate_counted,
+                padding=task.vocabulary.padding,
+                size=arguments.per_device_train_batch_size if arguments.torch_compile else 0,
+            ),
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+        )
+        self.add_callback(EpochOfRows)
+        self.task, self.generation, self.max_length = task, generation, max_length
+        self.eval_rows, self.training_rows = eval_rows, training_rows
+        self.criterion = Criterion(arguments.label_smoothing_factor, arguments.rdrop_alpha)
+        context = mean_context(train_dataset.lengths) if train_dataset else 0
+        self.throughput = Throughput(self.accelerator, training_flops_per_token(decoder, context))
+        self.add_callback(self.throughput)
+        if arguments.early_stopping_patience:
+            self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))
+        self.average = ExponentialMovingAverage(decoder, arguments.ema_decay) if arguments.ema_decay else None
+        if self.average:
+            self.add_callback(self.average)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            for flag, wanted in {"--ema_decay": arguments.ema_decay, "--optim muon": arguments.optim == MUON}.items():
+                if wanted:
+                    raise UserError(f"{flag} needs whole weights: leave it out where FSDP or DeepSpeed divides them")
+
+    def create_optimizer(self, *args) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.args.optim == MUON:
+            self.optimizer = muon(
+                self.model,
+                self.get_decay_parameter_names(self.model),
+                lr=self.args.learning_rate,
+                weight_decay=self.args.weight_decay,
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
+            )
+        return super().create_optimizer(*args)
+
+    def get_batch_samples(self, *args, **kwargs) -> tuple[list, torch.Tensor | int | None]:
+        batches, learned = super().get_batch_samples(*args, **kwargs)
+        self.throughput.tokens += sum(batch.pop("tokens") for batch in batches)
+        return batches, learned
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The decoder's own loss, on learned tokens; the Trainer's way to smooth labels wants all logits."""
+        outputs = model(**inputs, criterion=self.criterion, num_items_in_batch=num_items_in_batch)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def floating_point_ops(self, inputs: dict[str, torch.Tensor]) -> float:
+        """What the Trainer sums up as `total_flos`; its own way goes through all parameters in every step."""
+        return self.throughput.flops_per_token * inputs["input_ids"].numel()
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        if "loss" in logs:  # a line of the training, not the scores of an evaluation
+            logs |= self.throughput.read()
+        super().log(logs, *args, **kwargs)
+
+    def score(
+        self, rows: Dataset, packed: PackedDataset, generate: bool, samples: Path | None = None
+    ) -> dict[str, Any]:
+        """Every metric of a split; with `generate` also those of what the decoder writes, kept in `samples`."""
+        with self._averaged():
+            return evaluate(
+                self.accelerator.unwrap_model(self.model),
+                self.task,
+                rows,
+                packed,
+                self.generation if generate else None,
+                training_rows=self.training_rows,
+                batch_size=self.args.per_device_eval_batch_size,
+                max_length=self.max_length,
+                seed=self.args.seed,
+                accelerator=self.accelerator,
+                samples=samples,
+            )
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        with self.throughput.paused():
+            return super().evaluate(*args, **kwargs)
+
+    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs) -> EvalLoopOutput:
+        metrics = self.score(self.eval_rows, dataloader.dataset, self.args.predict_with_generate)
+        numbers = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        return EvalLoopOutput(None, None, numbers, num_samples=len(self.eval_rows))
+
+    def _averaged(self) -> AbstractContextManager:
+        return self.average.in_place() if self.average else nullcontext()
+
+    def save_model(self, *args, **kwargs) -> None:
+        with self._averaged():
+            super().save_model(*args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.average and self.args.should_save:
+            save_last_step(self.accelerator.unwrap_model(self.model), Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average:
+            self.average.start()
+        load_last_step(self.model, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if self.average:
+            self.average.start()  # what was loaded is an average already
+
+    def _save_checkpoint(self, model, trial) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        try:
+            with self.throughput.paused():
+                super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "write" not in str(error):  # torch.save's word for a full disk
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            raise UserError(
+                f"checkpoint {folder} could not be written ({' '.join(str(error).split())}) and was removed; free some "
+                "space, then go on with --resume_from_checkpoint true"
+            ) from error

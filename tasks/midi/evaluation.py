@@ -1,0 +1,122 @@
+"""All scores of music, whatever its vocabulary: of likelihood, of what was generated beside the test set, of copies.
+
+Pieces come as ids, of a vocabulary that says what they mean.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+from datasets import Dataset
+from symusic import Score
+
+from tasks.midi.codec import TICKS_PER_SECOND, save
+from tasks.midi.novelty import Meaning, novelty
+from tasks.midi.scores import compare, features, unigram_nll, valid_share
+
+Pieces = Sequence[Sequence[int]]
+LIKELIHOODS = ("nll_per_token", "nll_per_note", "nll_per_second")  # lower is better
+
+
+class MusicalVocabulary(Meaning, Protocol):
+    """A vocabulary whose ids any performance can be made of."""
+
+    tokens: Mapping[str, int]
+
+    def decode(self, ids: Sequence[int]) -> Score:
+        """The performance that any ids describe."""
+
+
+def likelihoods(
+    nats: float, tokens: int, pieces: Pieces, training: Pieces, vocabulary: MusicalVocabulary
+) -> dict[str, float]:
+    """Nats per token, note and second of pieces whose tokens have a likelihood of `nats` in all, and a baseline.
+
+    The baseline, `unigram_nll_per_token`, is what the frequencies of tokens in training alone would get.
+    """
+    performances = [vocabulary.decode(piece) for piece in pieces]
+    return {
+        "nll_per_token": nats / tokens,
+        "nll_per_note": nats / sum(len(piece.tracks[0].notes) for piece in performances),
+        "nll_per_second": nats / sum(piece.end() / TICKS_PER_SECOND for piece in performances),
+        "unigram_nll_per_token": unigram_nll(training, pieces, len(vocabulary.tokens)),
+    }
+
+
+def score_pieces(
+    generated: Pieces,
+    real: Pieces,
+    training: Dataset,
+    vocabulary: MusicalVocabulary,
+    melodies: tuple[Pieces, Pieces] | None = None,
+) -> dict[str, Any]:
+    """Scores of generated pieces beside `real` ones: `valid_midi` in per cent, features, novelty, `passages`.
+
+    `training` has the columns `path` and `events`. `melodies` are those that the generated and the real pieces go with.
+    See `scores.features`, `scores.compare` and `novelty.novelty`.
+    """
+    performances = [vocabulary.decode(piece) for piece in generated]
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.mid" for number in range(len(performances))]
+        for piece, file in zip(performances, files, strict=True):
+            save(piece, file)
+        valid = 100 * valid_share(files)
+    theirs = [vocabulary.decode(piece) for piece in real]
+    melody = [[vocabulary.decode(piece) for piece in pieces] for pieces in melodies] if melodies else [None, None]
+    copied, real_copied, passages = novelty(generated, real, training, vocabulary)
+    ours = {**features(performances, melody[0]), **copied}
+    theirs = {**features(theirs, melody[1]), **real_copied}
+    return {"valid_midi": valid, **compare(ours, theirs), "passages": passages}
+
+
+LIKELIHOOD_LABELS = {
+    "nll_per_token": "nats per event",
+    "unigram_nll_per_token": "nats per event, by frequencies alone",
+    "nll_per_note": "nats per note",
+    "nll_per_second": "nats per second",
+}
+FEATURES = {
+    "notes_per_second": "notes per second",
+    "polyphony": "notes at once",
+    "pitch_class_entropy": "pitch-class entropy, bits",
+    "scale_consistency": "share of notes in one scale",
+    "pitch_range": "pitch range, semitones",
+    "inter_onset": "seconds between notes",
+    "duration": "seconds a note lasts",
+    "velocity": "velocity",
+    "consonance": "consonance with the melody",
+    "copied_events": "longest exact copy, events",
+    "copied_seconds": "longest exact copy, seconds",
+    "transposed_notes": "longest copy in any key, notes",
+    "transposed_seconds": "longest copy in any key, seconds",
+}
+
+
+def table(metrics: Mapping[str, Any]) -> str:
+    """Two tables of Markdown, from the metrics of `Music`: every score, and the longest copies of each piece.
+
+    A feature's numbers are means over windows of 30 s (or over their notes); see `tasks.midi.scores.compare` for the
+    overlap and what is attainable, `tasks.midi.novelty.Passage` for copies.
+    """
+    lines = ["| score | generated | test set | overlap | attainable |", "| --- | --: | --: | --: | --: |"]
+    lines += [
+        f"| {label} | | {metrics[name]:.3f} | | |" for name, label in LIKELIHOOD_LABELS.items() if name in metrics
+    ]
+    for name, label in FEATURES.items():
+        if f"real_{name}" in metrics:
+            cells = (metrics.get(f"{who}_{name}") for who in ("generated", "real", "overlap", "attainable"))
+            lines.append(" | ".join([f"| {label}", *("" if cell is None else f"{cell:.2f}" for cell in cells)]) + " |")
+    lines += [
+        "",
+        "| piece | longest copy | events | notes | seconds | at | from | at |",
+        "| --: | --- | --: | --: | --: | --: | --- | --: |",
+    ]
+    for number, passages in enumerate(metrics["passages"], 1):
+        for kind, label in (("copied", "exact"), ("transposed", "in any key")):
+            p = passages[kind]
+            lines.append(
+                f"| {number} | {label} | {p['events']} | {p['notes']} | {p['seconds']:.1f} | {p['at']:.1f} "
+                f"| {p['source']} | {p['source_at']:.1f} |"
+            )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,119 @@
+"""Performances to look at and to listen to: a piano roll as PNG, a recording as WAV."""
+
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+from symusic import Score
+
+from shared.files import atomic_directory
+from tasks.midi.codec import TICKS_PER_SECOND, save
+from tasks.midi.synthesis import SAMPLE_RATE, synthesize
+
+BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
+PAPER, SHADE, LINE, INK = "#14161c", "#1b1e26", "#343946", "#c9ced8"
+STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)  # between ticks of the time axis, in seconds
+WRITTEN = "plasma"
+GIVEN = LinearSegmentedColormap.from_list("given", ["#12403f", "#4fd6c2", "#d8fff6"])  # no colour of plasma
+VELOCITIES = Normalize(0, 127)
+LOUDNESS = 10 ** (-18 / 20)  # of recordings: the root mean square of their samples, of a full scale of 1
+PEAK = 10 ** (-1 / 20)  # no sample is louder
+
+
+def write_pieces(pieces: Sequence[Score], given: "Sequence[Score | None]", folder: Path) -> None:
+    """Each performance as `piece-N.mid`, `.png` and `.wav`; what was `given` for it, if anything, is marked."""
+    with atomic_directory(folder) as staging:
+        for number, (piece, own) in enumerate(zip(pieces, given, strict=True), 1):
+            place = staging / f"piece-{number}"
+            save(piece, place.with_suffix(".mid"))
+            draw_piano_roll(piece, place.with_suffix(".png"), own)
+            write_wav(piece, place.with_suffix(".wav"))
+
+
+def draw_piano_roll(performance: Score, path: str | Path, given: "Score | None" = None) -> None:
+    """Draw a performance as a PNG: time in seconds, pitch by name, velocity as colour.
+
+    The notes of `given`, what the decoder was given (a primer, or the melody it accompanies), have colours of their
+    own; they may be part of the performance, or not.
+    """
+    notes, marked = performance.tracks[0].notes.numpy(), given.tracks[0].notes.numpy() if given else None
+    shown = [notes] if marked is None else [notes, marked]
+    end = max(*((part["time"] + part["duration"]).max(initial=0) / TICKS_PER_SECOND for part in shown), 1.0)
+    low = min(int(part["pitch"].min(initial=60)) for part in shown) - 2
+    high = max(int(part["pitch"].max(initial=72)) for part in shown) + 3
+
+    figure = Figure(figsize=(float(np.clip(end / 4, 9, 18)), 4.8), facecolor=PAPER, layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, end), ylim=(low, high), xlabel="time", facecolor=PAPER)
+    for pitch in range(low, high):
+        if pitch % 12 in BLACK_KEYS:
+            axes.axhspan(pitch - 0.5, pitch + 0.5, color=SHADE, linewidth=0)
+    for part, colours in zip(shown, (WRITTEN, GIVEN), strict=False):
+        axes.add_collection(_boxes(part, colours, gap=end / 1500))
+    if marked is not None:
+        keys = [Patch(color=GIVEN(0.6), label="given"), Patch(color=colormaps[WRITTEN](0.6), label="written")]
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2}
+        axes.legend(handles=keys, **place, frameon=False, labelcolor=INK)
+
+    octaves = [pitch for pitch in range(low + 1, high) if pitch % 12 == 0]
+    axes.set_yticks(octaves, [pretty_midi.note_number_to_name(pitch) for pitch in octaves])
+    axes.xaxis.set_major_locator(MultipleLocator(next((step for step in STEPS if end / step <= 12), 1200)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_clock))
+    axes.grid(color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, length=0)
+    axes.spines[:].set_visible(False)
+    axes.xaxis.label.set_color(INK)
+    axes.set_title(f"{len(notes['pitch']):,} notes in {end:.0f} s", color=INK, loc="left", fontsize=11)
+    bar = figure.colorbar(ScalarMappable(VELOCITIES, WRITTEN), ax=axes, pad=0.01, aspect=30, ticks=[0, 32, 64, 96, 127])
+    bar.set_label("velocity", color=INK)
+    bar.ax.tick_params(colors=INK, length=0)
+    bar.outline.set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def _boxes(notes: dict[str, np.ndarray], colours: str | LinearSegmentedColormap, gap: float) -> PatchCollection:
+    onset, width = notes["time"] / TICKS_PER_SECOND, notes["duration"] / TICKS_PER_SECOND
+    width = np.maximum(width - gap, 0.7 * width)  # so that a repeated note is seen to be two
+    boxes = [Rectangle((x, y - 0.45), w, 0.9) for x, y, w in zip(onset, notes["pitch"], width, strict=True)]
+    drawn = PatchCollection(boxes, cmap=colours, norm=VELOCITIES, linewidth=0)
+    drawn.set_array(notes["velocity"])
+    return drawn
+
+
+def _clock(time: float, _: int) -> str:
+    return f"{int(time // 60)}:{time % 60:02.0f}" if time >= 60 else f"{time:g} s"
+
+
+def write_wav(performance: Score, path: str | Path) -> None:
+    """Write a performance as a WAV file: mono, 16 bits, 44.1 kHz, all about equally loud, none clipped.
+
+    The piano is that of the SoundFont which pretty_midi brings, played by FluidSynth where `pyfluidsynth` is
+    installed. Elsewhere `synthesize` plays its strings.
+    """
+    notes = performance.to("second").tracks[0].notes
+    try:
+        import fluidsynth  # noqa: F401, PLC0415 (needs the FluidSynth library, which pip does not install)
+    except ImportError:
+        sound = synthesize(performance)
+    else:
+        piano = pretty_midi.Instrument(program=0)
+        piano.notes = [pretty_midi.Note(n.velocity, n.pitch, n.start, n.end) for n in notes]
+        sound = piano.fluidsynth(fs=SAMPLE_RATE) if notes else np.zeros(SAMPLE_RATE)
+    level, peak = np.sqrt(np.mean(sound**2)), np.abs(sound).max()
+    if peak:
+        sound = sound * min(LOUDNESS / level, PEAK / peak)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.rint(sound * 32_767).astype("<i2").tobytes())

@@ -1,0 +1,167 @@
+"""Which event may come next, so that whatever is written is a performance, complete and playable as it stands.
+
+The language is that of `codec.encode`: what this grammar lets through is what `encode` gives for the performance that
+`decode` makes of it, event by event.
+
+- A key is struck only where it is silent, and released only where it sounds; a velocity follows each note-on.
+- Within one tick, notes end before others begin: those struck first end first (then the lower one), and what begins
+  goes upward. So no note ends in the tick in which it began.
+- Time is shifted by whole seconds first, then by the rest; a shift leads to a note's beginning or end.
+- The end comes when nothing sounds.
+
+And it is kept from running on: no note sounds longer than 20 s, no 10 s pass without a new one (in a performance they
+may), and everything is released before the tokens, or the seconds asked for, are used up.
+"""
+
+from collections.abc import Sequence as Tokens
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.midi.codec import LONGEST_NOTE, MEANING, TICKS_PER_SECOND
+from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
+
+LONGEST_SILENCE = 10 * TICKS_PER_SECOND
+PITCHES = 128
+NEVER = 2**40  # later than any tick
+WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn, Velocity, TimeShift, NoteOff
+
+KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special")
+NOTE_ON, NOTE_OFF, _, TIME_SHIFT, _ = range(len(KINDS))
+
+
+class EventConstraint:
+    """A `shared.task.Constraint`. With `seconds`, all notes have ended so long after the prompt, at the latest.
+
+    A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, `<|compose|>` and `<|accompany|>` begin
+    in silence. What is composed (or continued, after no primer) has a note at least, and begins with it.
+
+    The state, for R rows: `sounding` bool [R, 128] and when each key was `struck` [R, 128], in ticks of 10 ms as `now`
+    is, which starts from 0 with the first new token; `silence`, ticks since a note began; `released` and `begun`, the
+    order of the last note that ended in this tick and the pitch of the last that began; `velocity`, whether one is due;
+    `shifted`, whether no further shift may follow; `owing`, whether a note must come before the end; `ended`; `left`,
+    tokens that may still be written.
+    """
+
+    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None):
+        self.vocabulary = vocabulary
+        self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
+        size = max(vocabulary.tokens.values()) + 1
+        self.kind = torch.full((size,), KINDS.index("special"))
+        self.value = torch.zeros(size, dtype=torch.long)
+        # `allowed` says it in columns: 128 keys to strike, 128 to release, velocities, shifts, the end, all else.
+        self.column = torch.full((size,), 2 * PITCHES + 1 + TICKS_PER_SECOND + 1)
+        first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": 2 * PITCHES}  # a shift has one tick at least
+        for index, (kind, value) in MEANING.items():
+            self.kind[index], self.value[index] = KINDS.index(kind), value
+            self.column[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
+        self.column[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+        self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
+
+    def new_state(self, rows: int, device: torch.device | str) -> dict[str, Tensor]:
+        for name in ("kind", "value", "column", "pitches", "ticks"):
+            setattr(self, name, getattr(self, name).to(device))
+        return {
+            name: torch.tensor(value, device=device).expand(rows, *torch.tensor(value).shape).clone()
+            for name, value in self._read([], 0).items()
+        }
+
+    def begin(
+        self, state: dict[str, Tensor], row: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+    ) -> None:
+        for name, value in self._read(prompt, new_tokens, written).items():
+            state[name][row] = torch.tensor(value)
+
+    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
+        """The state after `written`, one row of it: `advance` for a whole line, without tensors."""
+        compose, continue_, accompany = (self.vocabulary.tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY))
+        start = max((place for place, token in enumerate(prompt) if token in (compose, accompany)), default=-1)
+        from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
+        struck: dict[int, int] = {}
+        now = origin = silence = 0
+        released, begun, velocity, shifted, owing = -NEVER, -1, False, from_nothing, from_nothing
+        for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
+            if place == len(prompt):
+                origin = now
+            kind, value = MEANING.get(token, (None, 0))
+            if kind == "TimeShift":
+                now, silence, released, begun = now + value, silence + value, -NEVER, -1
+                owing |= not struck
+            elif kind == "NoteOff" and value in struck:
+                released = struck.pop(value) * PITCHES + value
+            elif kind == "NoteOn":
+                struck[value], begun, silence, owing = now, value, 0, False
+            if kind:
+                velocity, shifted = kind == "NoteOn", kind == "TimeShift" and value < TICKS_PER_SECOND
+        if not written:
+            origin = now
+        return {
+            "sounding": [pitch in struck for pitch in range(PITCHES)],
+            "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
+            "now": now - origin,
+            "silence": silence,
+            "released": released if released == -NEVER else released - origin * PITCHES,
+            "begun": begun,
+            "velocity": velocity,
+            "shifted": shifted,
+            "owing": owing,
+            "ended": False,
+            "left": new_tokens,
+        }
+
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        """Bool [R, V]. Whatever is allowed leaves tokens and time enough to release all that then sounds."""
+        sounding, now, left, begun = (state[name] for name in ("sounding", "now", "left", "begun"))
+        notes = sounding.sum(-1)
+        silent = notes == 0
+        order = self._order(state)
+        oldest = order.amin(-1)
+        age = now - oldest // PITCHES
+        # Some note may have to wait for the next tick to be released: that takes a shift.
+        waiting = ~silent & ((begun >= 0) | (oldest < state["released"]))
+        late = (age >= LONGEST_NOTE) | (now >= self.limit)
+        # Then no note may be passed over by one struck later, which would have to wait for the next tick.
+        in_order = late | (state["silence"] >= LONGEST_SILENCE) | (left <= notes)
+
+        note_off = sounding & (begun < 0)[:, None] & (order > state["released"][:, None])
+        note_off &= ~in_order[:, None] | (order == oldest[:, None])
+        # What a note-on takes: itself, its velocity, a shift, and the release of its note and all others.
+        can_begin = ~late & (left >= notes + WHOLE_NOTE)
+        note_on = ~sounding & (self.pitches > begun[:, None]) & can_begin[:, None]
+        # Where nothing sounds, a shift leads to a note, which takes a tick at least.
+        room = torch.minimum(self.limit - now - silent.long(), LONGEST_SILENCE - state["silence"])
+        room = torch.where(silent, room, torch.minimum(room, LONGEST_NOTE - age))
+        can_shift = waiting | (left > torch.where(silent, WHOLE_NOTE, notes))
+        room = torch.where(can_shift & ~state["shifted"], torch.maximum(room, waiting.long()), 0)
+        shift = self.ticks <= room[:, None]
+        end = (silent & ~state["owing"])[:, None]
+
+        columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
+        columns &= ~state["velocity"][:, None]
+        columns[:, 2 * PITCHES] = state["velocity"]
+        columns &= ~(state["ended"] | (left <= 0))[:, None]
+        columns[:, -2] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
+        return columns[:, self.column]
+
+    def _order(self, state: dict[str, Tensor]) -> Tensor:
+        """[R, 128]: in which order sounding notes are released within a tick; `NEVER` for silent keys."""
+        return torch.where(state["sounding"], state["struck"] * PITCHES + self.pitches, NEVER)
+
+    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
+        kind, value = self.kind[tokens], self.value[tokens]
+        on, off, shift = kind == NOTE_ON, kind == NOTE_OFF, kind == TIME_SHIFT
+        key = self.pitches == value[:, None]
+        ticks = torch.where(shift, value, 0)
+        order = self._order(state).gather(1, torch.where(off, value, 0)[:, None])[:, 0]
+        state["released"].copy_(torch.where(shift, -NEVER, torch.where(off, order, state["released"])))
+        state["begun"].copy_(torch.where(shift, -1, torch.where(on, value, state["begun"])))
+        state["now"].add_(ticks)
+        state["silence"].add_(ticks).masked_fill_(on, 0)
+        state["sounding"].logical_or_(key & on[:, None]).logical_and_(~(key & off[:, None]))
+        state["struck"].copy_(torch.where(key & on[:, None], state["now"][:, None], state["struck"]))
+        state["owing"].logical_or_(shift & ~state["sounding"].any(-1)).logical_and_(~on)
+        state["velocity"].copy_(on)
+        state["shifted"].copy_(shift & (value < TICKS_PER_SECOND))
+        state["ended"].logical_or_(tokens == self.vocabulary.end)
+        state["left"].sub_(1)

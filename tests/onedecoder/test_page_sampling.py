@@ -1,0 +1,51 @@
+"""The page's choice of a token beside Python's."""
+
+import numpy as np
+import pytest
+import torch
+
+from shared.generation.arguments import GenerationArguments
+from shared.generation.processors import WARPERS, Written, active, process
+from shared.generation.sampling import draw
+
+SETTINGS = [
+    {},
+    {"temperature": 0.3},
+    {"temperature": 2.5, "top_k": 5},
+    {"top_k": 1},
+    {"top_p": 0.6},
+    {"top_p": 0.01},
+    {"temperature": 0.8, "top_k": 20, "top_p": 0.9},
+]
+CHOOSE = """
+import { choose } from "onedecoder/engine/sampling.js";
+result = data.map(({ logits, allowed, settings }) => choose(
+  { logits: Float32Array.from(logits), allowed: allowed && Uint8Array.from(allowed) }, settings,
+));
+"""
+
+
+@pytest.mark.parametrize("grammar", [False, True])
+def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
+    rng = np.random.default_rng(0)
+    asked, expected = [], []
+    for number in range(300):
+        settings = GenerationArguments(do_sample=True, **SETTINGS[number % len(SETTINGS)])
+        logits = (rng.normal(size=50) * 3).astype(np.float32).round(2 if number % 2 else 0)  # some are as likely
+        allowed = (rng.random(50) < 0.4).astype(int) if grammar else None
+        uniform = float(rng.random())
+        left = torch.from_numpy(logits)[None]
+        if grammar:
+            left = left.masked_fill(torch.from_numpy(allowed)[None] == 0, -torch.inf)
+        best = int(left.argmax())
+        left = process(left, active(WARPERS, settings), settings, Written(left, left, 0))
+        expected.append((best, int(draw(left, torch.tensor([uniform]))), left.softmax(-1)[0].numpy()))
+        names = ("temperature", "top_k", "top_p", "do_sample")
+        wanted = {name: getattr(settings, name) for name in names} | {"uniform": uniform}
+        line = {"logits": logits.tolist(), "allowed": None if allowed is None else allowed.tolist()}
+        asked += [line | {"settings": wanted}, line | {"settings": wanted | {"do_sample": False}}]
+    found = javascript(CHOOSE, asked)
+    for (best, drawn, shares), sampled, greedy in zip(expected, found[::2], found[1::2], strict=True):
+        assert (sampled["id"], greedy["id"]) == (drawn, best)
+        np.testing.assert_allclose(numbers(sampled["probabilities"]), shares, atol=1e-5)
+        assert sum(sampled["plain"]) == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,215 @@
+"""The fused kernels against PyTorch's own operations, on a GPU."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shared.data.sequence import IGNORED
+from shared.generation import sampling
+from shared.generation.arguments import GenerationArguments
+from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.generate import generate
+from shared.generation.sampling import Slots
+from shared.model import modeling_onedecoder
+from shared.model.loss import cross_entropy_sum
+from shared.model.masks import SequenceBounds, choose_mask, dense_mask, sequence_bounds
+from shared.model.modeling_onedecoder import relative_scores
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernels are for GPUs")
+if torch.cuda.is_available():
+    from shared.kernels import decode as kernels
+    from shared.kernels import relative_attention as relative_kernel
+    from shared.kernels import sampling as sampling_kernel
+
+NEVER_ENDS = SimpleNamespace(end=-1)
+
+
+def far(result, expected):
+    return ((result.double() - expected.double()).norm() / expected.double().norm()).item()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("rows", [1, 2, 17, 64])
+@pytest.mark.parametrize(("width", "columns"), [(768, 2304), (3072, 768), (128, 1000)])
+def test_linear_is_norm_product_gelu_and_residual(dtype, tolerance, rows, width, columns):
+    torch.manual_seed(rows)
+    inputs, weight = torch.randn(rows, width).cuda(), (torch.randn(columns, width).cuda() / 20).to(dtype)
+    bias, residual = torch.randn(columns).cuda().to(dtype), torch.randn(rows, columns).cuda()
+    norm = nn.LayerNorm(width).cuda()
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    result = kernels.linear(inputs, weight, bias, norm, nn.GELU("tanh"), residual, torch.float32)
+    product = F.linear(norm(inputs).to(dtype).double(), weight.double(), bias.double())
+    assert far(result, F.gelu(product, approximate="tanh") + residual) < tolerance
+
+
+@pytest.mark.parametrize("relative_attention", [0, 37])
+@pytest.mark.parametrize("num_beams", [1, 4])
+@pytest.mark.parametrize("rows", [1, 4, 64])
+def test_greedy_and_beams_write_what_the_cpu_writes_in_float64(new_decoder, relative_attention, num_beams, rows):
+    decoder = new_decoder(vocab_size=500, context=200, n_embd=128, n_head=2, relative_attention=relative_attention)
+    for block in decoder.transformer.h if relative_attention else ():
+        nn.init.normal_(block.attn.relative, std=0.3)
+    torch.manual_seed(0)
+    prompts = [torch.randint(1, 500, (length,)).tolist() for length in (1, 5, 40, 17, 100, 3, 60, 22, 9, 33)]
+    settings = GenerationArguments(max_new_tokens=60, num_beams=num_beams, generation_batch_size=rows)
+    expected = generate(decoder.double(), prompts, settings, NEVER_ENDS)
+    assert generate(decoder.float().cuda(), prompts, settings, NEVER_ENDS) == expected
+
+
+def test_writing_past_the_context_is_the_cpus_too(new_decoder):
+    decoder, settings = (
+        new_decoder(vocab_size=50, context=32, n_embd=64, n_head=2),
+        GenerationArguments(max_new_tokens=99),
+    )
+    expected = generate(decoder.double(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True)
+    assert generate(decoder.float().cuda(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True) == expected
+
+
+@pytest.mark.parametrize("vocabulary", [50, 393, 9000, 50257])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"do_sample": True},
+        {"do_sample": True, "top_k": 7},
+        {"do_sample": True, "top_p": 0.8, "temperature": 0.7},
+        {"do_sample": True, "top_k": 40, "top_p": 0.6},
+    ],
+    ids=str,
+)
+def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
+    torch.manual_seed(0)
+    rows = 200
+    settings, numbers = GenerationArguments(**settings), torch.rand(rows, 5)
+    plain, fused = (Slots(rows, 5, torch.device("cuda")) for _ in range(2))
+    for slots in (plain, fused):
+        slots.uniform.copy_(numbers)
+        slots.finished[5:] = False
+        slots.limit.fill_(4)
+        slots.count[2] = 3
+    for _ in range(3):
+        logits = torch.randn(rows, vocabulary, device="cuda") * 3
+        logits[:9, 3] += 9
+        sampling.advance(logits, plain, settings, 3)
+        sampling_kernel.advance(logits, fused, settings, 3)
+    # Sums of probabilities are rounded: a number that falls between two tokens may choose the other one.
+    for name in ("drawn", "tokens", "ids"):
+        assert (getattr(plain, name) != getattr(fused, name)).float().mean() < 0.01
+    if not settings.do_sample:
+        for name in ("drawn", "tokens", "positions", "count", "finished", "ids"):
+            assert torch.equal(getattr(plain, name), getattr(fused, name))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_fused_loss_and_its_gradients(smoothing):
+    torch.manual_seed(0)
+    states, weight = torch.randn(900, 64, device="cuda"), torch.randn(20000, 64, device="cuda") / 8
+    targets = torch.randint(0, 20000, (900,), device="cuda")
+    results = []
+    for fused in (True, False):
+        inputs = [states.clone().requires_grad_(), weight.clone().requires_grad_()]
+        if fused:
+            total = cross_entropy_sum(*inputs, targets, smoothing)
+        else:
+            total = F.cross_entropy(inputs[0] @ inputs[1].T, targets, reduction="sum", label_smoothing=smoothing)
+        total.backward()
+        results.append([total, *(tensor.grad for tensor in inputs)])
+    for ours, theirs in zip(*results, strict=True):
+        assert far(ours.detach(), theirs.detach()) < 1e-4
+
+
+def test_a_step_in_bfloat16_is_near_the_modules(new_decoder):
+    decoder = new_decoder(vocab_size=500, context=64, n_embd=128, n_head=2).cuda().to(torch.bfloat16)
+    prompt = torch.randint(1, 500, (30,)).tolist()
+    cache = KeyValueCache(decoder, 1, 64, compute_dtype(decoder))
+    with torch.inference_mode():
+        prefill(decoder, cache, {0: prompt})
+        token, position = torch.tensor([prompt[-1]], device="cuda"), torch.tensor([29], device="cuda")
+        logits = DecodeStep(decoder, cache)(token, position)
+        ids = torch.tensor([prompt], device="cuda")
+        expected = decoder.packed_logits(ids)[:, -1]
+    assert far(logits, expected) < 2e-2
+
+
+def rows_of(*rows):
+    """Positions [B, T] of rows that hold sequences of these lengths."""
+    return torch.stack([torch.cat([torch.arange(length) for length in row]) for row in rows]).cuda()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("width", [16, 32, 64, 128])
+@pytest.mark.parametrize(
+    ("rows", "distances"),
+    [([[300]], 70), ([[64, 1, 1, 190], [256]], 256), ([[90, 10], [33, 67]], 200), ([[1] * 50, [50]], 2)],
+    ids=str,
+)
+def test_relative_attention_is_the_dense_one_and_so_are_its_gradients(dtype, tolerance, width, rows, distances):
+    torch.manual_seed(0)
+    positions, heads = rows_of(*rows), 2
+    shape, scaling = (*positions.shape, heads, width), width**-0.5
+    projected = torch.randn(*shape[:2], 3 * heads * width, device="cuda").to(dtype)
+    embeddings = torch.randn(heads, distances, width, device="cuda").to(dtype)
+    grad = torch.randn(shape, device="cuda").to(dtype)
+    results = []
+    for fused in (True, False):
+        kind = dtype if fused else torch.float64
+        inputs = [projected.to(kind, copy=True).requires_grad_(), embeddings.to(kind, copy=True).requires_grad_()]
+        query, key, value = (part.view(shape).transpose(1, 2) for part in inputs[0].split(heads * width, 2))
+        if fused:
+            mixed = relative_kernel.relative_attention(
+                query, key, value, inputs[1], *sequence_bounds(positions), scaling
+            )
+        else:
+            scores = relative_scores(query, inputs[1], query.shape[2], scaling, dense_mask(positions))
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=scores, scale=scaling).transpose(1, 2)
+        mixed.backward(grad.to(kind))
+        results.append([mixed.detach(), *(tensor.grad for tensor in inputs)])
+    for ours, theirs in zip(*results, strict=True):
+        assert far(ours, theirs) < tolerance
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_compiled_relative_decoder_learns_as_the_dense_one(new_decoder, monkeypatch, whole):
+    decoder = new_decoder(vocab_size=500, context=200, n_embd=128, n_head=2, relative_attention=37, spread=0.05)
+    decoder = decoder.cuda().train()
+    for block in decoder.transformer.h:
+        nn.init.normal_(block.attn.relative, std=0.3)
+    positions = rows_of([200], [200]) if whole else rows_of([70, 30, 100], [1, 199])
+    ids = torch.randint(0, 500, positions.shape, device="cuda")
+    labels = ids.masked_fill(positions == 0, IGNORED)
+    learned = (labels.flatten() != IGNORED).nonzero()[:, 0]
+
+    def step(body, mask):
+        decoder.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            states = body(ids, positions, mask).flatten(0, 1)[learned - 1]
+            loss = cross_entropy_sum(states, decoder.lm_head.weight, labels.flatten()[learned]) / len(learned)
+        loss.backward()
+        relative = [block.attn.relative for block in decoder.transformer.h]
+        gradients = (torch.cat([weight.grad.flatten() for weight in part]) for part in (decoder.parameters(), relative))
+        return [loss.detach(), *gradients]
+
+    expected = step(decoder.body, dense_mask(positions))
+
+    def written_out(*_):
+        raise AssertionError("scores of T x T")
+
+    monkeypatch.setattr(modeling_onedecoder, "relative_scores", written_out)
+    decoder.compile_body()
+    mask = choose_mask(
+        ids.shape,
+        None if whole else positions,
+        None,
+        device=ids.device,
+        dtype=torch.float32,
+        relative=decoder.transformer.h[0].attn.relative,
+        compiled=True,
+    )
+    assert isinstance(mask, SequenceBounds)
+    for ours, theirs in zip(step(decoder.compiled_body, mask), expected, strict=True):
+        assert far(ours, theirs) < 3e-2

@@ -1,0 +1,28 @@
+import pytest
+
+from shared.runs.model_card import model_card
+
+PLAIN = {"mask": "causal", "relative_attention": 0}
+
+
+def card(task, **model):
+    settings = {"model": {**PLAIN, **model}, "generation": {"num_beams": 5}}
+    return model_card(task, settings, {"parameters": 1234, "test": {"bleu": 12.5, "signature": "13a"}})
+
+
+def test_it_says_what_the_run_is_and_how_it_scores(task):
+    text = card(task)
+    assert "A GPT-2 decoder for copying" in text
+    assert "1,234 parameters" in text
+    assert task.line in text
+    assert "| test | bleu | 12.5000 |" in text
+    assert "13a" not in text
+    assert '"num_beams": 5' in text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [({"mask": "prefix"}, "prefix mask"), ({"relative_attention": 8}, "relative attention")]
+)
+def test_it_says_what_plain_transformers_does_not_know(task, model, words):
+    assert words in card(task, **model)
+    assert words not in card(task)

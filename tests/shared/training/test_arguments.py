@@ -1,0 +1,25 @@
+"""The defaults of a training, and what is left as the user gave it."""
+
+import torch
+from transformers import HfArgumentParser
+
+from shared.training.arguments import TrainingArguments
+
+
+def test_training_without_a_gpu_is_in_full_precision():
+    assert TrainingArguments(output_dir="unused").bf16 is torch.cuda.is_available()
+
+
+def test_what_is_asked_for_is_not_changed_behind_ones_back(tmp_path):
+    arguments = TrainingArguments(output_dir=str(tmp_path), do_eval=False, eval_strategy="epoch")
+    assert arguments.do_eval is False
+    best = TrainingArguments(output_dir=str(tmp_path), save_strategy="best", eval_strategy="epoch")
+    assert best.metric_for_best_model == "loss"
+
+
+def test_the_defaults_keep_a_gpu_from_waiting_and_leave_a_cpu_its_cores(tmp_path):
+    (arguments,) = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses([f"--output_dir={tmp_path}"])
+    gpu = torch.cuda.is_available()
+    assert arguments.logging_nan_inf_filter is False
+    assert arguments.accelerator_config.non_blocking is arguments.dataloader_pin_memory is gpu
+    assert (arguments.dataloader_num_workers > 0) is arguments.dataloader_persistent_workers is gpu

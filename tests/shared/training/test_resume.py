@@ -1,0 +1,116 @@
+"""A training that stops and goes on ends where an unbroken one does; a checkpoint is whole or absent."""
+
+import errno
+
+import numpy as np
+import pytest
+import torch
+
+from shared.errors import UserError
+from shared.model.decoder import Decoder
+from shared.runs.folder import find_checkpoint
+from tests.shared.training.test_trainer import weights
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch_fused", "muon"])
+def test_a_resumed_training_ends_where_an_unbroken_one_does(new_trainer, tmp_path, optim):
+    options = {"max_steps": 6, "save_strategy": "steps", "save_steps": 4, "dropout": 0.2, "optim": optim}
+    unbroken = new_trainer("unbroken", **options)
+    unbroken.train()
+    broken = new_trainer("broken", **options)
+    broken.train(resume_from_checkpoint=str(tmp_path / "unbroken" / "checkpoint-4"))
+    assert broken.state.global_step == 6
+    after = weights(unbroken)
+    for name, weight in weights(broken).items():
+        torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
+    for name, state in unbroken.optimizer.state_dict()["state"].items():
+        torch.testing.assert_close(state, broken.optimizer.state_dict()["state"][name], atol=1e-6, rtol=0)
+
+
+def test_a_resumed_training_draws_the_augmentations_of_an_unbroken_one(new_trainer, tmp_path):
+    drawn = []
+
+    def noise(ids, rng):
+        drawn.append(rng.integers(1 << 60))
+        return np.where(rng.random(len(ids)) < 0.5, ids, ids[0])
+
+    def train(name, stop=None):
+        options = {"save_strategy": "steps", "save_steps": 2, "save_total_limit": 9, "per_device_train_batch_size": 4}
+        trainer = new_trainer(name, max_steps=10, **options)
+        assert len(trainer.get_train_dataloader()) == 4  # a stop at 6 is within an epoch, one at 8 between two
+        trainer.train_dataset.augment_with(noise, seed=5)
+        drawn.clear()
+        trainer.train(resume_from_checkpoint=stop and str(tmp_path / "unbroken" / f"checkpoint-{stop}"))
+        return weights(trainer), drawn.copy()
+
+    after, all_drawn = train("unbroken")
+    assert len({*all_drawn}) == len(all_drawn) > 2 * 48  # others in every epoch of 48 lines
+    for stop in (6, 8):
+        resumed, last = train(f"resumed-{stop}", stop)
+        assert last == all_drawn[-len(last) :]
+        for name, weight in resumed.items():
+            torch.testing.assert_close(weight, after[name], atol=1e-6, rtol=0)
+
+
+def test_a_checkpoint_is_a_plain_gpt2_to_go_on_from(new_trainer, tmp_path):
+    trainer = new_trainer(max_steps=2, save_strategy="steps", save_steps=2)
+    trainer.train()
+    folder = tmp_path / "run" / "checkpoint-2"
+    assert (folder / "model.safetensors").is_file()
+    assert '"GPT2LMHeadModel"' in (folder / "config.json").read_text()
+    assert find_checkpoint(tmp_path / "run", "true", overwrite=False) == folder
+
+
+def full_disk(kind):
+    def fail(*_, **__):
+        raise kind
+
+    return fail
+
+
+@pytest.mark.parametrize("when", ["weights", "optimizer", "state"])
+def test_a_checkpoint_that_cannot_be_written_is_removed(new_trainer, tmp_path, monkeypatch, when):
+    no_space = full_disk(OSError(errno.ENOSPC, "No space left on device"))
+    trainer = new_trainer(max_steps=4, save_strategy="steps", save_steps=2)
+    save_pretrained = Decoder.save_pretrained
+    if when == "weights":
+
+        def half(self, folder, *args, **kwargs):
+            save_pretrained(self, folder, *args, **kwargs)
+            no_space()
+
+        monkeypatch.setattr(Decoder, "save_pretrained", half)
+    if when == "optimizer":  # torch.save does not say it with an OSError
+        full = full_disk(
+            RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0: write failed")
+        )
+        monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full)
+    if when == "state":
+        monkeypatch.setattr(trainer.state, "save_to_json", no_space)
+        monkeypatch.setattr(type(trainer.state), "save_to_json", no_space)
+    with pytest.raises(UserError, match=r"checkpoint-2 could not be written .*--resume_from_checkpoint true") as caught:
+        trainer.train()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "checkpoint-2").exists()
+
+
+def test_a_failed_checkpoint_leaves_the_one_before_to_resume_from(new_trainer, tmp_path, monkeypatch):
+    trainer = new_trainer(max_steps=4, save_strategy="steps", save_steps=2, save_total_limit=1)
+    save = type(trainer)._save_optimizer_and_scheduler
+
+    def second_fails(self, folder):
+        if folder.endswith("checkpoint-4"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, folder)
+
+    monkeypatch.setattr(type(trainer), "_save_optimizer_and_scheduler", second_fails)
+    with pytest.raises(UserError, match="checkpoint-4 could not be written"):
+        trainer.train()
+    assert find_checkpoint(tmp_path / "run", "true", overwrite=False) == tmp_path / "run" / "checkpoint-2"
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_full_disk(new_trainer, monkeypatch):
+    trainer = new_trainer(max_steps=2, save_strategy="steps", save_steps=2)
+    monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full_disk(RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        trainer.train()

@@ -1,0 +1,226 @@
+"""The lines of the music task's three jobs, and what a user may ask for."""
+
+import numpy as np
+import pytest
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import UserError
+from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, performance, save, seconds
+from tasks.midi.vocabulary import MusicVocabulary
+from tasks.music import Music
+from tasks.music.arguments import MusicArguments, MusicRequestArguments
+
+COMPOSE, CONTINUE, ACCOMPANY = (TOKENIZER[f"<|{job}|>_None"] for job in ("compose", "continue", "accompany"))
+END = TOKENIZER["<|endoftext|>_None"]
+
+
+def music(*job, asked=None, **arguments):
+    asked = MusicRequestArguments(**(asked or {}))
+    return Music(MusicArguments(job=list(job), **arguments), MusicVocabulary(), asked)
+
+
+def names(events):
+    return [TOKENIZER[int(event)] for event in events]
+
+
+def piece(*rows):
+    return one_piano(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+notes = st.lists(
+    st.tuples(st.integers(0, 6000), st.integers(1, 300), st.integers(40, 90), st.integers(1, 127)), min_size=1
+)
+
+
+@st.composite
+def rows(draw):
+    played = [(onset, onset + length, pitch, velocity) for onset, length, pitch, velocity in draw(notes)]
+    melody = [note for note in played if note[2] >= 70] or played[:1]
+    return {"events": encode(piece(*played)), "melody": encode(piece(*melody))}
+
+
+@given(rows(), st.integers(30, 80))
+def test_composing_and_continuing_learn_every_event_once(row, max_length):
+    whole = [*row["events"], END]
+    for job in ("compose", "continue"):
+        lines = music(job).sequences(row, max_length, training=True)
+        assert all(len(line) <= max_length for line in lines)
+        assert [event for line in lines for event in line.target] == whole
+        assert lines[0].context == [COMPOSE if job == "compose" else CONTINUE]
+    learned = len(lines[0].target)
+    for line in lines[1:]:
+        *primer, separator = line.context
+        assert separator == CONTINUE
+        assert len(primer) >= min(learned, max_length - 1 - max_length // 2) - 1
+        assert primer == whole[learned - len(primer) : learned]  # what comes just before
+        assert not names(primer[-1:])[0].startswith("NoteOn") and not names(primer[:1])[0].startswith("Velocity")
+        learned += len(line.target)
+
+
+@given(rows(), st.sampled_from([60, 100, 400]))
+def test_melody_and_performance_of_a_segment_are_in_the_same_time(row, max_length):
+    lines = music("accompany", segment_seconds=8).sequences(row, max_length, training=True)
+    onsets = {name: decode(row[name]).tracks[0].notes.numpy()["time"] for name in row}
+    found = {"melody": [], "events": []}
+    for line in lines:
+        *source, separator = line.context
+        *target, end = line.target
+        assert (separator, end) == (ACCOMPANY, END)
+        assert len(line) <= max_length and not line.cut
+        parts = {"melody": decode(source), "events": decode(target)}
+        assert all(part.end() <= 800 for part in parts.values())
+        for name, part in parts.items():
+            found[name].append(part.tracks[0].notes.numpy()["time"].tolist())
+    for name in row if max_length == 400 else ():  # elsewhere a second of many notes may not fit
+        starts = range(0, 800 * len(lines), 800)
+        placed = [start + time for start, times in zip(starts, found[name], strict=True) for time in times]
+        assert placed == onsets[name].tolist()
+
+
+def test_a_segment_that_is_too_long_is_halved_and_a_second_that_is_too_long_dropped():
+    played = [(10 * index, 10 * index + 8, 60 + index % 5, 64) for index in range(160)]  # 16 s, 4 events a note
+    row = {"events": encode(piece(*played)), "melody": encode(piece(*played[::16]))}
+    task = music("accompany", segment_seconds=16)
+    assert len(task.sequences(row, 1024, True)) == 1
+    lines = task.sequences(row, 250, True)
+    assert len(lines) == 4
+    assert sum(len(decode(line.target).tracks[0].notes) for line in lines) == 160
+    assert task.sequences(row, 20, True) == [None] * 16
+
+
+def test_training_has_lines_of_every_job_and_scoring_of_the_first():
+    row = {"events": encode(piece((0, 50, 60, 64))), "melody": encode(piece((0, 50, 60, 64)))}
+    task = music("accompany", "compose", "continue")
+    assert [line.context[-1] for line in task.sequences(row, 64, training=True)] == [ACCOMPANY, COMPOSE, CONTINUE]
+    assert [line.context[-1] for line in task.sequences(row, 64, training=False)] == [ACCOMPANY]
+
+
+@pytest.fixture
+def file(tmp_path):
+    save(piece(*((100 * second, 100 * second + 150, 60 + second, 64) for second in range(20))), tmp_path / "given.mid")
+    return str(tmp_path / "given.mid")
+
+
+def test_a_file_is_continued_by_what_has_learned_it_and_else_composed_on(file):
+    for task, expected in (
+        (music("compose", "continue"), "continue"),
+        (music("compose"), "compose"),
+        (music("accompany", "compose"), "accompany"),
+        (music("accompany", "continue", asked={"job": "accompany"}), "accompany"),
+    ):
+        assert task.request(file)["job"] == expected
+    events = music("continue").request(file)["given"]
+    assert music("continue").prompt({"job": "continue", "given": events}, 200, 50).context == [*events, CONTINUE]
+    assert music("compose").prompt({"job": "compose", "given": events}, 200, 50).context == [COMPOSE, *events]
+    cut = music("continue").prompt({"job": "continue", "given": events}, 60, 20)
+    assert cut.context == [*events[-39:], CONTINUE] and cut.cut == len(events) - 39
+
+
+def test_without_a_file_what_can_be_is_composed():
+    assert music("compose", "accompany").request("") == {"job": "compose", "given": []}
+    assert music("continue").prompt(music("continue").request(""), 64, 8).context == [CONTINUE]
+
+
+def test_the_first_seconds_of_a_primer_leave_notes_sounding(file):
+    given = music("continue", asked={"prime_seconds": 2.5}).request(file)["given"]
+    # Struck at 0, 1 and 2 s; the first ended at 1.5 s, the second would at 2.5.
+    assert [name for name in names(given) if name.startswith("Note")] == [
+        "NoteOn_60", "NoteOn_61", "NoteOff_60", "NoteOn_62",
+    ]  # fmt: skip
+    assert seconds(given)[-1] == 2
+
+
+def test_a_melody_is_given_from_its_first_note_and_no_longer_than_a_segment(tmp_path):
+    melody = piece((300, 350, 70, 64), (400, 450, 72, 64), (2000, 2050, 74, 64))
+    bass = piece((0, 350, 40, 64))
+    melody.tracks[0].name = "Melody"
+    melody.tracks.append(bass.tracks[0])
+    save(melody, tmp_path / "song.mid")
+    row = music("accompany", segment_seconds=15).request(str(tmp_path / "song.mid"))
+    assert row == {"job": "accompany", "given": encode(piece((0, 50, 70, 64), (100, 150, 72, 64)))}
+    shorter = music("accompany", asked={"prime_seconds": 1}).request(str(tmp_path / "song.mid"))
+    assert shorter["given"] == encode(piece((0, 50, 70, 64)))
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "message"),
+    [
+        (music("accompany"), False, "no melody to accompany"),
+        (music("compose", asked={"job": "accompany"}), True, "has learned to compose; give --job compose"),
+        (music("compose", asked={"job": "continue"}), False, "has learned to compose"),
+        (music("accompany", "compose", asked={"job": "accompany"}), False, "--prime"),
+    ],
+)
+def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
+    with pytest.raises(UserError, match=message):
+        task.request(file if given else "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"job": ["sing"]},
+        {"job": []},
+        {"job": ["compose", "compose"]},
+        {"transpose": -1},
+        {"stretch": 1.0},
+        {"velocity_shift": 32},
+        {"segment_seconds": 0.5},
+        {"num_samples": 0},
+        {"shuffle_melodies": True},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_meant(wrong):
+    with pytest.raises(ValueError, match=f"--{next(iter(wrong))} "):
+        MusicArguments(**wrong)
+
+
+def test_a_stride_that_would_part_every_note_from_its_velocity_is_refused():
+    row = {"events": encode(piece((0, 50, 60, 64)))}
+    with pytest.raises(UserError, match="--stride 1: give 2 to 15"):
+        music("continue", stride=1).sequences(row, 16, training=True)
+    assert music("continue", stride=2).sequences(row, 16, training=True)
+
+
+@pytest.mark.parametrize("name", ["seconds", "prime_seconds"])
+def test_requests_that_cannot_be_meant(name):
+    with pytest.raises(ValueError, match=f"--{name} is 0"):
+        MusicRequestArguments(**{name: 0})
+
+
+def test_what_is_written_when_a_split_is_scored():
+    task = music("accompany", "compose", num_samples=2)
+    row = {"events": encode(piece((0, 50, 60, 64))), "melody": encode(piece((70, 90, 62, 64)))}
+    splits = {name: [row[name]] * 3 for name in row}
+    rows_ = Dataset.from_dict(splits)
+    assert task.requests(rows_) == [{"job": "accompany", "given": encode(piece((0, 20, 62, 64)))}] * 2
+    assert music("compose", num_samples=3).requests(rows_) == [{"job": "compose", "given": []}] * 3
+    assert music("continue", num_samples=9).requests(rows_) == [{"job": "continue", "given": row["events"]}] * 3
+
+
+def heard(path):
+    return [(note.pitch, note.duration) for note in performance(path).tracks[0].notes]
+
+
+def test_pieces_are_written_with_or_without_what_was_given(tmp_path):
+    primer = encode(piece((0, 50, 60, 64), (20, 90, 62, 64)))[:-2]  # the second still sounds
+    output = [TOKENIZER[name] for name in ("TimeShift_0.40.50", "NoteOff_62", "NoteOn_64", "Velocity_63",
+                                           "TimeShift_0.30.50", "NoteOff_64")]  # fmt: skip
+    rows_ = [{"job": "continue", "given": primer}]
+    music("continue").write_outputs([output], rows_, tmp_path / "whole")
+    assert heard(tmp_path / "whole" / "piece-1.mid") == [(60, 50), (62, 70), (64, 30)]
+    music("continue", asked={"write_prime": False}).write_outputs([output], rows_, tmp_path / "rest")
+    assert heard(tmp_path / "rest" / "piece-1.mid") == [(64, 30)]
+    melody = [{"job": "accompany", "given": encode(piece((0, 50, 80, 64)))}]
+    music("accompany").write_outputs([output], melody, tmp_path / "accompanied")
+    assert heard(tmp_path / "accompanied" / "piece-1.mid") == [(64, 30)]
+    pictures = [(tmp_path / name / "piece-1.png").read_bytes() for name in ("whole", "rest", "accompanied")]
+    assert len({*pictures}) == 3
+
+
+def test_augmentation_is_off_where_nothing_is_to_be_changed():
+    assert music("compose", transpose=0, stretch=0).augment is None
+    assert music("compose").augment.transpose == 3

@@ -1,0 +1,60 @@
+"""The shape of the house: each room stands on those below it, files are short, and every task keeps its contract."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+# From the ground up. An import goes down, never up.
+GROUND = ("errors", "files", "hardware")
+ROOMS = (*GROUND, "kernels", "data", "task", "model", "generation", "evaluation", "training", "runs")
+LONGEST = 300  # lines of a file; word lists and the synthetic grammar are data
+DATA = {
+    "tasks/translation/lexicon.py",
+    "tasks/translation/grammar.py",
+    "tasks/translation/patterns.py",
+    "tasks/summarization/articles/nature.py",
+}
+PYTHON = sorted(path for name in ("shared", "tasks", "recipes", "tests") for path in (REPOSITORY / name).rglob("*.py"))
+
+
+def imported(path: Path) -> list[str]:
+    """The modules that a file imports, wherever in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def room(module: str) -> str:
+    """The room of `shared` that a module is in."""
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if path.parts[len(REPOSITORY.parts)] == "shared"], ids=str)
+def test_an_import_goes_down_and_never_up(path):
+    here = path.relative_to(REPOSITORY).with_suffix("").parts
+    for name in imported(path):
+        assert not name.startswith(("tasks.", "recipes.", "tests.")), f"{path} imports {name}"
+        if name.startswith("shared."):
+            there = room(name)
+            assert there in ROOMS, f"{name} is in no room"
+            if here[1] != "__init__":
+                assert ROOMS.index(there) <= ROOMS.index(here[1]), f"{path} imports {name} from above"
+
+
+def test_every_room_is_known():
+    found = {path.stem for path in (REPOSITORY / "shared").iterdir() if not path.name.startswith(("_", "."))}
+    assert found == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_files_are_short(path):
+    if str(path.relative_to(REPOSITORY)) not in DATA:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
