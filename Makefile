@@ -16,6 +16,7 @@ help: ## list the targets
 demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (10 minutes on 2 cores)
 	@for task in $(DEMO); do echo "\n=== $$task"; $(LAUNCH) recipes/$$task.py --overwrite_output_dir || exit; done
 	@$(BIN)/python recipes/report.py $(DEMO:%=outputs/%)
+	@for task in $(DEMO); do $(BIN)/python recipes/explore.py outputs/$$task --export outputs/$$task/page.html || exit; done
 
 test: $(BIN)/installed ## run all tests
 	$(BIN)/pytest
@@ -35,5 +36,5 @@ $(BIN)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[music21,dev]'
+	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[music21,explore,dev]'
 	@touch $@

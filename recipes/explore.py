@@ -13,20 +13,18 @@ fetched from anywhere. Of larger decoders --recorded keeps what they write for t
 import argparse
 
 from onedecoder.core import UserError, run
+from onedecoder.decoder import load
+from onedecoder.export import export, export_recorded
 
 
 def main(arguments: list[str]) -> None:
     given = parse(arguments)
-    from onedecoder.decoder import load  # noqa: PLC0415 (--help is quick)
-
     decoders = [load(name) for name in (given.run, given.beside) if name]
     if not given.export:
         from onedecoder.server import serve  # noqa: PLC0415 (needs the extra)
 
         serve(decoders, given.inputs, given.port)
         return
-    from onedecoder.export import export, export_recorded  # noqa: PLC0415
-
     write = export_recorded if given.recorded else export
     path = write(decoders, given.export, given.inputs)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, open it in any browser")

@@ -16,7 +16,9 @@ DATA = {
     "tasks/translation/patterns.py",
     "tasks/summarization/articles/nature.py",
 }
-PYTHON = sorted(path for name in ("shared", "tasks", "recipes", "tests") for path in (REPOSITORY / name).rglob("*.py"))
+PYTHON = sorted(
+    path for name in ("onedecoder", "shared", "tasks", "recipes", "tests") for path in (REPOSITORY / name).rglob("*.py")
+)
 
 
 def imported(path: Path) -> list[str]:
@@ -47,6 +49,15 @@ def test_an_import_goes_down_and_never_up(path):
             assert there in ROOMS, f"{name} is in no room"
             if here[1] != "__init__":
                 assert ROOMS.index(there) <= ROOMS.index(here[1]), f"{path} imports {name} from above"
+
+
+def test_the_package_meets_the_rooms_in_one_file():
+    """What is imported within a function takes seconds, and is not needed for everything."""
+    for path in (REPOSITORY / "onedecoder").glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if path.name != "core.py" and isinstance(node, ast.ImportFrom):
+                assert not node.module.startswith(("shared", "tasks")), f"{path.name} imports {node.module}"
 
 
 def test_every_room_is_known():

@@ -10,7 +10,7 @@ import pytest
 from onedecoder import UserError
 from onedecoder.commands import command
 from onedecoder.interactive import converse
-from recipes import look
+from recipes import generate, look
 
 
 def test_commands_are_named(capsys):
@@ -84,3 +84,9 @@ def test_pieces_are_saved_under_new_names(composer, tmp_path):
     first, second = out.getvalue().splitlines()
     assert first.startswith(str(tmp_path / "piece-1.mid")) and second.startswith(str(tmp_path / "piece-2.mid"))
     assert (tmp_path / "piece-1.mid").read_bytes() != (tmp_path / "piece-2.mid").read_bytes()
+
+
+def test_generate_reads_line_by_line(run_folders, translator, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("A dog.\nA cat.\n"))
+    generate.main([str(run_folders["translation"]), "--interactive=true", "--max_new_tokens=4"])
+    assert capsys.readouterr().out.splitlines() == [translator(text, max_new_tokens=4) for text in ("A dog.", "A cat.")]
