@@ -7,6 +7,7 @@ from typing import Any
 from onedecoder.core import (
     COMPOSE,
     JOBS,
+    MASKS,
     MEANING,
     REST,
     STEP,
@@ -19,7 +20,7 @@ from onedecoder.core import (
 from onedecoder.decoder import LoadedDecoder
 
 KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4}
-OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_new_tokens")
+OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_new_tokens", *MASKS)
 
 
 def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.mbr import check_candidates, generate_best
+from shared.generation.processors import MASKS, Written, active, process
 from shared.hardware import BF16
 from shared.model.build import load_decoder
 from shared.model.decoder import Decoder
@@ -31,6 +32,7 @@ __all__ = [
     "BF16",
     "COMPOSE",
     "JOBS",
+    "MASKS",
     "MEANING",
     "REST",
     "SETTINGS",
@@ -55,6 +57,8 @@ __all__ = [
     "TextVocabulary",
     "UserError",
     "Vocabulary",
+    "Written",
+    "active",
     "as_flags",
     "atomic_directory",
     "check_candidates",
@@ -64,6 +68,7 @@ __all__ = [
     "generate_best",
     "load_decoder",
     "prefill",
+    "process",
     "relative_scores",
     "run",
     "save",

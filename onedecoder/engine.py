@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from onedecoder.about import about, music
-from onedecoder.core import TextTask, UserError
+from onedecoder.core import MASKS, TextTask, UserError, Written, active, process
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.kept import KeptLines
 from onedecoder.trace import OF_BLOCK, Trace
@@ -44,6 +44,8 @@ class Engine:
         if not isinstance(task, TextTask):
             if text:
                 raise UserError("This decoder writes music: give it a MIDI file, or nothing.")
+            if self.description["about"]["jobs"] == ["accompany"]:
+                raise UserError("There is no melody to accompany: give a MIDI file.")
             return _line(self.decoder.prompt(""))
         if len(text) > LONGEST_TEXT:
             raise UserError("The text is longer than a million characters: give a part of it.")
@@ -77,18 +79,24 @@ class Engine:
         return logits, self._allowed(ids, context)
 
     def _allowed(self, ids: list[int], context: int) -> np.ndarray | None:
+        """By the grammar, and by what the settings rule out."""
         task, generation = self.decoder.task, self.decoder.generation
-        constraint = task.constraint()
-        if constraint is None:
+        constraint, masks = task.constraint(), active(MASKS, generation)
+        if constraint is None and not masks:
             return None
-        room = generation.max_new_tokens if task.sliding else self.decoder.model.context - context
-        left = min(generation.max_new_tokens, room) - (len(ids) - context)
-        state = constraint.new_state(1, "cpu")
-        constraint.begin(state, 0, ids[:context], max(0, left), ids[context:])
-        return constraint.allowed(state)[0].numpy()
+        allowed = torch.ones(1, self.decoder.model.config.vocab_size, dtype=torch.bool)
+        if constraint:
+            room = generation.max_new_tokens if task.sliding else self.decoder.model.context - context
+            left = min(generation.max_new_tokens, room) - (len(ids) - context)
+            state = constraint.new_state(1, "cpu")
+            constraint.begin(state, 0, ids[:context], max(0, left), ids[context:])
+            allowed = constraint.allowed(state)
+        written = Written(torch.tensor([ids[context:]]), torch.tensor([len(ids) - context]), task.vocabulary.end)
+        left_over = process(torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf), masks, generation, written)
+        return left_over[0].isfinite().numpy()
 
     def text(self, ids: list[int]) -> str:
-        self._check(ids, 0)
+        """The text of some of a line."""
         return self.decoder.task.vocabulary.decode(ids) if isinstance(self.decoder.task, TextTask) else ""
 
     def trace(self, ids: list[int], context: int) -> Trace:

@@ -2,7 +2,11 @@
 
 import json
 import shutil
+import socket
 import subprocess
+import threading
+import time
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -137,3 +141,27 @@ def plain_gpt2(tmp_path_factory, translator):
     Decoder(translator.model.config).save_pretrained(folder)
     translator.task.vocabulary.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """A context in which some decoders are served, in a thread; it gives the port."""
+    uvicorn = pytest.importorskip("uvicorn", reason="the server needs uvicorn: pip install -e .[explore]")
+    from onedecoder.server import application  # noqa: PLC0415 (needs the extra)
+
+    @contextmanager
+    def serving(decoders, inputs):
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            port = listening.getsockname()[1]
+            config = uvicorn.Config(application(decoders, inputs, port), log_level="error")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+            thread.start()
+            while not server.started:
+                time.sleep(0.01)
+            yield port
+            server.should_exit = True
+            thread.join()
+
+    return serving

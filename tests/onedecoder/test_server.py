@@ -3,9 +3,8 @@
 import copy
 import http.client
 import json
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,29 +15,14 @@ from onedecoder.engine import Engine
 from onedecoder.export import exported
 from onedecoder.tensors import with_quantised_weights
 
-uvicorn = pytest.importorskip("uvicorn", reason="the server needs uvicorn: pip install -e .[explore]")
 pytest.importorskip("starlette", reason="the server needs Starlette: pip install -e .[explore]")
 
 
 @pytest.fixture(scope="module")
-def served(decoders):
-    """A server of a translation's and a composer's decoder, in a thread; its port."""
-    import socket  # noqa: PLC0415
-
-    from onedecoder.server import application  # noqa: PLC0415 (needs the extra)
-
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    app = application([decoders["translation"], decoders["music"]], ["A dog.", "<b>bold</b>"], port)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    thread.join()
+def served(serving, decoders):
+    """The port of a server of a translation's and a composer's decoder."""
+    with serving([decoders["translation"], decoders["music"]], ["A dog.", "<b>bold</b>"]) as port:
+        yield port
 
 
 @pytest.fixture
@@ -219,6 +203,23 @@ def test_kept_keys_and_values_change_nothing(name, decoders):
     expected = decoder.trace_ids(line, 10)["logits"]
     for length in [10, 11, 12, 30, 40, 15, 10, 40]:
         np.testing.assert_allclose(engine.next(line[:length], 10)[0], expected[length - 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"no_repeat_ngram_size": 1}, {"no_repeat_ngram_size": 3, "min_new_tokens": 20}])
+def test_both_engines_rule_out_what_the_settings_do(settings, translator, javascript):
+    decoder = replace(translator, generation=replace(translator.generation, **settings))
+    engine, end = Engine(decoder), decoder.task.vocabulary.end
+    lines = [[9, 5, 6, 7, 5, 6], [9, 5, 6, 7, 8] * 5, [9], [9, 5, 5, 5], [9, 5]]
+    code = """
+    import { allowedAfter } from "onedecoder/engine/allowed.js";
+    result = data.lines.map((ids) => allowedAfter(data.page, null, ids, 1));
+    """
+    page_data = {"about": engine.description["about"], "music": None}
+    for ids, found in zip(lines, javascript(code, {"page": page_data, "lines": lines}), strict=True):
+        expected = engine.next(ids, 1)[1]
+        assert (found or [1] * len(expected)) == expected.astype(int).tolist()
+        assert expected[end] == (len(ids) > 20 or "min_new_tokens" not in settings)
+    assert not engine.next(lines[0], 1)[1][7]
 
 
 def test_a_taken_port_is_named(served, translator):

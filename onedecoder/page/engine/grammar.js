@@ -17,15 +17,6 @@ const LONGEST_SILENCE = 10 * TICKS_PER_SECOND;
 const PITCHES = 128;
 const WHOLE_NOTE = 4; // tokens of a note from silence: note-on, velocity, shift, note-off
 
-/** What may come after `ids`, of which the first `context` are given, in a page's decoder (null: anything). */
-export function allowedAfter({ about, music }, codec, ids, context) {
-  if (music?.kind !== "events") return null;
-  const { sliding, generation, config } = about, written = ids.slice(context);
-  const most = sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);
-  const grammar = new Grammar(codec, music.special);
-  return grammar.allowed(grammar.state(ids.slice(0, context), written, most - written.length));
-}
-
 export class Grammar {
   /** `events` as in events.js; ids of the special tokens { compose, continue, accompany, end }. */
   constructor(events, special) {

@@ -1,9 +1,9 @@
 /** The engine of an exported page: the weights are in it, and the forward pass is computed here. */
 
+import { allowedAfter } from "onedecoder/engine/allowed.js";
 import { counts } from "onedecoder/engine/counts.js";
 import { Cache, Decoder } from "onedecoder/engine/decoder.js";
 import { EngineError } from "onedecoder/engine/errors.js";
-import { allowedAfter } from "onedecoder/engine/grammar.js";
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
 import { promptOf } from "onedecoder/engine/prompts.js";
 import { choose } from "onedecoder/engine/sampling.js";

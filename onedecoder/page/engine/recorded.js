@@ -3,9 +3,9 @@
  * what could be seen while it was. Vectors are kept in 8 bits, scores in 16.
  */
 
+import { allowedAfter } from "onedecoder/engine/allowed.js";
 import { counts } from "onedecoder/engine/counts.js";
 import { EngineError } from "onedecoder/engine/errors.js";
-import { allowedAfter } from "onedecoder/engine/grammar.js";
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
 import { dot, softmax } from "onedecoder/engine/operations.js";
 import { overviewOf } from "onedecoder/engine/overview.js";

@@ -2,9 +2,6 @@
 
 import copy
 import json
-import socket
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -60,22 +57,9 @@ def test_a_recorded_page_opens(open_file, write, translator, tmp_path):
 
 
 @pytest.fixture
-def address(decoders):
-    uvicorn = pytest.importorskip("uvicorn", reason="the server needs uvicorn: pip install -e .[explore]")
-    from onedecoder.server import application  # noqa: PLC0415 (needs the extra)
-
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    app = application([decoders["translation"]], ["The small dog sleeps."], port)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
+def address(serving, decoders):
+    with serving([decoders["translation"]], ["The small dog sleeps."]) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 def test_the_served_page_works_under_its_policy(browser, address, write):

@@ -1,0 +1,31 @@
+/** What may come next, beside what is likely: the grammar of music, and what the settings rule out. */
+
+import { Grammar } from "onedecoder/engine/grammar.js";
+
+/** 1 for each id that may come after `ids`, of which the first `context` are given (null: any may). */
+export function allowedAfter({ about, music }, codec, ids, context) {
+  const { generation, config, end } = about, written = ids.slice(context);
+  const { min_new_tokens: least, no_repeat_ngram_size: size } = generation;
+  let allowed = music?.kind === "events" ? byGrammar(about, music, codec, ids, context) : null;
+  const ruledOut = size ? repeats(written, size) : [];
+  if (written.length < least) ruledOut.push(end);
+  if (ruledOut.length) allowed ??= new Uint8Array(config.vocabulary).fill(1);
+  for (const id of ruledOut) allowed[id] = 0;
+  return allowed;
+}
+
+function byGrammar({ sliding, generation, config }, music, codec, ids, context) {
+  const most = sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);
+  const grammar = new Grammar(codec, music.special), written = ids.slice(context);
+  return grammar.allowed(grammar.state(ids.slice(0, context), written, most - written.length));
+}
+
+/** The ids that would write some `size` tokens in a row for the second time (Paulus et al. 2018). */
+function repeats(written, size) {
+  const ending = written.slice(written.length - size + 1), found = [];
+  if (written.length < size) return found;
+  for (let start = 0; start + size <= written.length; start++) {
+    if (ending.every((id, i) => id === written[start + i])) found.push(written[start + size - 1]);
+  }
+  return found;
+}
