@@ -5,7 +5,7 @@
     python recipes/generate.py outputs/language_modeling "Once upon a time" --num_samples 3 --temperature 0.8
     python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
     python recipes/generate.py outputs/music --prime beginning.mid --prime_seconds 10 --seconds 30
-    python recipes/generate.py outputs/translation --interactive true
+    python recipes/generate.py outputs/translation --interactive
 
 Inputs are arguments, a file, or standard input (also named -). How to write is what the run was trained with, unless
 flags say otherwise. The same seed writes the same. With --interactive the decoder is loaded once, and writes for one
