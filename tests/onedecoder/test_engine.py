@@ -205,3 +205,29 @@ def test_types_of_tensors_are_read_as_they_were_written(javascript, numbers):
     for name, array in expected.items():
         assert found[name]["shape"] == list(array.shape)
         np.testing.assert_allclose(numbers(found[name]["data"]), array.ravel(), rtol=1e-6)
+
+
+def test_the_page_has_its_turn_between_computations_long_and_short(javascript):
+    """Twenty short ones in a row, then a long one of twenty parts, each part five milliseconds long."""
+    code = """
+    import { inSlices } from "onedecoder/engine/slices.js";
+    let turns = 0, running = true;
+    const turn = () => { turns++; if (running) setImmediate(turn); };
+    setImmediate(turn);
+    function* busy(parts) {
+      for (let part = 0; part < parts; part++) {
+        for (const end = performance.now() + 5; performance.now() < end; );
+        yield;
+      }
+      return parts;
+    }
+    const returned = [];
+    for (let i = 0; i < 20; i++) returned.push(await inSlices(busy(1)));
+    const short = turns;
+    returned.push(await inSlices(busy(20)));
+    running = false;
+    result = { short, long: turns - short, returned };
+    """
+    found = javascript(code)
+    assert found["returned"] == [1] * 20 + [20]
+    assert found["short"] >= 5 and found["long"] >= 5

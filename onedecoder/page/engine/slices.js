@@ -1,25 +1,15 @@
 /**
- * Long computations are generators that stop now and then. Whoever runs one in slices gives the page time to draw and
- * to answer in between; whoever has nothing else to do (a test) runs it through.
+ * Long computations are generators that stop now and then. Run in slices, they give the page time to draw and to answer
+ * in between.
  */
 
 const SLICE = 12; // milliseconds, so that a frame of 16 still has time for itself
+let last = 0; // when there was time for the page, whichever computation gave it
 
 export async function inSlices(work) {
-  let until = performance.now() + SLICE;
   for (;;) {
     const { done, value } = work.next();
-    if (done) return value;
-    if (performance.now() > until) {
-      await pause();
-      until = performance.now() + SLICE;
-    }
-  }
-}
-
-export function atOnce(work) {
-  for (;;) {
-    const { done, value } = work.next();
+    if (performance.now() - last > SLICE) await pause(); // after short ones in a row, too
     if (done) return value;
   }
 }
@@ -30,6 +20,7 @@ function pause() {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {
       port1.close();
+      last = performance.now();
       resolve();
     };
     port2.postMessage(null);
