@@ -12,7 +12,7 @@ from shared.generation.processors import MASKS, Written, active, process
 from shared.hardware import BF16
 from shared.model.build import load_decoder
 from shared.model.decoder import Decoder
-from shared.model.inspection import NAME as ATTENTION_WITH_WEIGHTS
+from shared.model.inspection import attention_weights
 from shared.model.masks import dense_mask
 from shared.model.modeling_onedecoder import relative_scores
 from shared.runs.cli import Parser, as_flags, run
@@ -28,7 +28,6 @@ from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
 from tasks.music.jobs import JOBS
 
 __all__ = [
-    "ATTENTION_WITH_WEIGHTS",
     "BF16",
     "COMPOSE",
     "JOBS",
@@ -61,6 +60,7 @@ __all__ = [
     "active",
     "as_flags",
     "atomic_directory",
+    "attention_weights",
     "check_candidates",
     "compute_dtype",
     "dense_mask",

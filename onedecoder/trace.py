@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onedecoder.core import ATTENTION_WITH_WEIGHTS, Decoder, dense_mask, relative_scores
+from onedecoder.core import Decoder, attention_weights, dense_mask, relative_scores
 
 OF_BLOCK = (
     *("input", "ln_1", "q", "k", "v", "scores", "relative", "weights", "mixed", "attention_output"),
@@ -133,7 +133,7 @@ class Trace(Mapping[str, np.ndarray]):
             "v": lambda: heads(2),
             "scores": scores,
             "relative": lambda: self._relative(layer),
-            "weights": lambda: self._weights(layer),
+            "weights": lambda: attention_weights(self.model, layer, of("input")[None], self._mask)[0],
             "attention_output": lambda: attention.c_proj(of("mixed")),
             "ln_2": lambda: block.ln_2(of("residual_1")),
             "up": lambda: mlp.c_fc(of("ln_2")),
@@ -154,19 +154,6 @@ class Trace(Mapping[str, np.ndarray]):
             0
         ]
         return scores.masked_fill(~self.visible, 0)
-
-    def _weights(self, layer: int) -> Tensor:
-        """The weights [H, T, T] of a block's own attention, run once more on what came into the block."""
-        block, found = self.model.transformer.h[layer], []
-        config = block.attn.config  # of all attention modules, and of nothing else
-        usual, config._attn_implementation = config._attn_implementation, ATTENTION_WITH_WEIGHTS
-        hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
-        try:
-            block(self.tensor(f"h.{layer}.input")[None], None, self._mask)
-        finally:
-            config._attn_implementation = usual
-            hook.remove()
-        return found[0][0]
 
     def lens(self, position: int, count: int = 5) -> list[list[tuple[int, float]]]:
         """What each block's output would say next at `position`: the final norm and the head on it.

@@ -1,6 +1,4 @@
-"""A look inside a decoder while it reads one sequence: its attention weights, and what might have come next."""
-
-from typing import NamedTuple
+"""What a decoder's attention looks at: its weights, which it does not write out by itself."""
 
 import torch
 from torch import Tensor, nn
@@ -12,33 +10,23 @@ from shared.model.decoder import Decoder
 NAME = "onedecoder-with-weights"
 
 
-class Inspection(NamedTuple):
-    """Of a sequence of T tokens: attention `weights` by query and key, and the probabilities of the `next` token."""
-
-    weights: Tensor  # [layers, heads, T, T]
-    next: Tensor  # [T, V]
-
-
 @torch.no_grad()
-def inspect(decoder: Decoder, ids: list[int], context_length: int) -> Inspection:
-    """Read the sequence `ids`, of which the first `context_length` are context, with a decoder on the CPU.
+def attention_weights(decoder: Decoder, layer: int, states: Tensor, mask: Tensor | None) -> Tensor:
+    """The attention weights [B, H, T, T] of a layer whose block is given `states` [B, T, D].
 
-    Row t of `weights` says how much of each token t takes in, 0 where the mask hides one; row t of `next` is the
-    distribution from which token t + 1 is chosen, before temperature, top-k and the like.
+    Row t says how much of each token t takes in, 0 where the mask hides one. `mask` is bool [B, 1, T, T], or None for
+    the causal mask. The block's own modules compute them; nothing of the decoder is changed.
     """
-    decoder.eval()
-    weights: list[Tensor] = []
-    attentions = [block.attn for block in decoder.transformer.h]
-    shared_config = attentions[0].config  # of all attention modules, and of nothing else
-    usual, shared_config._attn_implementation = shared_config._attn_implementation, NAME
-    hooks = [module.register_forward_hook(lambda *call: weights.append(call[-1][1])) for module in attentions]
+    block = decoder.transformer.h[layer]
+    config, found = block.attn.config, []  # the config is that of all attention modules, and of nothing else
+    usual, config._attn_implementation = config._attn_implementation, NAME
+    hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
     try:
-        logits = decoder.packed_logits(torch.tensor([ids]), torch.arange(len(ids))[None] < context_length)[0]
+        block(states, None, mask)
     finally:
-        shared_config._attn_implementation = usual
-        for hook in hooks:
-            hook.remove()
-    return Inspection(torch.cat(weights), logits.float().softmax(-1))
+        config._attn_implementation = usual
+        hook.remove()
+    return found[0]
 
 
 def with_weights(
