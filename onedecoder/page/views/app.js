@@ -1,6 +1,6 @@
 /* The page: a decoder's name, six views of its line, and one of them open.
  *
- * Each view is a file that exports { id, title, sections, build }. `build(session, panel)` furnishes the panel once and
+ * Each view is a file that exports { id, title, lead, sections, needsLine, build }. `build(session, panel)` furnishes the panel once and
  * returns `update`, which is called whenever the open view has something new to show. A view in the background costs
  * nothing: it is brought up to date when it is opened.
  */
@@ -26,15 +26,18 @@ export async function start(open) {
     const [engine, beside] = [await open()].flat();
     const session = new Session(engine, beside);
     const openPanel = furnish(main, session);
-    await openPanel().guard(() => session.begin(firstInput(engine.about)))();
+    const input = firstInput(engine.about);
+    if (input) await openPanel().guard(() => session.begin(input))();
   } catch (error) {
     main.replaceChildren(el("p", { class: "message", role: "alert" }, error.message));
     throw error;
   }
 }
 
-function firstInput(about) {
-  return about.input === "text" ? about.examples[0] ?? { text: "" } : { job: about.jobs[0] };
+/** What the page begins with, if it can begin with something. */
+function firstInput({ input, needsInput, examples, jobs }) {
+  if (input === "text") return examples[0] ?? (needsInput ? null : { text: "" });
+  return jobs[0] === "accompany" ? null : { job: jobs[0] };
 }
 
 function furnish(main, session) {
@@ -83,13 +86,14 @@ function introduction(about) {
 /** A view's panel: its title, the article's sections that it shows, a place for messages, and what it builds. */
 function panelOf(view, session) {
   const message = el("p", { class: "message", role: "alert", hidden: true });
+  const nothing = el("p", { class: "hint" }, "There is no line yet: give the decoder something in the first view.");
   const body = el("div", { class: "body" });
   const node = el("section", { id: view.id, role: "tabpanel", "aria-labelledby": `tab-${view.id}`, tabindex: "-1", hidden: true },
     el("header", {},
       el("h2", {}, view.title), el("p", { class: "lead" }, view.lead),
       el("p", { class: "source" }, "In the article: ",
         view.sections.map((section, at) => [at ? " · " : "", el("a", { href: ARTICLE, rel: "noopener", target: "_blank" }, section)]))),
-    message, body);
+    message, nothing, body);
 
   /** Say what went wrong where it happened; what the visitor did stays as it is. */
   async function report(action, ...given) {
@@ -109,6 +113,11 @@ function panelOf(view, session) {
   let update = null;
   return {
     view, node, guard,
-    update: () => report(() => (update ??= view.build(session, body, guard))()),
+    update: () => report(() => {
+      nothing.hidden = !view.needsLine || session.ids.length > 0;
+      body.hidden = !nothing.hidden;
+      update ??= view.build(session, body, guard);
+      return nothing.hidden ? update() : null;
+    }),
   };
 }

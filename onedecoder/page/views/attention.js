@@ -15,6 +15,7 @@ export const attention = {
   title: "Attention",
   lead: "What each token takes from which others: head by head, as a picture, as numbers, and as links between words.",
   sections: ["Self-Attention Process", "The Illustrated Masked Self-Attention", "GPT-2 Self-attention", "Machine Translation"],
+  needsLine: true,
   build,
 };
 

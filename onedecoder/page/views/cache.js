@@ -15,6 +15,7 @@ export const cache = {
   title: "Kept keys and values",
   lead: "Each step reads one token. The keys and values of all tokens before it are kept, and are not computed again.",
   sections: ["Evaluation Time: Processing One Token at a Time"],
+  needsLine: true,
   build,
 };
 

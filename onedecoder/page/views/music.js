@@ -86,7 +86,7 @@ function build(session, panel, guard) {
     }
     layers.show(layer);
     go.textContent = isWriting ? "Stop" : "Write";
-    go.disabled = hasEnded && !isWriting;
+    go.disabled = (hasEnded && !isWriting) || !ids.length;
     play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
     play.disabled = save.disabled = notes.length === 0;
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);

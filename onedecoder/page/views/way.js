@@ -17,6 +17,7 @@ export const way = {
   title: "A token's way",
   lead: "From two embeddings through all blocks to a score for every token of the vocabulary, with this decoder's own numbers.",
   sections: ["Input Encoding", "A journey up the Stack", "GPT-2 Fully-Connected Neural Network", "Model Output"],
+  needsLine: true,
   build,
 };
 

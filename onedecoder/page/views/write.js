@@ -54,13 +54,14 @@ function build(session, panel, guard) {
     const { ids, context, place, isWriting, hasEnded } = session;
     line.update();
     go.textContent = isWriting ? "Stop" : "Write";
-    go.disabled = hasEnded;
-    one.disabled = isWriting || hasEnded;
+    go.disabled = hasEnded || !ids.length;
+    one.disabled = isWriting || go.disabled;
     back.disabled = again.disabled = isWriting || ids.length <= context;
 
     const written = ids.slice(context).filter((id) => id !== session.about.end);
     if (!output.hidden) say(written.length ? await session.engine.text(written) : "");
 
+    if (!ids.length) return; // nothing was given yet
     likely.node.hidden = hasEnded;
     heading.textContent = hasEnded ? ended(session) : "The ten likeliest next tokens";
     if (!hasEnded) likely.show(await session.choose(await session.distribution()));

@@ -1,6 +1,7 @@
 /* An engine of invented numbers, after the interface of engine/local.js: it lets the views be tested without a decoder.
  *
- * mock("translation" | "summarization" | "music" | "chorale" | "text", { length }) gives the same numbers every time.
+ * mock("translation" | "summarization" | "music" | "text", { length, relative }) gives the same numbers every time; with a
+ * length the line is given, not written.
  */
 
 import { EngineError } from "onedecoder/engine/errors.js";
@@ -184,7 +185,7 @@ export function mock(task, { length = 0, relative = 0 } = {}) {
   const isMusic = task === "music";
   const names = isMusic ? musicVocabulary() : textVocabulary(task);
   const [source, target] = WORDS[task] ?? ["", ""];
-  const ids = (text) => pieces(text).map((piece) => names.indexOf(piece)).map((id) => (id < 0 ? names.length - 1 : id));
+  const ids = (text) => pieces(text).map((piece) => (names.includes(piece) ? names.indexOf(piece) : names.push(piece) - 1));
   const first = isMusic ? [2] : source ? [...ids(source), 1] : [0];
   const written = isMusic ? piece(length ? Math.ceil(length / 22) : 8) : ids(target);
   const script = [...first, ...written, isMusic ? 1 : 0];
@@ -197,7 +198,7 @@ export function mock(task, { length = 0, relative = 0 } = {}) {
       name: `outputs/${task}`, task, line: source ? `source ${names[1]} target <|endoftext|>` : "<|endoftext|> text <|endoftext|>",
       parameters: 0, weights: "int8",
       config: { layers: LAYERS, heads: HEADS, width: WIDTH, context: CONTEXT, vocabulary: names.length, mask: "causal", relative },
-      generation: { do_sample: isMusic, temperature: 1, top_k: isMusic ? 40 : 0, top_p: 1, max_new_tokens: 600 },
+      generation: { do_sample: isMusic, temperature: 1, top_k: isMusic ? 40 : 0, top_p: 1, max_new_tokens: 2000 },
       input: isMusic ? "midi" : "text", jobs: isMusic ? ["compose", "continue", "accompany"] : [], end: isMusic ? 1 : 0,
       matrices: [
         { name: "wte.weight", shape: [names.length, WIDTH], count: names.length * WIDTH },
@@ -217,6 +218,7 @@ export function mock(task, { length = 0, relative = 0 } = {}) {
     },
 
     async prompt(input) {
+      if (length) return { ids: script.slice(), context: length, cut: 0 };
       if (isMusic) {
         if (input.job && input.job !== "compose" && !input.midi) throw new EngineError("Give a MIDI file first.");
         if (input.midi && String.fromCharCode(...input.midi.slice(0, 4)) !== "MThd") throw new EngineError("This is no MIDI file: it does not begin with MThd.");

@@ -1,0 +1,91 @@
+"""The page in a headless Chromium, with an engine of invented numbers. Whatever it complains of fails the test.
+
+Chromium is Debian's (`apt-get install chromium`); Playwright only drives it, and downloads nothing.
+"""
+
+import base64
+import shutil
+from pathlib import Path
+
+import pytest
+
+from onedecoder import page
+
+MOCK = Path(__file__).with_name("mock_engine.js")
+OFFLINE = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+START = """<script type="module">
+import {{ start }} from "onedecoder/views/app.js";
+import {{ mock }} from "data:text/javascript;base64,{mock}";
+start(async () => [{engines}]);
+</script>"""
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    sync_playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
+    ).sync_playwright
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=OFFLINE)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_file(browser):
+    """Open a file as a visitor would: `open_file(path, width=390, color_scheme="dark")`. No request may leave it."""
+    complaints, contexts = [], []
+
+    def opened(path, width=1280, height=900, view="", **settings):
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))
+        tab.on("pageerror", lambda error: complaints.append(f"{error}\n{error.stack}"))
+        tab.on("request", lambda asked: asked.url.startswith("http") and complaints.append(f"asked for {asked.url}"))
+        tab.goto(f"file://{path}{view and '#'}{view}")
+        tab.wait_for_selector("main [role=tab], main .message")
+        return tab
+
+    opened.complaints = complaints
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def open_mock(open_file, tmp_path):
+    """The same with an invented engine: `open_mock("music", "{ length: 1024 }")`, or two of them side by side."""
+
+    def opened(task, options="{}", beside=None, engines=None, **settings):
+        mocks = engines or ", ".join(f'mock("{task}", {given})' for given in (options, beside) if given)
+        start = START.format(mock=base64.b64encode(MOCK.read_bytes()).decode(), engines=mocks)
+        path = tmp_path / "page.html"
+        path.write_text(page.whole([], "decoder").replace(page.START, start), encoding="utf-8")
+        return open_file(path, **settings)
+
+    return opened
+
+
+@pytest.fixture
+def write():
+    """Let the page write until it stops by itself."""
+
+    def written(tab, view="write"):
+        button = tab.locator(f"#{view} button.strong")
+        if view == "write":
+            tab.get_by_label("Pace").select_option(label="as fast as it goes")
+        button.click()
+        tab.wait_for_function(
+            "view => document.querySelector(`#${view} button.strong`).textContent === 'Write'"
+            " && document.querySelectorAll(`#write .tokens .written, #${view} canvas`).length > 0",
+            arg=view,
+        )
+
+    return written

@@ -1,0 +1,108 @@
+"""The views' own arithmetic, and how a line of 1,024 tokens scrolls."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def module(open_mock):
+    """Run JavaScript with one of the page's modules as `m`."""
+    tab = open_mock("text")
+    return lambda name, code: tab.evaluate(
+        f'async () => {{ const m = await import("onedecoder/views/{name}"); {code} }}'
+    )
+
+
+def test_attention_of_words_is_the_sum_over_keys_and_the_mean_over_queries(module):
+    found = module(
+        "words.js",
+        "const names = ['a', '·b', 'c', '<|to-de|>', 'd', '·e'];"
+        "const words = m.groups({ ids: [0, 1, 2, 3, 4, 5], context: 4 }, names, true);"
+        "const weights = Float32Array.from({ length: 36 }, (_, i) => i % 6 <= i / 6 ? 1 / (Math.floor(i / 6) + 1) : 0);"
+        "return { words, picture: [...m.joined(weights, 6, words)] };",
+    )
+    assert [word["name"] for word in found["words"]] == ["a", "·bc", "<|to-de|>", "d", "·e"]
+    rows = [found["picture"][5 * row : 5 * row + 5] for row in range(5)]
+    assert all(sum(row) == pytest.approx(1, abs=1e-6) for row in rows)
+    assert rows[1][:2] == pytest.approx([(1 / 2 + 1 / 3) / 2, (1 / 2 + 2 / 3) / 2])
+
+
+def test_what_chose_a_word_is_the_rows_before_its_tokens(module):
+    row = module(
+        "words.js",
+        "const weights = new Float32Array([1, 0, 0, 0.5, 0.5, 0, 0.2, 0.3, 0.5]);"
+        "return [...m.lookedAt(weights, 3, { from: 1, to: 3 })];",
+    )
+    assert row == pytest.approx([(1 + 0.5) / 2, 0.5 / 2, 0])
+
+
+def test_a_note_is_attended_to_by_all_its_tokens(module):
+    arcs = module(
+        "arcs.js",
+        "const names = ['<|compose|>', 'note-on C4', 'velocity 64', 'wait 10 ms', 'note-off C4', 'note-on D4'];"
+        "const notes = [{ on: 1, off: 4 }, { on: 5, off: -1 }];"
+        "const weights = new Float32Array(36); weights.set([0.1, 0.2, 0.3, 0.25, 0.15], 4 * 6);"  # the row before D4
+        "return m.arcsOf(weights, 6, 0, notes, names, 1);",
+    )
+    assert len(arcs) == 1 and arcs[0]["note"] == 0
+    assert arcs[0]["weight"] == pytest.approx(0.2 + 0.3 + 0.15)
+
+
+def test_a_held_note_of_a_chorale_is_one_token_in_four(module):
+    places = module("arcs.js", "return m.tokensOf({ on: 2, off: 10 }, Array.from({ length: 20 }, () => 'C4'));")
+    assert places == [2, 6]
+
+
+def test_the_likeliest_are_those_of_a_sort(module):
+    chosen, sorted_ = module(
+        "bars.js",
+        "const shares = Float32Array.from({ length: 500 }, (_, i) => ((i * 7919) % 503) / 503);"
+        "const all = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);"
+        "return [m.likeliest(shares, 10), all.slice(0, 10)];",
+    )
+    assert chosen == sorted_
+
+
+def test_seen_from_far_the_strongest_weight_is_what_is_seen(module):
+    levels = module(
+        "tiles.js",
+        "const weights = new Float32Array(600 * 600); weights[599 * 600 + 123] = 1;"
+        "const tiles = new m.Tiles(weights, 600, () => false, [0, 0, 0]);"
+        "return tiles.levels.map(({ size, weights }) => [size, weights.indexOf(1)]);",
+    )
+    assert levels == [[600, 599 * 600 + 123], [300, 299 * 300 + 61], [150, 149 * 150 + 30]]
+
+
+FRAMES = """async () => {
+  const times = [];
+  const line = document.querySelector("#attention .tokens"), canvas = document.querySelector(".matrix");
+  const box = canvas.getBoundingClientRect();
+  const wheel = (settings) => canvas.dispatchEvent(new WheelEvent("wheel", {
+    clientX: box.left + 400, clientY: box.top + 300, bubbles: true, cancelable: true, ...settings }));
+  for (let i = 0; i < 8; i++) wheel({ ctrlKey: true, deltaY: -80 });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  let before = await new Promise(requestAnimationFrame);
+  for (let frame = 0; frame < 120; frame++) {
+    line.scrollTop += 12;
+    wheel({ deltaX: 23, deltaY: 29 });
+    scrollBy(0, frame % 2 ? -6 : 6);
+    const now = await new Promise(requestAnimationFrame);
+    times.push(now - before);
+    before = now;
+  }
+  return times.sort((a, b) => a - b);
+}"""
+
+
+def test_a_thousand_tokens_scroll(open_mock, record_property):
+    """Frames are measured and reported (`pytest -s`); only a page that hangs fails."""
+    tab = open_mock("text", "{ length: 1024 }")
+    tab.locator("#tab-attention").click()
+    tab.locator("#attention .folder .strip").first.wait_for()
+    assert tab.locator("#attention .token").count() == 1024
+    times = tab.evaluate(FRAMES)
+    frames = {"median_ms": times[60], "95th_percentile_ms": times[114], "longest_ms": times[-1]}
+    record_property("frames", json.dumps(frames))
+    print(f"\n1,024 tokens, 120 frames: {frames}")
+    assert frames["95th_percentile_ms"] < 1000

@@ -1,0 +1,135 @@
+"""Every view, in both themes and on a laptop's and a phone's width, shows what it says and nothing complains."""
+
+import re
+
+import pytest
+
+from onedecoder.export import export
+
+VIEWS = {
+    "translation": ["write", "way", "attention", "cache", "parameters"],
+    "summarization": ["write", "way", "attention", "cache", "parameters"],
+    "text": ["write", "way", "attention", "cache", "parameters"],
+    "music": ["write", "way", "attention", "cache", "music", "parameters"],
+}
+SHOWN = {
+    "write": ".bar:visible",
+    "way": ".way .strip",
+    "attention": ".folder .strip",
+    "cache": ".chart .curve",
+    "music": ".roll canvas",
+    "parameters": ".parameters tfoot",
+}
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("task", VIEWS)
+def test_every_view_shows_itself_and_names_its_section_of_the_article(open_mock, write, task, width, theme):
+    tab = open_mock(task, width=width, color_scheme=theme)
+    assert tab.locator("html").get_attribute("data-theme") == theme
+    write(tab)
+    assert tab.locator("[role=tab]").count() == len(VIEWS[task])
+    for view in VIEWS[task]:
+        tab.locator(f"#tab-{view}").click()
+        tab.locator(f"#{view} {SHOWN[view]}").first.wait_for()
+        assert tab.locator(f"#{view} .source a").count() >= 1
+        assert tab.locator(f"#{view} .message").is_hidden()
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} is wider than the window"
+
+
+@pytest.mark.parametrize("name", ["translation", "summarization relative", "language_modeling", "music", "chorales"])
+def test_every_view_of_a_real_decoder_shows_itself(open_file, write, decoders, tmp_path, name):
+    texts = ["The small dog sleeps."] if name in {"translation", "summarization relative"} else []
+    tab = open_file(export([decoders[name]], tmp_path / "page.html", texts))
+    view = "music" if tab.locator("#tab-music").count() else "write"
+    tab.locator(f"#tab-{view}").click()
+    tab.locator(f"#{view} button.strong").wait_for()
+    write(tab, view)
+    for each in [button.get_attribute("aria-controls") for button in tab.locator("[role=tab]").all()]:
+        tab.locator(f"#tab-{each}").click()
+        tab.locator(f"#{each} {SHOWN[each]}").first.wait_for()
+        assert tab.locator(f"#{each} .message").is_hidden()
+
+
+def test_the_theme_can_be_changed_and_motion_is_left_out_where_it_is_not_wanted(open_mock):
+    tab = open_mock("translation", color_scheme="dark", reduced_motion="reduce")
+    tab.wait_for_selector(".bar")
+    assert tab.evaluate("getComputedStyle(document.querySelector('.track .full')).transitionDuration") == "0s"
+    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.get_by_role("button", name="Use the light theme").click()
+    assert tab.locator("html").get_attribute("data-theme") == "light"
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def test_a_token_is_followed_from_its_embeddings_to_the_scores(open_mock, write):
+    tab = open_mock("translation", view="way")
+    tab.locator("#tab-write").click()
+    write(tab)
+    tab.locator("#tab-way").click()
+    tab.locator("#way .token", has_text="Heute").click()
+    tab.locator("#way .way").first.get_by_text("“Heute”").wait_for()
+    names = tab.locator("#way .block .strip-name").all_inner_texts()
+    assert len(names) == 13
+    assert any("c_proj [128 × 128]" in name for name in names)
+    assert tab.locator("#way .block .strip-shape", has_text="[512]").count() == 2  # out to four times, and gelu
+    assert "“·soll” follows" in tab.locator("#way").inner_text()
+    assert tab.locator("#way .lens tr").count() == 4
+
+
+def test_the_filing_cabinet_sums_to_one_and_hides_what_is_to_come(open_mock, write):
+    tab = open_mock("translation", view="write")
+    write(tab)
+    tab.locator("#tab-attention").click()
+    tab.locator("#attention .token", has_text="Heute").click()
+    tab.get_by_text("The weights sum to 1.000").wait_for()
+    assert "−∞" in tab.locator("#attention .hidden-one").first.inner_text()
+    shares = [float(re.sub("[^0-9.]", "", text)) for text in tab.locator(".folder-weight").all_inner_texts()]
+    assert 90 < sum(shares) <= 101  # the twelve strongest
+    tab.locator(".folder-name", has_text="Heute").click()
+    assert "Their sum is" in tab.locator("#attention .inside").inner_text()
+
+
+def test_subwords_are_joined_to_words_and_words_are_linked(open_mock, write):
+    tab = open_mock("translation")
+    write(tab)
+    tab.locator("#tab-attention").click()
+    tab.locator("#attention .links .written button").first.wait_for()
+    tokens = tab.locator("#attention .links .written button").count()
+    tab.get_by_label("Join subwords to words").check()
+    tab.locator("#attention .links .written button", has_text="Kellner").click()
+    assert tab.locator("#attention .links .written button").count() == tokens - 2  # Kell·ner, köst·liche
+    assert tab.locator("#attention .link.chosen").count() > 0
+    assert tab.locator(".matrix").get_attribute("aria-label").endswith("zoom.")
+
+
+def test_an_article_is_shaded_by_what_a_word_of_the_summary_looks_at(open_mock, write):
+    tab = open_mock("summarization")
+    write(tab)
+    tab.locator("#tab-attention").click()
+    tab.locator("#attention .shaded.written button", has_text="known").click()
+    tab.get_by_text("“·known” was written looking mostly at").wait_for()
+    assert tab.locator("#attention .shaded:not(.written) span").count() > 50
+    assert tab.locator("#attention .links").is_hidden()
+
+
+def test_the_counts_of_kept_keys_and_values_follow_the_step(open_mock, write):
+    tab = open_mock("translation")
+    write(tab)
+    tab.locator("#tab-cache").click()
+    tab.locator("#cache .figure").first.wait_for()
+    slider = tab.get_by_label("Token that is read")
+    slider.fill("0")
+    tab.get_by_text("as many for all 1 steps").wait_for()
+    assert tab.locator("#cache .figure").nth(2).inner_text().startswith("1.0 ×")  # nothing is kept yet
+    slider.press("End")
+    tab.get_by_text("as many for all 23 steps").wait_for()
+    assert tab.locator("#cache .token.is-new").inner_text() == "<|endoftext|>"
+
+
+def test_the_parameters_add_up(open_mock):
+    tab = open_mock("translation", view="parameters")
+    tables = tab.locator("#parameters table")
+    number = lambda text: int(text.replace(",", ""))  # noqa: E731
+    sums = tables.nth(0).locator("tbody td:nth-child(5)").all_inner_texts()
+    assert sum(map(number, sums)) == number(tables.nth(0).locator("tfoot td:nth-child(5)").inner_text())
+    assert "124,439,808" in tables.nth(1).locator("tfoot").inner_text()
