@@ -156,7 +156,8 @@ def collate_counted(
         "prefix": np.zeros(length, dtype=bool),
     }
     batch = collate(rows + [empty] * (size - len(rows)))
-    if missing := most_learned - len(batch["target_positions"]):
+    missing = most_learned - len(batch["target_positions"])
+    if missing > 0:
         ignored = (batch["labels"].flatten() == IGNORED).nonzero()[:, 0]
         # Not the first, which nothing comes before; and each once, as gradients are written there.
         batch["target_positions"] = torch.cat([batch["target_positions"], ignored[1 : 1 + missing]])
