@@ -211,6 +211,8 @@ class _Recording:
         if self.calls == WARM_UPS + 1:
             try:
                 self.graph.record(self.work)
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:  # which leaves PyTorch's random numbers in a state of recording
                 cause = error.__context__ or error  # the end of a recording that has failed is an error, too
                 raise UserError(
