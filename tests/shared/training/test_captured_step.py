@@ -152,6 +152,15 @@ def test_what_cannot_be_recorded_ends_in_one_line(new_trainer, graphs, monkeypat
         new_trainer(**SETTINGS, cuda_graph=True).train()
 
 
+def test_memory_that_runs_out_is_not_taken_for_something_else(new_trainer, graphs, monkeypatch):
+    def fail(self, work):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Repeated, "record", fail)
+    with pytest.raises(torch.OutOfMemoryError):  # for which a benchmark halves its batch
+        new_trainer(**SETTINGS, cuda_graph=True).train()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [({}, "a CPU"), ({"optim": "sgd"}, "--optim sgd"), ({"gradient_checkpointing": True}, "gradient checkpointing")],
