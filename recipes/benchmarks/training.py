@@ -108,7 +108,7 @@ class Training:
     def arguments(self, folder: str, device: torch.device, accumulated: int) -> TrainingArguments:
         """As a recipe trains, with nothing beside it. On a CPU, without what is meant for a GPU."""
         on_cpu = {
-            **{"use_cpu": True, "bf16": False, "torch_compile": False},
+            **{"use_cpu": True, "bf16": False, "torch_compile": False, "cuda_graph": False},
             **{"dataloader_pin_memory": False, "dataloader_num_workers": 0, "accelerator_config": None},
         }
         return TrainingArguments(

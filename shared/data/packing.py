@@ -21,7 +21,7 @@ import torch
 from datasets import Dataset as ArrowDataset
 from torch.utils.data import Dataset
 
-from shared.data.sequence import IGNORED, loss_mask
+from shared.data.sequence import IGNORED, first_learned
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # other ids [T] for the ids [T] of a sequence
 
@@ -92,25 +92,37 @@ class PackedDataset(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        row = {
-            "input_ids": np.full(self.pack_length, self.padding, dtype=np.int64),
-            "position_ids": np.zeros(self.pack_length, dtype=np.int64),
-            "labels": np.full(self.pack_length, IGNORED, dtype=np.int64),
-            "prefix": np.zeros(self.pack_length, dtype=bool),
+        # All sequences at once: a row of short ones would take a GPU's step to make, one by one.
+        sequences = np.asarray(self.rows[index])
+        lengths, context = self.lengths[sequences], self.context[sequences]
+        positions = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if self.augment:
+            ids = np.concatenate([self._augmented(sequence) for sequence in self.rows[index]])
+        else:
+            ids = self.ids[np.repeat(self.starts[sequences], lengths) + positions]
+        learned = positions >= np.repeat(first_learned(context, self.loss_on), lengths)
+        return {
+            "input_ids": self._filled(ids, self.padding),
+            "position_ids": self._filled(positions, 0),
+            "labels": self._filled(np.where(learned, ids, IGNORED), IGNORED),
+            "prefix": self._filled(positions < np.repeat(context, lengths), False),
         }
-        start = 0
-        for sequence in self.rows[index]:
-            length, context = self.lengths[sequence], self.context[sequence]
-            ids = self.ids[self.starts[sequence] : self.starts[sequence] + length]
-            if self.augment:
-                ids = self.augment(ids, np.random.default_rng([self.seed, int(self.epoch), sequence]))
-            stop = start + length
-            row["input_ids"][start:stop] = ids
-            row["position_ids"][start:stop] = np.arange(length)
-            row["labels"][start:stop] = np.where(loss_mask(length, context, self.loss_on), ids, IGNORED)
-            row["prefix"][start : start + context] = True
-            start = stop
+
+    def _augmented(self, sequence: int) -> np.ndarray:
+        ids = self.ids[self.starts[sequence] : self.starts[sequence] + self.lengths[sequence]]
+        return self.augment(ids, np.random.default_rng([self.seed, int(self.epoch), sequence]))
+
+    def _filled(self, values: np.ndarray, rest: int | bool) -> np.ndarray:
+        """A row that begins with `values`; int64, or bool where these are."""
+        row = np.full(self.pack_length, rest, dtype=bool if values.dtype == bool else np.int64)
+        row[: len(values)] = values
         return row
+
+    def most_learned(self, rows: int) -> int:
+        """The most places that are learned in any batch of so many `rows`."""
+        learned = self.lengths - first_learned(self.context, self.loss_on)
+        counts = sorted((int(learned[sequences].sum()) for sequences in self.rows), reverse=True)
+        return sum(counts[:rows])
 
 
 def collate(rows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
@@ -127,11 +139,13 @@ def collate(rows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
     return batch
 
 
-def collate_counted(rows: list[dict[str, np.ndarray]], padding: int, size: int = 0) -> dict[str, Any]:
+def collate_counted(
+    rows: list[dict[str, np.ndarray]], padding: int, size: int = 0, most_learned: int = 0
+) -> dict[str, Any]:
     """As `collate`, with the number of `tokens` that are not `padding`, known here without asking a GPU.
 
-    With less than `size` rows, as at the end of an epoch, rows of padding are added: what is compiled is compiled for
-    one shape.
+    With less than `size` rows, as at the end of an epoch, rows of padding are added, and with less than `most_learned`
+    learned places some that no loss falls on: what is compiled or recorded is so for one shape.
     """
     tokens = int(sum((row["input_ids"] != padding).sum() for row in rows))
     length = len(rows[0]["input_ids"])
@@ -141,4 +155,10 @@ def collate_counted(rows: list[dict[str, np.ndarray]], padding: int, size: int =
         "labels": np.full(length, IGNORED),
         "prefix": np.zeros(length, dtype=bool),
     }
-    return {**collate(rows + [empty] * (size - len(rows))), "tokens": tokens}
+    batch = collate(rows + [empty] * (size - len(rows)))
+    missing = most_learned - len(batch["target_positions"])
+    if missing > 0:
+        ignored = (batch["labels"].flatten() == IGNORED).nonzero()[:, 0]
+        # Not the first, which nothing comes before; and each once, as gradients are written there.
+        batch["target_positions"] = torch.cat([batch["target_positions"], ignored[1 : 1 + missing]])
+    return {**batch, "tokens": tokens}

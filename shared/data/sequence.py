@@ -76,6 +76,9 @@ def loss_mask(sequence_length: int, context_length: int, loss_on: str) -> np.nda
 
     The first token has nothing before it from which it could be predicted.
     """
-    learned = np.zeros(sequence_length, dtype=bool)
-    learned[max(1, context_length) if loss_on == "target" else 1 :] = True
-    return learned
+    return np.arange(sequence_length) >= first_learned(context_length, loss_on)
+
+
+def first_learned(context_length: np.ndarray | int, loss_on: str) -> np.ndarray:
+    """From which position on a sequence, or each of some, is learned."""
+    return np.maximum(1, context_length * (loss_on == "target"))

@@ -131,5 +131,7 @@ def relative_attention(
     distances = min(relative.shape[1], query.shape[2])
     # From the last distance to 0, so that keys stand in their order; padded to 16 bytes, which the matrix units want.
     embeddings = F.pad(relative[:, :distances].flip(1).to(query.dtype), (0, 0, 0, -distances % 8))
-    by_distance = query.transpose(0, 1).flatten(1, 2) @ embeddings.transpose(1, 2)  # [H, B * T, M]
+    # Row by row, [H, B, T, M]: the embeddings' gradient is a sum over tokens, which one head's product would go through
+    # one after the other.
+    by_distance = (query.transpose(0, 1) @ embeddings.transpose(1, 2)[:, None]).flatten(1, 2)
     return _attention(query, key, value, by_distance, first, last, distances, scaling)[0]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config
 from transformers.modeling_outputs import CausalLMOutput
 
+from shared.data.sequence import IGNORED
 from shared.model import modeling_onedecoder
 from shared.model.attention import NAME
 from shared.model.loss import Criterion
@@ -62,7 +63,8 @@ class Decoder(OneDecoderForCausalLM):
 
         Packed rows [B, T] come as `shared.data.packing.collate` makes them: `position_ids` restart with every sequence
         (without them, each row is one), `labels` hold token ids at their own places and `IGNORED` elsewhere (as in
-        transformers, the shift is done here), and `target_positions` [N] lists those places in the flattened batch.
+        transformers, the shift is done here), and `target_positions` [N] lists those places in the flattened batch; it
+        may be filled up with others, so that every batch is of one shape.
         The sum of the losses is divided by `num_items_in_batch`, the learned tokens of all the rows that make up one
         step, so that neither accumulation nor the number of processes changes the gradient.
         """
@@ -72,7 +74,7 @@ class Decoder(OneDecoderForCausalLM):
             return super().forward(
                 input_ids, past_key_values, attention_mask, position_ids, prefix, labels=labels, **kwargs
             )
-        items = len(target_positions) if num_items_in_batch is None else num_items_in_batch
+        items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         if not self.training:
             criterion = PLAIN
         if criterion.rdrop_alpha:
@@ -81,8 +83,10 @@ class Decoder(OneDecoderForCausalLM):
             )
         states = self.hidden_states(input_ids, prefix, position_ids)
         targets = labels.flatten()[target_positions]
-        # The logits of a token stand at the place before it; only those of learned tokens are computed.
-        total = criterion(states.flatten(0, 1)[target_positions - 1], self.lm_head.weight, targets)
+        # The logits of a token stand at the place before it; only those of learned tokens are computed. Each place is
+        # there once: `index_select` need not sort them for its gradient, as indexing would.
+        before = states.flatten(0, 1).index_select(0, target_positions - 1)
+        total = criterion(before, self.lm_head.weight, targets)
         return CausalLMOutput(loss=total / items)
 
     def packed_logits(

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.data.sequence import IGNORED
 from shared.kernels.support import fast
 from shared.model.rdrop import divergence
 
 SMALL = 2**23  # logits that need no chunks: 32 MB in float32
-CHUNK = 8192  # rows on a GPU, enough to fill its matrix units
+CHUNK = 8192 * 50304  # logits on a GPU: 0.8 GB in bfloat16; a small vocabulary's rows all at once
 MULTIPLE = 128  # columns there: 50,257 are padded to 50,304 within the product, which the matrix units want
 
 
@@ -28,14 +29,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         inputs, head = states.to(dtype or states.dtype), weight.to(dtype or weight.dtype)
         vocabulary = len(head)
         if states.is_cuda:
-            head, chunk = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE)), CHUNK
+            head = F.pad(head, (0, 0, 0, -vocabulary % MULTIPLE))
+            chunk = CHUNK // len(head) // 2 * 2
         else:  # fresh memory is dear to a CPU, and a chunk that was small enough before still is
             chunk = max(2, SMALL // vocabulary // 2 * 2)  # even, so that R-Drop's pairs stay together
         wanted = any(ctx.needs_input_grad)
         total = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
         grad_states = torch.empty_like(states) if wanted else None
         grad_head = torch.zeros_like(head, dtype=total.dtype) if wanted else None
-        chunk_loss = _chunk_loss_on(states.device, head.dtype, alpha)
+        chunk_loss = _chunk_loss_on(states.device, head.dtype)
         for start in range(0, len(inputs), chunk):
             rows = inputs[start : start + chunk]
             logits, here = rows @ head.T, targets[start : start + chunk]
@@ -60,29 +62,26 @@ def chunk_loss(
     dtype = logits.dtype
     logits[:, vocabulary:] = -torch.inf
     known = logits.log_softmax(-1, dtype=torch.promote_types(dtype, torch.float32))
-    loss = (smoothing - 1) * known.gather(1, targets[:, None]).sum()
+    ignored, at_targets = (targets == IGNORED)[:, None], targets.clamp(min=0)[:, None]
+    known.masked_fill_(ignored, 0)  # what adds nothing to any of the sums
+    loss = (smoothing - 1) * known.gather(1, at_targets).sum()
     if smoothing:
         loss -= smoothing / vocabulary * known[:, :vocabulary].sum()
     if alpha:
         apart, grad_apart = divergence(known)
     gradient = known.exp_()
-    gradient.scatter_add_(1, targets[:, None], torch.full_like(targets[:, None], smoothing - 1, dtype=gradient.dtype))
+    gradient.scatter_add_(1, at_targets, torch.full_like(at_targets, smoothing - 1, dtype=gradient.dtype))
     if smoothing:
         gradient[:, :vocabulary] -= smoothing / vocabulary
     if alpha:
         loss, gradient = loss / 2 + alpha / 4 * apart, gradient / 2 + alpha / 4 * grad_apart
-    return loss, gradient.to(dtype)
+    return loss, gradient.masked_fill_(ignored, 0).to(dtype)
 
 
-_compiled_chunk_loss = torch.compile(chunk_loss, dynamic=True)
-
-
-def _chunk_loss_on(device: torch.device, dtype: torch.dtype, alpha: float) -> Callable:
+def _chunk_loss_on(device: torch.device, dtype: torch.dtype) -> Callable:
     """The fastest form of `chunk_loss`."""
-    if device.type != "cuda" or dtype == torch.float64:
-        return chunk_loss
-    fused = fast("cross_entropy", device, alpha=alpha)
-    return fused.chunk_loss if fused else _compiled_chunk_loss
+    fused = fast("cross_entropy", device) if dtype != torch.float64 else None
+    return fused.chunk_loss if fused else chunk_loss
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,14 @@ def cross_entropy_sum(
     """The summed cross-entropy, in nats, of `targets` [N] under the logits `states` [N, D] @ `weight` [V, D].T.
 
     Equal to `F.cross_entropy(states @ weight.T, targets, reduction="sum", label_smoothing=smoothing)`. Its gradient may
-    be taken once. With `rdrop_alpha` every two neighbouring rows are two passes over one token, and the sum is that of
-    `shared.model.rdrop`'s loss over the N / 2 tokens.
+    be taken once. Targets that are `IGNORED` have no loss. With `rdrop_alpha` every two neighbouring rows are two
+    passes over one token, and the sum is that of `shared.model.rdrop`'s loss over the N / 2 tokens.
     """
     if len(states) * len(weight) > SMALL:
         return _ChunkedCrossEntropy.apply(states, weight, targets, smoothing, rdrop_alpha)
     logits = F.linear(states, weight).to(torch.promote_types(states.dtype, torch.float32))
-    total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+    total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing, ignore_index=IGNORED)
     if rdrop_alpha:
-        total = total / 2 + rdrop_alpha / 4 * divergence(logits.log_softmax(-1))[0]
+        known = logits.log_softmax(-1).masked_fill((targets == IGNORED)[:, None], 0)
+        total = total / 2 + rdrop_alpha / 4 * divergence(known)[0]
     return total

@@ -5,7 +5,7 @@ the last checkpoints for the same reason. An exponential average needs neither c
 is there at every evaluation, so that the best checkpoint and early stopping judge the very weights that are kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import TrainerCallback
+
+from shared.kernels.support import fast
 
 LAST_STEP = "last_step.safetensors"  # beside a checkpoint's averaged weights
 
@@ -39,24 +41,43 @@ class ExponentialMovingAverage(TrainerCallback):
     def __init__(self, model: nn.Module, decay: float):
         self.model, self.decay = model, decay
         self.weights: list[Tensor] | None = None  # of all parameters, in their order; None outside a training
+        self.fused: Callable[[Tensor], None] | None = None
+        self.within_step = False  # whether the step itself updates the average
 
     def start(self) -> None:
         """Begin with the model's present weights."""
         self.weights = [weight.clone() for weight in self._trained]
+        kernel = fast("average", self.weights[0].device, tensors=self._trained)
+        self.fused = kernel.MovingAverage(self.weights, self._trained) if kernel else None
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         if self.weights is None:  # else the training is resumed
             self.start()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
-        get_ema_multi_avg_fn(decay)(self.weights, self._trained, None)
+        if not self.within_step:
+            self.update(self.decay_after(state.global_step))
+
+    def decay_after(self, steps: int) -> float:
+        """The share that the average keeps of itself when it is updated after so many steps."""
+        return min(self.decay, (1 + steps) / (10 + steps))
+
+    def update(self, decay: float | Tensor) -> None:
+        """Move towards the model's weights; a `decay` in a tensor is read by the device alone."""
+        if isinstance(decay, Tensor) and self.fused:
+            self.fused(decay)
+        elif isinstance(decay, Tensor):
+            steps = torch._foreach_sub(self._trained, self.weights)
+            torch._foreach_mul_(steps, 1 - decay)
+            torch._foreach_add_(self.weights, steps)
+        else:
+            get_ema_multi_avg_fn(decay)(self.weights, self._trained, None)
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
         """Leave the average in the model for good."""
         if self.weights is not None:
             torch._foreach_copy_(self._trained, self.weights)
-            self.weights = None
+            self.weights = self.fused = None
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

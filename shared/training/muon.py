@@ -7,6 +7,7 @@ decoders, bound by the number of launches, need.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -21,11 +22,15 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a quintic that raises small singu
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices [N, A, B] of rank A <= B with singular values between about 0.7 and 1.2 (Newton-Schulz iteration)."""
     first, third, fifth = COEFFICIENTS
-    matrices = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    # First row by row: a GPU would give each matrix to one of its many processors.
+    norms = torch.linalg.vector_norm(matrices, dim=2, keepdim=True, dtype=torch.float32).norm(dim=1, keepdim=True)
+    matrices = matrices / norms.clamp(min=1e-7).to(matrices.dtype)
     for _ in range(STEPS):
         gram = matrices @ matrices.mT
-        polynomial = torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth)
-        matrices = torch.baddbmm(matrices, polynomial, matrices, beta=first)
+        polynomial = third * gram
+        polynomial.diagonal(dim1=1, dim2=2).add_(first)
+        # In its own place, and the last product without a sum: else both would begin with a copy.
+        matrices = polynomial.baddbmm_(gram, gram, alpha=fifth) @ matrices
     return matrices
 
 
@@ -40,14 +45,18 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         loss = None if closure is None else torch.enable_grad()(closure)()
+        stacks = defaultdict(list)
         for group in self.param_groups:
-            if group["parts"]:
-                self._orthogonal_step(group)
-        super().step()
+            for stack in self._stacks(group) if group["parts"] else ():
+                stacks[stack.shape].append(stack)
+        _at_once([super().step, *(partial(_orthogonal_step, same) for same in stacks.values())])
         return loss
 
-    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+    def _stacks(self, group: dict[str, Any]) -> list["_Stack"]:
+        """The group's weights, which all else of a step is done to, with their directions, by shape."""
         weights = [weight for weight in group["params"] if weight.grad is not None]
+        if not weights:
+            return []
         gradients = [weight.grad for weight in weights]
         for weight in weights:
             if not self.state[weight]:
@@ -58,18 +67,73 @@ class Muon(torch.optim.AdamW):
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         directions = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        stacks = defaultdict(list)
+        same = defaultdict(list)
         for weight, direction in zip(weights, directions, strict=True):
-            for part, toward in zip(*(x.chunk(group["parts"], 1) for x in (weight, direction)), strict=True):
-                wide = part.shape[0] <= part.shape[1]
-                pair = (part, toward) if wide else (part.mT, toward.mT)
-                stacks[pair[0].shape].append(pair)
-        for (_, columns), pairs in stacks.items():
-            parts, towards = zip(*pairs, strict=True)
-            stacked = torch.stack(towards)
-            # A CPU's bfloat16 may be emulated, and slow.
-            steps = orthogonalised(stacked.bfloat16() if stacked.is_cuda else stacked).to(stacked.dtype)
-            torch._foreach_add_(parts, steps.unbind(), alpha=-group["lr"] * 0.2 * columns**0.5)
+            same[weight.shape].append((weight, direction))
+        return [_Stack(group, *map(list, zip(*pairs, strict=True))) for pairs in same.values()]
+
+
+def _at_once(jobs: list[Callable[[], Any]]) -> None:
+    """Do jobs that know nothing of each other: one after the other, or on a GPU, which none of them fills, abreast."""
+    if not torch.cuda.is_available():
+        for job in jobs:
+            job()
+        return
+    here = torch.cuda.current_stream()
+    streams = [_stream(number) for number in range(len(jobs))]
+    for stream, job in zip(streams, jobs, strict=True):
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            job()
+    for stream in streams:
+        here.wait_stream(stream)
+
+
+@cache
+def _stream(number: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream()
+
+
+def _orthogonal_step(stacks: list["_Stack"]) -> None:
+    """Step along the directions of stacks of one shape."""
+    counts, like = [stack.count for stack in stacks], stacks[0].directions
+    # A CPU's bfloat16 may be emulated, and slow.
+    dtype = torch.bfloat16 if like.is_cuda else like.dtype
+    matrices = like.new_empty(sum(counts), *stacks[0].shape, dtype=dtype)
+    for stack, own in zip(stacks, matrices.split(counts), strict=True):
+        stack.fill(own)
+    for stack, own in zip(stacks, orthogonalised(matrices).split(counts), strict=True):
+        stack.step(own)
+
+
+class _Stack:
+    """Weights of one shape [A, parts * B] and their `directions` [N, A, parts * B], as wide matrices and back.
+
+    There are `count` matrices, of the `shape` (a, b) with a <= b. Either way is a single pass over memory.
+    """
+
+    def __init__(self, group: dict[str, Any], weights: list[Tensor], directions: list[Tensor]):
+        self.group, self.weights, self.directions = group, weights, torch.stack(directions)
+        height, width = weights[0].shape[0], weights[0].shape[1] // group["parts"]
+        self.count, self.shape = len(weights) * group["parts"], (min(height, width), max(height, width))
+        self.tall = height > width
+
+    def _in_rows(self, matrices: Tensor) -> Tensor:
+        """Matrices [count, a, b] as the weights hold them, [N, A, parts, B], without a copy."""
+        matrices = matrices.mT if self.tall else matrices
+        return matrices.unflatten(0, (-1, self.group["parts"])).transpose(1, 2)
+
+    def fill(self, matrices: Tensor) -> None:
+        """Write the directions to `matrices` [count, a, b]."""
+        self._in_rows(matrices).copy_(self.directions.unflatten(2, (self.group["parts"], -1)))
+
+    def step(self, steps: Tensor) -> None:
+        """Take orthogonal `steps` [count, a, b], as large as the group's learning rate wants them."""
+        steps = self._in_rows(steps)
+        # A tensor of one number, not a number: the product is of its type, float32, which the steps need not be.
+        size = self.directions.new_ones(1) * self.group["lr"] * (-0.2 * self.shape[1] ** 0.5)
+        torch.mul(steps, size, out=self.directions.view(steps.shape))
+        torch._foreach_add_(self.weights, self.directions.unbind())
 
 
 def muon(model: nn.Module, decayed: Collection[str], weight_decay: float, **settings) -> Muon:

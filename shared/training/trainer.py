@@ -1,7 +1,8 @@
 """transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
 
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 import transformers
 from datasets import Dataset
 from safetensors import SafetensorError
+from torch import nn
 from transformers import EarlyStoppingCallback
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from shared.data.packing import PackedDataset, collate_counted
 from shared.errors import UserError
@@ -23,9 +25,16 @@ from shared.model.loss import Criterion
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
 from shared.training.best_checkpoint import resolve_best_metric
+from shared.training.captured_step import CapturedStep, cuda_graphs, silenced, why_launched
 from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
 from shared.training.muon import MUON, muon
 from shared.training.throughput import Throughput
+
+
+def _shape(arguments: TrainingArguments, rows: PackedDataset | None) -> dict[str, int]:
+    """The one shape that all batches are filled up to."""
+    size = arguments.per_device_train_batch_size
+    return {"size": size, "most_learned": rows.most_learned(size) if rows else 0}
 
 
 class EpochOfRows(transformers.TrainerCallback):
@@ -66,7 +75,7 @@ class Trainer(transformers.Trainer):
             data_collator=partial(
                 collate_counted,
                 padding=task.vocabulary.padding,
-                size=arguments.per_device_train_batch_size if arguments.torch_compile else 0,
+                **(_shape(arguments, train_dataset) if arguments.torch_compile or arguments.cuda_graph else {}),
             ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
@@ -80,6 +89,7 @@ class Trainer(transformers.Trainer):
         self.add_callback(self.throughput)
         if arguments.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))
+        self.step: Callable | None = None  # a training's: this class's own, or the same as a CUDA graph
         self.average = ExponentialMovingAverage(decoder, arguments.ema_decay) if arguments.ema_decay else None
         if self.average:
             self.add_callback(self.average)
@@ -99,6 +109,48 @@ class Trainer(transformers.Trainer):
                 eps=self.args.adam_epsilon,
             )
         return super().create_optimizer(*args)
+
+    def train(self, *args, **kwargs) -> TrainOutput:
+        with ExitStack() as self.until_trained:
+            try:
+                return super().train(*args, **kwargs)
+            finally:
+                self.step = None  # and with it the memory of a graph
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if self.step is None:
+            self.step = self._captured_step(model) or super().training_step
+            if self.average:
+                self.average.within_step = isinstance(self.step, CapturedStep)
+        if not isinstance(self.step, CapturedStep):
+            return self.step(model, inputs, num_items_in_batch)
+        decay = self.average.decay_after(self.state.global_step + 1) if self.average else 0.0
+        return self.step(inputs, num_items_in_batch, last=self.accelerator.sync_gradients, decay=decay)
+
+    def _captured_step(self, model: nn.Module) -> CapturedStep | None:
+        if not self.args.cuda_graph or why_launched(self) is not None:
+            return None
+        plain, clip, norm = super().training_step, super()._clip_grad_norm, super()._get_grad_norm
+        self.optimizer.step()  # of no gradients yet: the scheduler warns where it never sees a step
+        for owner, name in ((self.optimizer, "step"), (model, "zero_grad")):  # which find nothing to do, but slowly
+            self.until_trained.enter_context(silenced(owner, name))
+        return CapturedStep(
+            forward_backward=lambda batch, items: plain(model, batch, items),
+            clip=lambda: clip(model) if self.args.max_grad_norm > 0 else norm(model),
+            optimizer=self.optimizer.optimizer,
+            average=self.average,
+            parameters=[weight for weight in model.parameters() if weight.requires_grad],
+            accumulates=self.args.gradient_accumulation_steps > 1,
+            new_graph=cuda_graphs(),
+        )
+
+    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
+        return self.step.norm if isinstance(self.step, CapturedStep) else super()._clip_grad_norm(model)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: torch.Tensor | None = None) -> torch.Tensor:
+        return self.step.norm if isinstance(self.step, CapturedStep) else super()._get_grad_norm(model, grad_norm)
 
     def get_batch_samples(self, *args, **kwargs) -> tuple[list, torch.Tensor | int | None]:
         batches, learned = super().get_batch_samples(*args, **kwargs)

@@ -18,6 +18,7 @@ from shared.model import modeling_onedecoder
 from shared.model.loss import cross_entropy_sum
 from shared.model.masks import SequenceBounds, choose_mask, dense_mask, sequence_bounds
 from shared.model.modeling_onedecoder import relative_scores
+from shared.training.ema import ExponentialMovingAverage
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernels are for GPUs")
 if torch.cuda.is_available():
@@ -105,18 +106,18 @@ def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
             assert torch.equal(getattr(plain, name), getattr(fused, name))
 
 
+@pytest.mark.parametrize("alpha", [0.0, 2.0], ids=["plain", "R-Drop"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_fused_loss_and_its_gradients(smoothing):
+def test_the_fused_loss_and_its_gradients(smoothing, alpha):
+    """In float64 there is none."""
     torch.manual_seed(0)
     states, weight = torch.randn(900, 64, device="cuda"), torch.randn(20000, 64, device="cuda") / 8
-    targets = torch.randint(0, 20000, (900,), device="cuda")
+    targets = torch.randint(0, 20000, (450,), device="cuda").repeat_interleave(2)
+    targets[100:120] = IGNORED
     results = []
-    for fused in (True, False):
-        inputs = [states.clone().requires_grad_(), weight.clone().requires_grad_()]
-        if fused:
-            total = cross_entropy_sum(*inputs, targets, smoothing)
-        else:
-            total = F.cross_entropy(inputs[0] @ inputs[1].T, targets, reduction="sum", label_smoothing=smoothing)
+    for dtype in (torch.float32, torch.float64):
+        inputs = [tensor.to(dtype, copy=True).requires_grad_() for tensor in (states, weight)]
+        total = cross_entropy_sum(*inputs, targets, smoothing, alpha)
         total.backward()
         results.append([total, *(tensor.grad for tensor in inputs)])
     for ours, theirs in zip(*results, strict=True):
@@ -213,3 +214,19 @@ def test_a_compiled_relative_decoder_learns_as_the_dense_one(new_decoder, monkey
     assert isinstance(mask, SequenceBounds)
     for ours, theirs in zip(step(decoder.compiled_body, mask), expected, strict=True):
         assert far(ours, theirs) < 3e-2
+
+
+def test_an_average_moves_as_in_its_plain_form(new_decoder):
+    decoder = new_decoder(n_embd=96).cuda()
+    averages = [ExponentialMovingAverage(decoder, 0.9) for _ in range(2)]
+    for average in averages:
+        average.start()
+    assert averages[0].fused
+    averages[1].fused = None
+    for decay in (0.3, 0.999):
+        for weight in decoder.parameters():
+            weight.data.normal_()
+        for average in averages:
+            average.update(torch.tensor(decay, device="cuda"))
+        for fused, plain in zip(*(average.weights for average in averages), strict=True):
+            torch.testing.assert_close(fused, plain)

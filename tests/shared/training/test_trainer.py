@@ -206,6 +206,7 @@ def test_a_batch_is_filled_up_with_rows_that_count_for_nothing(new_trainer):
         batch = collate_counted(rows, padding=trainer.task.vocabulary.padding, size=size)
         assert batch["input_ids"].shape == (size or 3, trainer.train_dataset.pack_length)
         assert batch["position_ids"].max() == max(row["position_ids"].max() for row in rows) < LAST_POSITION
+        assert len(batch["target_positions"]) == (batch["labels"] >= 0).sum()
         losses.append((batch.pop("tokens"), decoder(**batch).loss.item()))
     assert losses[1] == pytest.approx(losses[0])
 
