@@ -16,19 +16,26 @@ from shared.task import Task
 
 
 def build_decoder(
-    kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments, seed: int
+    kind: type[Task],
+    arguments: DataArguments,
+    rows: Dataset | None,
+    model: ModelArguments,
+    seed: int,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[Decoder, Vocabulary]:
     """The decoder to train, new or pre-trained, and its vocabulary; `rows` are those of training.
+
+    A training that is resumed gives the `vocabulary` of its run, whatever rows it goes on with.
 
     Raises:
         UserError: if the flags do not fit what is loaded.
     """
     if model.model_name_or_path:
-        decoder, vocabulary = _pretrained(kind, arguments, rows, model)
+        decoder, vocabulary = _pretrained(kind, arguments, rows, model, vocabulary)
     elif rows is None:
         raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
     else:
-        vocabulary = kind.build_vocabulary(arguments, None, rows, model.vocab_size)
+        vocabulary = vocabulary or kind.build_vocabulary(arguments, None, rows, model.vocab_size)
         decoder = new_decoder(
             model.size,
             vocabulary,
@@ -47,7 +54,11 @@ def build_decoder(
 
 
 def _pretrained(
-    kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments
+    kind: type[Task],
+    arguments: DataArguments,
+    rows: Dataset | None,
+    model: ModelArguments,
+    vocabulary: Vocabulary | None,
 ) -> tuple[Decoder, Vocabulary]:
     name = model.model_name_or_path
     decoder = load_decoder(name, model.dropout, model.attention_dropout)
@@ -60,7 +71,7 @@ def _pretrained(
         raise UserError(f"--relative_attention {model.relative_attention}: {name} has {distances} distances")
     decoder.config.mask = model.mask
     old = kind.load_vocabulary(vocabulary_folder(name))
-    vocabulary = kind.build_vocabulary(arguments, old, rows, model.vocab_size)
+    vocabulary = vocabulary or kind.build_vocabulary(arguments, old, rows, model.vocab_size)
     change_vocabulary(decoder, old, vocabulary)
     if model.max_length > decoder.context:
         if not model.extend_positions:

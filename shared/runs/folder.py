@@ -63,6 +63,32 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
     return checkpoint
 
 
+# Model settings that decide what a checkpoint's weights mean: others may change from one launch to the next.
+FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention")
+
+
+def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any]) -> None:
+    """Refuse to resume another task, or with settings that the checkpoint's weights were not made for.
+
+    Raises:
+        UserError: before anything is written.
+    """
+    path = checkpoint.parent / SETTINGS
+    if not path.is_file():
+        return
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if settings["task"] != task:
+        raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {task}")
+    for name in FIXED:
+        before = settings["model"].get(name, model[name])
+        # 0 distances stand for those that come with the weights.
+        if model[name] != before and not (name == "relative_attention" and not model[name]):
+            raise UserError(
+                f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {model[name]}; give "
+                "the same, or start a new run from it by --model_name_or_path"
+            )
+
+
 def clear(folder: Path, checkpoint: Path | None = None) -> None:
     """Remove a run that is being replaced, not one that goes on from its `checkpoint`.
 

@@ -14,6 +14,7 @@ from shared.data.arguments import DataArguments
 from shared.data.bpe_dropout import DropoutVocabulary
 from shared.data.encoding import first_rows, pack_split, share_of
 from shared.data.packing import PackedDataset
+from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError
 from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
@@ -21,7 +22,7 @@ from shared.generation.mbr import check_candidates
 from shared.model.arguments import ModelArguments
 from shared.model.start import build_decoder
 from shared.runs.cli import Parser
-from shared.runs.folder import SAMPLES, add_metrics, clear, find_checkpoint, save_settings
+from shared.runs.folder import SAMPLES, add_metrics, check_resumed, clear, find_checkpoint, save_settings
 from shared.runs.model_card import model_card
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
@@ -74,7 +75,11 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         rows = load_splits(kind, data, training.seed)
         if training.do_train and "train" not in rows:
             raise UserError("nothing to learn from: give --train_file, or --do_train false to score only")
-        decoder, vocabulary = build_decoder(kind, data, rows.get("train"), model, training.seed)
+        known = None
+        if checkpoint:
+            check_resumed(checkpoint, kind.name, asdict(model))
+            known = kind.build_vocabulary(data, kind.load_vocabulary(vocabulary_folder(str(checkpoint))), None, 0)
+        decoder, vocabulary = build_decoder(kind, data, rows.get("train"), model, training.seed, known)
         task = kind(data, vocabulary)
         packed = {
             split: pack(task, part, model, split, split == "train", training.seed) for split, part in rows.items()

@@ -1,18 +1,20 @@
 """transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
 
+import math
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import transformers
 from datasets import Dataset
 from safetensors import SafetensorError
 from torch import nn
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from shared.data.packing import PackedDataset, collate_counted
@@ -110,12 +112,28 @@ class Trainer(transformers.Trainer):
             )
         return super().create_optimizer(*args)
 
-    def train(self, *args, **kwargs) -> TrainOutput:
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs) -> TrainOutput:
+        """As transformers' own, but from a checkpoint of the last step nothing is trained any more."""
+        if resume_from_checkpoint and (output := self._finished(Path(resume_from_checkpoint))):
+            return output
         with ExitStack() as self.until_trained:
             try:
-                return super().train(*args, **kwargs)
+                return super().train(resume_from_checkpoint, **kwargs)
             finally:
                 self.step = None  # and with it the memory of a graph
+
+    def _finished(self, checkpoint: Path) -> TrainOutput | None:
+        """What a training gives whose last step `checkpoint` is of, with its weights loaded; None for any other."""
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        last = self.args.max_steps if self.args.max_steps > 0 else state.max_steps
+        epochs_left = self.args.max_steps <= 0 and (state.epoch or 0) < self.args.num_train_epochs
+        if epochs_left or state.global_step < last:
+            return None
+        self.state = state
+        super()._load_from_checkpoint(str(checkpoint))  # averaged, where an average is kept
+        if self.args.load_best_model_at_end and state.best_model_checkpoint:
+            super()._load_best_model()
+        return TrainOutput(state.global_step, 0.0, {})
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | None = None
@@ -168,8 +186,16 @@ class Trainer(transformers.Trainer):
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         if "loss" in logs:  # a line of the training, not the scores of an evaluation
+            if not math.isfinite(logs["loss"]):
+                self._stop_at_nan(f"the loss is {logs['loss']}")
             logs |= self.throughput.read()
         super().log(logs, *args, **kwargs)
+
+    def _stop_at_nan(self, what: str) -> NoReturn:
+        raise UserError(
+            f"{what} at step {self.state.global_step}: the training stops, and the checkpoints before it are kept; "
+            "give a lower --learning_rate, more --warmup_steps or a lower --max_grad_norm, and go on from one of them"
+        )
 
     def score(
         self, rows: Dataset, packed: PackedDataset, generate: bool, samples: Path | None = None
@@ -202,9 +228,12 @@ class Trainer(transformers.Trainer):
     def _averaged(self) -> AbstractContextManager:
         return self.average.in_place() if self.average else nullcontext()
 
-    def save_model(self, *args, **kwargs) -> None:
+    def save_model(self, output_dir: str | None = None, *args, **kwargs) -> None:
+        """The weights, averaged where an average is kept, and the vocabulary, so that the folder can be used alone."""
         with self._averaged():
-            super().save_model(*args, **kwargs)
+            super().save_model(output_dir, *args, **kwargs)
+        if output_dir and self.args.should_save:
+            self.task.vocabulary.save(Path(output_dir))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
@@ -224,6 +253,8 @@ class Trainer(transformers.Trainer):
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if not all(weight.isfinite().all() for weight in self.model.parameters()):
+            self._stop_at_nan("weights are not finite")
         try:
             with self.throughput.paused():
                 super()._save_checkpoint(model, trial)

@@ -5,7 +5,7 @@ import yaml
 
 from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError
-from shared.runs.folder import Run, add_metrics, clear, find_checkpoint, save_settings
+from shared.runs.folder import Run, add_metrics, check_resumed, clear, find_checkpoint, save_settings
 
 
 @pytest.fixture
@@ -196,3 +196,26 @@ def test_metrics_are_added_to_those_that_stand_there(tmp_path):
         "test_2017": {"loss": 3.0},
     }
     assert {path.name for path in tmp_path.glob("*")} == {"metrics.json"}
+
+
+@pytest.mark.parametrize(
+    ("task_name", "changes", "message"),
+    [
+        ("copying", {}, None),
+        ("copying", {"relative_attention": 0}, None),  # what the weights bring along
+        ("singing", {}, "is of a copying run, not of singing"),
+        ("copying", {"max_length": 64}, "was trained with --max_length 32, not 64"),
+        ("copying", {"mask": "prefix"}, "was trained with --mask causal, not prefix"),
+    ],
+    ids=str,
+)
+def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, changes, message):
+    model = {"size": "tiny", "config_overrides": None, "max_length": 32, "mask": "causal", "relative_attention": 8}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": "copying", "model": model}))
+    asked = {**model, **changes}
+    if message is None:
+        check_resumed(tmp_path / "checkpoint-2", task_name, asked)
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        check_resumed(tmp_path / "checkpoint-2", task_name, asked)
+    assert "\n" not in str(caught.value)

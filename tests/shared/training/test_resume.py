@@ -5,7 +5,9 @@ import errno
 import numpy as np
 import pytest
 import torch
+import transformers
 
+from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
 from shared.model.decoder import Decoder
 from shared.runs.folder import find_checkpoint
@@ -114,3 +116,40 @@ def test_a_fault_of_the_program_is_not_taken_for_a_full_disk(new_trainer, monkey
     monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full_disk(RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes do not match"):
         trainer.train()
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_from_the_last_step_nothing_is_trained_any_more(new_trainer, tmp_path, ema_decay):
+    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "ema_decay": ema_decay}
+    whole = new_trainer("whole", **options)
+    whole.train()
+    again = new_trainer("whole", **options)
+    result = again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-4"))
+    assert result.global_step == 4
+    assert sorted(path.name for path in (tmp_path / "whole").glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
+    for name, weight in weights(again).items():
+        assert torch.equal(weight, weights(whole)[name])
+
+
+@pytest.mark.parametrize("when", ["logged", "saved"])
+def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_checkpoints(new_trainer, tmp_path, when):
+    logging_steps = 1 if when == "logged" else 99
+    trainer = new_trainer("run", max_steps=6, save_strategy="steps", save_steps=2, logging_steps=logging_steps)
+
+    class Poison(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, model, **kwargs):
+            if state.global_step == 3:
+                model.transformer.ln_f.weight.data.fill_(float("nan"))
+
+    trainer.add_callback(Poison)
+    with pytest.raises(UserError, match=r"at step 4: the training stops") as caught:
+        trainer.train()
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-2"]
+    kept = Decoder.from_pretrained(tmp_path / "run" / "checkpoint-2")
+    assert all(weight.isfinite().all() for weight in kept.parameters())
+
+
+def test_a_checkpoint_can_be_used_alone(new_trainer, tmp_path, task):
+    new_trainer("run", max_steps=1, save_strategy="steps", save_steps=1).train()
+    assert TextVocabulary.load(str(tmp_path / "run" / "checkpoint-1")).tokens == task.vocabulary.tokens
