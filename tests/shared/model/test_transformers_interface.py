@@ -1,0 +1,125 @@
+"""A decoder does what GPT2LMHeadModel does; what is saved loads in plain transformers with the same logits, or not at
+all."""
+
+import json
+
+import pytest
+import torch
+import transformers.dynamic_module_utils
+from torch import nn
+from transformers import AutoModelForCausalLM, GPT2LMHeadModel
+
+from shared.errors import UserError
+from shared.generation import reference
+from shared.generation.arguments import GenerationArguments
+from shared.model.build import load_decoder
+from tests.shared.generation.test_generate import VOCABULARY
+
+UNKNOWN_TO_GPT2 = [{"relative_attention": 5}, {"mask": "prefix"}, {"relative_attention": 5, "mask": "prefix"}]
+
+
+@pytest.fixture(autouse=True)
+def own_modules(tmp_path, monkeypatch):
+    """The modelling files that transformers copies stay in the test's folder."""
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+
+
+@pytest.fixture
+def pair(new_decoder):
+    """A decoder and transformers' own GPT-2 of the same weights."""
+    decoder = new_decoder()
+    model = GPT2LMHeadModel(decoder.config).eval()
+    model.load_state_dict(decoder.state_dict())
+    return decoder, model
+
+
+@pytest.fixture
+def ids():
+    torch.manual_seed(7)
+    return torch.randint(1, 24, (2, 9))
+
+
+def new_weights(decoder):
+    """Distances that mean something."""
+    torch.manual_seed(3)
+    for block in decoder.transformer.h:
+        if hasattr(block.attn, "relative"):
+            nn.init.normal_(block.attn.relative)
+    return decoder
+
+
+@torch.no_grad()
+def test_a_decoder_called_as_gpt2_answers_as_gpt2(pair, ids):
+    decoder, model = pair
+    torch.testing.assert_close(decoder(ids).logits, model(ids).logits)
+    seen = torch.ones_like(ids)
+    seen[1, :3] = 0
+    ours, theirs = (one(ids, attention_mask=seen, labels=ids) for one in pair)
+    torch.testing.assert_close(ours.loss, theirs.loss)
+    torch.testing.assert_close(ours.logits[0], theirs.logits[0])
+    torch.testing.assert_close(ours.logits[1, 3:], theirs.logits[1, 3:])
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}], ids=str)
+def test_a_decoder_generates_as_gpt2(pair, ids, options):
+    seen = torch.ones_like(ids)
+    seen[1, :3] = 0  # padded on the left
+    options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, "attention_mask": seen, **options}
+    ours, theirs = (one.generate(ids, **options) for one in pair)
+    assert torch.equal(ours, theirs)
+
+
+def test_a_decoder_saves_under_transformers_names(pair, tmp_path):
+    decoder, model = pair
+    decoder.save_pretrained(save_directory=tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model_type"] == "gpt2" and not {"mask", "relative_attention", "auto_map"} & set(config)
+    assert not list((tmp_path / "run").glob("*.py"))
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "run")
+    assert type(again) is GPT2LMHeadModel
+    for name, weight in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize("changes", UNKNOWN_TO_GPT2, ids=str)
+def test_what_gpt2_does_not_know_loads_with_our_file_and_gives_the_same(new_decoder, ids, tmp_path, changes):
+    decoder = new_weights(new_decoder(**changes))
+    decoder.save_pretrained(tmp_path / "run")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "run", trust_remote_code=True).eval()
+    prefix = torch.arange(9).expand_as(ids) < 4
+    with torch.no_grad():
+        expected = decoder.packed_logits(ids, prefix)
+        torch.testing.assert_close(theirs(ids, prefix=prefix).logits, expected)
+        torch.testing.assert_close(decoder(ids, prefix=prefix).logits, expected)
+    settings = GenerationArguments(max_new_tokens=12)
+    for prompt in ids.tolist():
+        (ours,) = reference.generate(decoder, [prompt], settings, VOCABULARY)
+        for model in (theirs, decoder):
+            written = model.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False, pad_token_id=0)
+            written = written[0, len(prompt) :].tolist()
+            assert written[: written.index(0) if 0 in written else None] == ours
+
+
+@pytest.mark.parametrize("changes", UNKNOWN_TO_GPT2, ids=str)
+def test_without_our_file_transformers_refuses_what_it_does_not_know(new_decoder, tmp_path, changes):
+    new_decoder(**changes).save_pretrained(tmp_path / "run")
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        AutoModelForCausalLM.from_pretrained(tmp_path / "run", trust_remote_code=False)
+
+
+def test_we_run_no_code_that_comes_with_a_run(new_decoder, ids, tmp_path):
+    decoder = new_weights(new_decoder(relative_attention=5, mask="prefix"))
+    decoder.save_pretrained(tmp_path / "run")
+    (tmp_path / "run" / "modeling_onedecoder.py").write_text("raise SystemExit('code of a run was executed')\n")
+    again = load_decoder(str(tmp_path / "run")).eval()
+    assert torch.equal(again.packed_logits(ids), decoder.packed_logits(ids))
+
+
+@pytest.mark.parametrize("changes", [{"n_layer": 3}, {"n_layer": 1}, {"relative_attention": 7}], ids=str)
+def test_weights_that_do_not_fit_their_config_are_refused(new_decoder, tmp_path, changes):
+    new_decoder().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(UserError, match="weights do not fit its config") as caught:
+        load_decoder(str(tmp_path))
+    assert "\n" not in str(caught.value)
