@@ -57,7 +57,7 @@ function textForm(session, begin, reads) {
 
 /** A page of recorded inputs knows these and no others. */
 function recordedForm(inputs, begin) {
-  return [el("p", { class: "quiet-words" }, "This decoder is too large for a page. What it wrote for these was recorded:"),
+  return [el("p", { class: "quiet-words" }, "This page holds a recording and no weights. What the decoder wrote for these is in it:"),
     el("div", { class: "row" }, inputs.map((text) => el("button", { type: "button", onclick: () => begin({ text }) }, text || "(nothing)")))];
 }
 

@@ -18,7 +18,7 @@ export function roll(label, chosen) {
   const node = el("div", { class: "roll" }, octaves, canvas, hand);
   const context = canvas.getContext("2d");
   let picture = { notes: [], arcs: [], chosen: -1, given: () => false };
-  let width = 0, height = 0, scale = 60, low = 48, high = 84, colours = {};
+  let width = 0, height = 0, scale = 60, low = 48, high = 84, colours = {}, shown = -1;
 
   const x = (time) => KEYS + time * scale;
   const row = () => height / (high - low + 1);
@@ -43,6 +43,14 @@ export function roll(label, chosen) {
     canvas.height = height * ratio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     draw();
+    if (next.chosen >= 0 && next.chosen !== shown) reveal(next.notes[next.chosen]);
+    shown = next.chosen;
+  }
+
+  /** Bring a note into sight, with more room before it, where its arcs lead, than after it. */
+  function reveal({ start }) {
+    const at = x(start) - node.scrollLeft;
+    if (at < KEYS || at > node.clientWidth - 30) node.scrollLeft = Math.max(0, x(start) - node.clientWidth * 0.7);
   }
 
   function draw() {
@@ -131,7 +139,6 @@ export function roll(label, chosen) {
     const next = Math.max(0, Math.min(last, places[event.key]));
     picture.chosen = next; // a key may come again before the roll is drawn anew
     chosen(next);
-    node.scrollLeft = Math.max(0, x(picture.notes[next].start) - node.clientWidth * 0.7);
   });
   return { node, show, cursor };
 }

@@ -3,7 +3,7 @@
 import { weightColour, weightInk } from "onedecoder/views/colour.js";
 import { el, percent } from "onedecoder/views/dom.js";
 import { isSpecial } from "onedecoder/views/session.js";
-import { lookedAt, shareOf } from "onedecoder/views/words.js";
+import { inText, lookedAt, shareOf } from "onedecoder/views/words.js";
 
 /** Returns { node, show }. */
 export function shadedText(chosen) {
@@ -28,14 +28,14 @@ export function shadedText(chosen) {
       const weight = share(word) / scale;
       return el("span", {
         style: { background: weightColour(weight), color: weightInk(weight) }, title: percent(share(word)), ...settings,
-      }, word.name.replace(/^·/, " "));
+      }, inText(word.name));
     };
     const special = (word) => (isSpecial(word.name) ? { class: "special" } : {});
     given.replaceChildren(...words.filter(({ to }) => to <= context).map((word) => span(word, special(word))));
     written.replaceChildren(...words.filter(({ from }) => from >= context).map((word) => el("button", {
       type: "button", "data-place": word.from, "aria-pressed": String(word === now),
       style: { background: weightColour(share(word) / scale), color: weightInk(share(word) / scale) },
-    }, word.name.replace(/^·/, " "))));
+    }, inText(word.name))));
     strongest.textContent = `“${now.name}” was written looking mostly at “${most.name}”, with ${percent(share(most))}.`;
   }
   return { node, show };

@@ -11,7 +11,7 @@ export function groups({ ids, context }, names, isJoined) {
   ids.forEach((id, place) => {
     const name = names[id];
     const before = found.at(-1);
-    const goesOn = isJoined && before && place !== context && !/^[·\s]|^Ċ/.test(name) && /[\p{L}\p{N}]$/u.test(before.name)
+    const goesOn = isJoined && before && place !== context && !/^[·⏎⇥\s]/.test(name) && /[\p{L}\p{N}]$/u.test(before.name)
       && /^[\p{L}\p{N}]/u.test(name) && !isSpecial(name);
     if (goesOn) {
       before.to = place + 1;
@@ -36,6 +36,9 @@ export function joined(weights, length, words) {
   });
   return picture;
 }
+
+/** How a token's name reads in running text, where · is a space and ⏎ a line's end. */
+export const inText = (name) => name.replace(/^·/, " ").replaceAll("⏎", "\n").replaceAll("⇥", "\t");
 
 /** What was looked at when the group was chosen: the mean of the rows *before* its tokens, by token. */
 export function lookedAt(weights, length, { from, to }) {

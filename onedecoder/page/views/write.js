@@ -96,7 +96,8 @@ function samplingControls(session) {
   });
   allow();
   return el("fieldset", { class: "sampling" }, el("legend", {}, "How the next one is chosen"), drawn, sliders,
-    el("p", { class: "hint" }, "Thin: the decoder's own probability. Full: what these settings make of it."));
+    el("p", { class: "hint" }, "Thin: the decoder's own probability. Full: what these settings make of it."
+      + (session.about.input === "text" ? "" : " What the grammar of events forbids here has none.")));
 }
 
 function slider(label, min, max, step, value, changed, words) {
