@@ -25,10 +25,8 @@ def build_decoder(
     """
     if model.model_name_or_path:
         decoder, vocabulary = _pretrained(kind, arguments, rows, model)
-    elif rows is None:
-        raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
     else:
-        vocabulary = kind.build_vocabulary(arguments, None, rows, model.vocab_size)
+        vocabulary = start_vocabulary(kind, arguments, rows, model)
         decoder = new_decoder(
             model.size,
             vocabulary,
@@ -46,6 +44,21 @@ def build_decoder(
     return decoder, vocabulary
 
 
+def start_vocabulary(
+    kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments
+) -> Vocabulary:
+    """The vocabulary that a training starts from, new or grown from a pre-trained one.
+
+    Raises:
+        UserError: if it is to be new and there are no `rows` of training to learn it from.
+    """
+    name = model.model_name_or_path
+    if not name and rows is None:
+        raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
+    old = kind.load_vocabulary(vocabulary_folder(name)) if name else None
+    return kind.build_vocabulary(arguments, old, rows, model.vocab_size)
+
+
 def _pretrained(
     kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments
 ) -> tuple[Decoder, Vocabulary]:
@@ -60,7 +73,7 @@ def _pretrained(
         raise UserError(f"--relative_attention {model.relative_attention}: {name} has {distances} distances")
     decoder.config.mask = model.mask
     old = kind.load_vocabulary(vocabulary_folder(name))
-    vocabulary = kind.build_vocabulary(arguments, old, rows, model.vocab_size)
+    vocabulary = start_vocabulary(kind, arguments, rows, model)
     change_vocabulary(decoder, old, vocabulary)
     if model.max_length > decoder.context:
         if not model.extend_positions:
