@@ -32,10 +32,8 @@ def build_decoder(
     """
     if model.model_name_or_path:
         decoder, vocabulary = _pretrained(kind, arguments, rows, model, vocabulary)
-    elif rows is None:
-        raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
     else:
-        vocabulary = vocabulary or kind.build_vocabulary(arguments, None, rows, model.vocab_size)
+        vocabulary = vocabulary or start_vocabulary(kind, arguments, rows, model)
         decoder = new_decoder(
             model.size,
             vocabulary,
@@ -51,6 +49,21 @@ def build_decoder(
     tokens = len(vocabulary.tokens)
     PartialState().print(f"{name}: {decoder.num_parameters():,} parameters, {tokens:,} tokens", file=sys.stderr)
     return decoder, vocabulary
+
+
+def start_vocabulary(
+    kind: type[Task], arguments: DataArguments, rows: Dataset | None, model: ModelArguments
+) -> Vocabulary:
+    """The vocabulary that a training starts from, new or grown from a pre-trained one.
+
+    Raises:
+        UserError: if it is to be new and there are no `rows` of training to learn it from.
+    """
+    name = model.model_name_or_path
+    if not name and rows is None:
+        raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
+    old = kind.load_vocabulary(vocabulary_folder(name)) if name else None
+    return kind.build_vocabulary(arguments, old, rows, model.vocab_size)
 
 
 def _pretrained(
@@ -71,7 +84,7 @@ def _pretrained(
         raise UserError(f"--relative_attention {model.relative_attention}: {name} has {distances} distances")
     decoder.config.mask = model.mask
     old = kind.load_vocabulary(vocabulary_folder(name))
-    vocabulary = vocabulary or kind.build_vocabulary(arguments, old, rows, model.vocab_size)
+    vocabulary = vocabulary or start_vocabulary(kind, arguments, rows, model)
     change_vocabulary(decoder, old, vocabulary)
     if model.max_length > decoder.context:
         if not model.extend_positions:
