@@ -16,7 +16,7 @@ DOTTED = re.compile(r"`(shared(?:\.\w+)+)`")  # `shared.room.module.function`
 
 
 def defines(path: Path, name: str) -> bool:
-    """Whether a file defines `function`, `Class` or `Class.method`; a method may be inherited within the file."""
+    """Whether a file defines `function`, `Class` or `Class.method`."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     for part in name.split("."):
         found = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == part]
