@@ -144,7 +144,7 @@ class Run:
         if place is None or not (folder / "config.json").is_file():
             missing = SETTINGS if place is None else "config.json"
             raise UserError(f"{folder} is not a finished run: {missing} is missing")
-        return cls(folder, yaml.safe_load((place / SETTINGS).read_text()))
+        return cls(folder, _renamed(yaml.safe_load((place / SETTINGS).read_text())))
 
     def task(
         self,
@@ -157,6 +157,23 @@ class Run:
         arguments = arguments or kind.Arguments(**self.settings["task_arguments"])
         old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
         return kind(arguments, kind.build_vocabulary(arguments, old, None, 0), request_arguments)
+
+
+# What settings were called in runs of earlier versions.
+FORMER_NAMES = {"row_length": "pack_length", "keep": "truncation", "compile": "torch_compile"}
+
+
+def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
+    """`run.yaml` of any version, under today's names."""
+    groups = {
+        group: {FORMER_NAMES.get(name, name): value for name, value in values.items()}
+        if isinstance(values, dict)
+        else values
+        for group, values in settings.items()
+    }
+    if groups.get("model", {}).get("loss_on") == "line":
+        groups["model"]["loss_on"] = "all"
+    return groups
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -219,3 +219,13 @@ def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, 
     with pytest.raises(UserError, match=message) as caught:
         check_resumed(tmp_path / "checkpoint-2", task_name, asked)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_of_an_earlier_version_opens_under_todays_names(finished, task):
+    settings = yaml.safe_load((finished / "run.yaml").read_text())
+    settings["model"] |= {"row_length": 64, "loss_on": "line"}
+    settings["training"] = {"compile": False}
+    (finished / "run.yaml").write_text(yaml.safe_dump(settings))
+    opened = Run.open(str(finished)).settings
+    assert opened["model"] == {"max_length": 32, "pack_length": 64, "loss_on": "all"}
+    assert opened["training"] == {"torch_compile": False}
