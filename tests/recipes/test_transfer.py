@@ -102,7 +102,7 @@ def test_every_variant_of_a_comparison_stands_in_its_table(scored, tmp_path, cap
         "target.",
     ]
     assert (tmp_path / "comparison.md").read_text() == printed
-    assert cells[2].flags == ["--max_steps=3", "--mask=causal", "--loss_on=line", "--seed=1"]
+    assert cells[2].flags == ["--max_steps=3", "--mask=causal", "--loss_on=all", "--seed=1"]
     models = [Parser(ModelArguments).parse(cell.flags[1:3])[0] for cell in cells]
     assert [(model.mask, model.loss_on) for model in models[::2]] == [
         ("causal", "target"), ("causal", "line"), ("prefix", "target")
