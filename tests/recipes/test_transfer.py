@@ -105,7 +105,7 @@ def test_every_variant_of_a_comparison_stands_in_its_table(scored, tmp_path, cap
     assert cells[2].flags == ["--max_steps=3", "--mask=causal", "--loss_on=all", "--seed=1"]
     models = [Parser(ModelArguments).parse(cell.flags[1:3])[0] for cell in cells]
     assert [(model.mask, model.loss_on) for model in models[::2]] == [
-        ("causal", "target"), ("causal", "line"), ("prefix", "target")
+        ("causal", "target"), ("causal", "all"), ("prefix", "target")
     ]  # fmt: skip
 
 
