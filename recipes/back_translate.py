@@ -1,0 +1,90 @@
+"""Make pairs of texts that exist in one language only, by a decoder that translates both ways.
+
+    python recipes/back_translate.py outputs/both captions.de.txt --language de --output_file captions.pairs.jsonl
+
+Each line of the files is translated into the run's other language, and the pairs can be learned beside real ones:
+`--train_file train.jsonl captions.pairs.jsonl`. What stands in the file is what people wrote; learned as a target, it
+teaches the decoder more of its language (Sennrich et al. 2016, "Improving Neural Machine Translation Models with
+Monolingual Data"). The other way round the decoder learns from its own translations (Zhang & Zong 2016).
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onedecoder.decoder import LoadedDecoder, load
+from shared.data.loading import load_files
+from shared.errors import UserError
+from shared.files import atomic_directory
+from shared.generation.arguments import GenerationArguments
+from shared.generation.mbr import check_candidates
+from shared.runs.cli import Parser, run
+from shared.runs.folder import Run
+from tasks.translation import Translation
+from tasks.translation.task import TranslationRequestArguments
+
+LONGEST_RATIO = 2  # of the characters of both sides; beyond it one of them says more than the other
+
+
+@dataclass
+class BackTranslationArguments:
+    """Which language the texts are in, and where the pairs go."""
+
+    language: str | None = field(default=None, metadata={"help": "The language of the texts."})
+    output_file: str | None = field(default=None, metadata={"help": "Where to write the pairs, as JSON lines."})
+    seed: int = field(default=0, metadata={"help": "Where the random numbers of sampling start."})
+
+
+def main(arguments: list[str]) -> None:
+    parser = Parser(GenerationArguments, BackTranslationArguments)
+    parser.add_argument("run", help="The folder of a run that was trained with --both_directions true.")
+    parser.add_argument("files", nargs="+", help="Texts of one language, one a line.")
+    first = parser.parse_known_args([*arguments])[0]
+    opened = Run.open(first.run)
+    generation, asked, given = parser.parse(arguments, opened.settings["generation"])
+    generation.check()
+    check_candidates(Translation, generation)
+    decoder = load(given.run)
+    other = other_language(decoder, asked.language)
+    if not asked.output_file:
+        raise UserError("--output_file is missing: name the file that the pairs go to")
+    path = Path(asked.output_file)
+
+    task = decoder.task_for(TranslationRequestArguments(target_lang=other))
+    texts = [text for text in map(str.strip, load_files(given.files, "train", suffix=".txt")["text"]) if text]
+    rows = [task.request(text) for text in texts]
+    outputs = decoder.write(task, rows, generation, seed=asked.seed, progress="translating").outputs
+    pairs = [{asked.language: text, other: output} for text, output in zip(texts, outputs, strict=True)]
+    kept = [pair for pair in pairs if usable(*pair.values())]
+    with atomic_directory(path.parent) as staging, (staging / path.name).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in kept)
+    print(f"{path}: {len(kept)} pairs; {len(pairs) - len(kept)} left out (a side empty or twice as long)")
+
+
+def other_language(decoder: LoadedDecoder, language: str | None) -> str:
+    """The language that texts in `language` are translated into.
+
+    Raises:
+        UserError: the run does not translate from that language.
+    """
+    if not isinstance(decoder.task, Translation):
+        raise UserError(f"{decoder.name} is a {decoder.task.name} run: give one of translation")
+    data = decoder.task.arguments
+    pair = [data.source_lang, data.target_lang]
+    known = pair if data.both_directions else pair[:1]
+    if language not in known:
+        raise UserError(
+            f"--language {language}: {decoder.name} translates from {' and '.join(known)}"
+            + ("" if data.both_directions else " only; train with --both_directions true")
+        )
+    return pair[1 - pair.index(language)]
+
+
+def usable(text: str, translation: str) -> bool:
+    """Whether both sides say something, and about as much."""
+    shorter, longer = sorted((len(text), len(translation)))
+    return 0 < shorter and longer <= LONGEST_RATIO * shorter
+
+
+if __name__ == "__main__":
+    run(main)
