@@ -9,7 +9,7 @@ from tasks.summarization.scores import score
 class SummarizationScores(evaluate.Metric):
     """`compute(predictions=…, references=…, documents=…)` gives what `tasks.summarization.scores.score` gives.
 
-    `documents`, `bodies` and `lead_words` are optional.
+    `documents`, `bodies`, `lead_words` and `titles` are optional.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -27,5 +27,6 @@ class SummarizationScores(evaluate.Metric):
         documents: list[str] | None = None,
         bodies: list[str] | None = None,
         lead_words: int | None = None,
+        titles: list[str] | None = None,
     ) -> dict[str, float]:
-        return score(predictions, references, documents, bodies, lead_words)
+        return score(predictions, references, documents, bodies, lead_words, titles)

@@ -13,6 +13,7 @@ from rouge_score.tokenize import tokenize
 from rouge_score.tokenizers import Tokenizer
 
 from shared.errors import UserError
+from tasks.summarization.naming import from_source, is_named, subject
 from tasks.summarization.ngrams import fragments, novel, repeated, words
 from tasks.summarization.sentences import SENTENCE_END, openings
 
@@ -25,6 +26,7 @@ def score(
     documents: Sequence[str] | None = None,
     bodies: Sequence[str] | None = None,
     lead_words: int | None = None,
+    titles: Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Means over the summaries, in per cent where no other unit is named.
 
@@ -37,7 +39,7 @@ def score(
     With the `documents`, also for both: `novel_1grams` … `novel_4grams`, the share of distinct n-grams that the
     document lacks (See et al. 2017, https://arxiv.org/abs/1704.04368); and of the fragments copied from it (Grusky et
     al. 2018, https://arxiv.org/abs/1804.11283) `coverage`, the share of words in them, `density`, the mean length in
-    words of the fragment that a word is in, and `longest_copy` in words. Then the baselines, in at most `lead_words`
+    XX the baselines, in at most `lead_words`
     words (default: the references' mean): `lead_rouge*`, each document's beginning, and `openings_rouge*`, the first
     sentence of each of its sections. `bodies` are the documents without titles and headings, a blank line between two
     sections (default: the documents). An empty summary counts 0 everywhere. UserError for no or unequal lines.
@@ -48,8 +50,11 @@ def score(
         first, *others = (f"{size} {name}" for name, size in sizes.items())
         raise UserError(f"{first} for {', '.join(others)}: give as many of each, at least one")
     scores = rouge(predictions, references)
-    scores |= statistics(predictions, documents)
-    scores |= {f"reference_{name}": value for name, value in statistics(references, documents).items()}
+    subjects = None
+    if documents is not None:
+        subjects = list(map(subject, titles or [""] * len(documents), documents))
+    scores |= statistics(predictions, documents, subjects)
+    scores |= {f"reference_{name}": value for name, value in statistics(references, documents, subjects).items()}
     if documents is None:
         return scores
     bodies = documents if bodies is None else bodies
@@ -61,7 +66,9 @@ def score(
     return scores
 
 
-def statistics(texts: Sequence[str], documents: Sequence[str] | None) -> dict[str, float]:
+def statistics(
+    texts: Sequence[str], documents: Sequence[str] | None, subjects: Sequence[str] | None
+) -> dict[str, float]:
     """What `score` says of summaries and references alike."""
     lengths = np.array([len(words(text)) for text in texts])
     found = {"words": lengths.mean(), "repeated_3grams": 100 * np.mean([repeated(text, 3) for text in texts])}
@@ -73,6 +80,10 @@ def statistics(texts: Sequence[str], documents: Sequence[str] | None) -> dict[st
         found["coverage"] = 100 * np.mean(per_word * [sum(row) for row in copied])
         found["density"] = np.mean(per_word * [sum(length**2 for length in row) for row in copied])
         found["longest_copy"] = np.mean([max(row, default=0) for row in copied])
+        kept, named = np.array(list(map(from_source, texts, documents))).T
+        found["names"], found["names_in_source"] = named.mean(), 100 * kept.sum() / max(named.sum(), 1)
+        about = [is_named(*pair) for pair in zip(subjects, texts, strict=True) if pair[0]]
+        found["subject_named"] = 100 * sum(about) / max(len(about), 1)
     return {name: float(value) for name, value in found.items()}
 
 

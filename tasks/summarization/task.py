@@ -69,7 +69,7 @@ class Summarization(TextTask):
     separator = "<|summarize|>"
     separator_words = "In summary:"
     line = "article … <|summarize|> lead … <|endoftext|>"
-    output_metrics = ("rouge1", "rouge2", "rougeL")
+    output_metrics = ("rouge1", "rouge2", "rougeL", "names_in_source", "subject_named")
     utility = staticmethod(agreement)
 
     def __init__(self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments):
@@ -127,4 +127,5 @@ class Summarization(TextTask):
         return output + "\n"
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
-        return score(outputs, rows["summary"], rows["document"], rows["body"], self.arguments.lead_words)
+        columns = (rows[name] for name in ("summary", "document", "body"))
+        return score(outputs, *columns, self.arguments.lead_words, rows["title"])

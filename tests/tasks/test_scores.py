@@ -14,6 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 import tasks
 from shared.errors import UserError
+from tasks.summarization.naming import from_source, is_named, names, subject
 from tasks.summarization.ngrams import fragments
 from tasks.summarization.scores import agreement
 from tasks.summarization.scores import score as score_summaries
@@ -90,7 +91,7 @@ def test_references_are_measured_as_summaries_are(summary_scores):
     names = [name.removeprefix("reference_") for name in summary_scores if name.startswith("reference_")]
     assert names == [
         "words", "repeated_3grams", "novel_1grams", "novel_2grams", "novel_3grams", "novel_4grams", "coverage",
-        "density", "longest_copy",
+        "density", "longest_copy", "names", "names_in_source", "subject_named",
     ]  # fmt: skip
     for name in names:
         assert summary_scores[f"reference_{name}"] == swapped[name]
@@ -108,6 +109,31 @@ def test_copied_fragments(summary_scores):
     assert fragments("a b x b c d", "a b c d. x y") == [2, 1, 3]
     assert fragments("Cat", "category cat's") == [1]
     assert fragments("", "a") == fragments("a", "") == fragments("b b", "a") == []
+
+
+def test_names_and_numbers_are_looked_for_in_the_source():
+    text = "The Silver Swan (built 1821) sank off Cape Orra. Its captain was Mara Vane."
+    assert names(text) == ["silver", "swan", "1821", "cape", "orra", "mara", "vane"]
+    assert names("A mile. 7 dogs\nBark") == ["7"]  # a sentence's first word has a capital anyway
+    assert from_source(text, "silver swan\nBuilt in 1821, off Orra. MARA Marrow") == (5, 7)
+
+
+def test_the_subject_is_the_title_or_the_first_name():
+    assert subject("Mercury (planet)", "") == "Mercury"
+    assert subject("", "In 1821 the Silver Swan sank. The Queen wept.") == "Silver Swan"
+    assert subject("", "nobody here. Nor here.") == ""
+    assert is_named("Velvet ropeweed", "The velvet ropeweed's stem.")
+    assert not is_named("Velvet ropeweed", "The velvet foamcup.") and not is_named("Orra", "Orrano")
+
+
+def test_naming_is_scored_over_all_names_and_all_subjects():
+    documents = ["Mara Vane was born in Orra in 1821.", "Orra has mills.", "nobody here"]
+    summaries = ["She, Mara Vane of Tolm, was born in 1820.", "A town.", "Nothing"]
+    scores = score_summaries(summaries, documents, documents, titles=["Mara Vane", "Orra", ""])
+    assert scores["names"] == 4 / 3 and scores["names_in_source"] == 50
+    assert scores["subject_named"] == 50  # of the two that have a subject
+    assert scores["reference_names_in_source"] == scores["reference_subject_named"] == 100
+    assert score_summaries(summaries, documents, documents)["subject_named"] == 100  # Vane is the one first name
 
 
 def test_the_lead_baseline_is_scored_like_a_summary(summary_scores):
