@@ -41,13 +41,21 @@ def test_translation_scores_are_sacrebleus():
     assert scores == score_translations(HYPOTHESES, Dataset.from_dict({"de": REFERENCES})["de"], ter=True)
 
 
+def test_the_papers_bleu_is_of_lower_cased_text():
+    outputs = ["ein mann, mit 1,5 HÜTEN.", *HYPOTHESES[1:]]
+    scores = score_translations(outputs, REFERENCES)
+    lower = [[text.lower() for text in texts] for texts in (outputs, REFERENCES)]
+    assert scores["bleu_lowercase_tokenized"] == pytest.approx(sacrebleu.corpus_bleu(lower[0], [lower[1]]).score)
+    assert "|case:lc|eff:no|tok:13a|" in scores["bleu_lowercase_tokenized_signature"]
+    assert scores["bleu_lowercase_tokenized"] > scores["bleu"]
+
+
 def test_perfect_and_empty_translations():
     perfect = score_translations(REFERENCES, REFERENCES)
     assert perfect["bleu"] == pytest.approx(100) and perfect["chrf"] == pytest.approx(100)
     empty = score_translations(["", ""], REFERENCES[:2], ter=True)
-    assert {name: empty[name] for name in ("bleu", "bleu_low", "bleu_high", "chrf", "ter")} == {
-        "bleu": 0.0, "bleu_low": 0.0, "bleu_high": 0.0, "chrf": 0.0, "ter": 100.0,
-    }  # fmt: skip
+    zeros = dict.fromkeys(("bleu", "bleu_low", "bleu_high", "bleu_lowercase_tokenized", "chrf"), 0.0)
+    assert {name: value for name, value in empty.items() if "signature" not in name} == zeros | {"ter": 100.0}
 
 
 @pytest.fixture(scope="module")
