@@ -159,24 +159,27 @@ NOUN_TABLES = {
 
 # English, German (with its stem where that differs), and the nouns it is said of; "mood": of people, after "is".
 ADJECTIVE_TABLE = """
-    old alt transport person animal clothing paper device vehicle tree house bridge town; young jung person animal;
-    tall groß person kin tree house; big groß animal fruit dish furniture indoors vehicle thing;
-    small klein animal fruit dish furniture indoors vehicle thing; friendly freundlich person kin;
-    famous berühmt person; rich reich person; poor arm person; strong stark person animal;
-    clever klug person kin; nice nett person kin; polite höflich person; brave mutig person;
-    funny lustig kin text; lazy faul animal kin; tired müde mood animal; hungry hungrig mood animal;
-    thirsty durstig mood; happy glücklich mood; sad traurig mood; angry wütend mood; sick krank mood;
-    nervous nervös mood; black schwarz animal clothing thing vehicle device;
-    white weiß animal clothing dish vehicle; brown braun animal clothing furniture opening;
-    red rot clothing vehicle thing dish flower house; blue blau clothing vehicle thing dish;
-    green grün clothing furniture opening vehicle; yellow gelb clothing flower house thing; fresh frisch fruit staple;
-    delicious lecker fruit staple; good gut drink text cheese meat; cold kalt drink soup meat;
-    hot heiß coffee tea cocoa milk water soup meat potato egg; warm warm clothing staple;
-    cheap billig clothing device fruit; expensive teuer/teur clothing device vehicle thing; long lang text;
-    interesting interessant text; new neu device vehicle clothing thing paper furniture town;
-    modern modern device town; broken kaputt device vehicle thing; fast schnell vehicle transport;
-    heavy schwer furniture suitcase box door; bright hell indoors; dirty schmutzig indoors dish opening;
-    clean sauber indoors dish; quiet ruhig outdoors room bedroom office library; beautiful schön sight outdoors town
+    old alt transport person kin animal clothing paper device vehicle tree house bridge town text;
+    young jung person kin animal; tall groß person kin tree house;
+    big groß animal fruit dish furniture indoors vehicle thing house city garden;
+    small klein animal fruit dish furniture indoors vehicle thing house village garden child;
+    friendly freundlich person kin; famous berühmt person; rich reich person kin; poor arm person kin;
+    strong stark person kin; clever klug person kin animal; nice nett person kin; polite höflich person kin;
+    brave mutig person; funny lustig person kin text; lazy faul animal person kin;
+    tired müde mood animal person; hungry hungrig mood animal person; thirsty durstig mood animal;
+    happy glücklich mood person; sad traurig mood person; angry wütend mood person; sick krank mood animal person;
+    nervous nervös mood person; black schwarz animal clothing thing vehicle device furniture;
+    white weiß animal clothing dish vehicle house; brown braun animal clothing furniture opening;
+    red rot clothing vehicle thing dish flower house apple door; blue blau clothing vehicle thing dish door;
+    green grün clothing furniture opening vehicle room apple; yellow gelb clothing flower house thing room;
+    fresh frisch fruit staple milk; delicious lecker fruit staple; good gut drink text cheese meat person;
+    cold kalt drink soup meat room; hot heiß coffee tea cocoa milk water soup meat potato egg;
+    warm warm clothing staple room; cheap billig clothing device fruit thing;
+    expensive teuer/teur clothing device vehicle thing; long lang text; interesting interessant text museum city;
+    new neu device vehicle clothing thing paper furniture town house; modern modern device town;
+    broken kaputt device vehicle thing; fast schnell vehicle transport; heavy schwer furniture suitcase box door bag;
+    bright hell indoors; dirty schmutzig indoors dish opening clothing; clean sauber indoors dish clothing;
+    quiet ruhig outdoors room bedroom office library; beautiful schön sight outdoors town woman girl
 """
 
 # base, past, -ing, particle | infinitive (prefix- where separable), er-form, (ist) participle | complements.
@@ -228,6 +231,7 @@ VERB_TABLES = {
         talk talked talking | reden redet geredet | about/über/acc text kin
         tell told telling | erzählen erzählt erzählt | dat kin person | about/von/dat sight animal
         play played playing | spielen spielt gespielt | with/mit/dat kin dog cat
+        play played playing | spielen spielt gespielt | in garden park forest room
         go went going | gehen geht ist gegangen | to town outdoors
         travel traveled traveling | fahren fährt ist gefahren | to outdoors station airport hotel hospital museum
         run ran running | laufen läuft ist gelaufen | to outdoors station school
@@ -286,6 +290,10 @@ VERB_TABLES = {
         run ran running | laufen läuft ist gelaufen | to garden park forest village lake
         bark barked barking | bellen bellt gebellt | in garden park forest village garage
         jump jumped jumping | springen springt ist gesprungen | over/über/acc bench box suitcase
+        eat ate eating | fressen frisst gefressen | acc fruit meat fish bread
+        drink drank drinking | trinken trinkt getrunken | acc water milk
+        sing sang singing | singen singt gesungen | in garden park forest
+        play played playing | spielen spielt gespielt | in garden park village
     """,
 }
 

@@ -4,7 +4,6 @@ Only what makes sense is drawn. A verb's complements come from the nouns that it
 adjective from those that are said of its noun, a time from those that go with the tense.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate
@@ -54,17 +53,21 @@ ASKED = (YOU, HE, SHE, THEY)
 CAN, MUST, WILL = MODALS[0], MODALS[1], MODALS[3]
 BECAUSE, THAT, WHEN = Pair("because", "weil"), Pair("that", "dass"), Pair("when", "wenn")
 
-COUNTED = ("animal", "fruit", "text", "thing", "paper", "dish", "sight")  # "two keys", but not "two shirts on"
+# "Two keys", but not "two shirts on".
+COUNTED = (
+    "person", "animal", "fruit", "text", "thing", "paper", "dish", "device", "vehicle", "furniture", "opening", "sight",
+)  # fmt: skip
 PEOPLE = ("person", "kin")
 UNCOUNTED = ("staple", "drink")
 PLACES = ("indoors", "town", "outdoors")
-UNOWNED = ("person", "fruit", "staple", "drink", "transport", "opening", "sight", *PLACES)
+UNOWNED = ("person", "transport", "town", "outdoors")
 ADJECTIVES_OF = {
     noun.en: tuple(word for word in ADJECTIVES if {noun.kind, noun.en} & set(word.kinds))
     for nouns in NOUNS.values()
     for noun in nouns
 }
 MOODS = tuple(word for word in ADJECTIVES if "mood" in word.kinds)
+PERSONAL = tuple(word for word in ADJECTIVES if "person" in word.kinds)
 THINGS = tuple(kind for kind in NOUN_TABLES if kind not in PEOPLE)
 DEGREES = (NO_WORDS, Pair("very", "sehr"), Pair("too", "zu"))
 GRADED = (
@@ -88,6 +91,9 @@ PASTIMES = ("eat", "drink", "read", "cook", "bake", "clean", "paint", "visit", "
 CHORES = ("wash", "cook", "bake", "repair", "clean", "feed", "tidy", "look", "write", "buy", "visit", "read", "help")
 LOSSES, GAINS = ("lose", "forget", "break", "miss"), ("find", "meet")
 MOVES = {Pair("sad", "traurig"): LOSSES, Pair("angry", "wütend"): LOSSES, Pair("happy", "glücklich"): GAINS}
+ABLE = {  # which animals do what, where not all do
+    "bark": ("dog",), "jump": ("dog", "cat", "horse", "goat", "rabbit"), "sing": ("bird",), "play": ("dog", "cat"),
+}  # fmt: skip
 UNLIKELY = {"boy": ("boy", "son", "daughter", "nephew", "niece", "colleague", "boss")}
 
 
@@ -113,8 +119,8 @@ def determiners(kind: str, plural: bool, definite: bool) -> list[str]:
     if kind == "kin":
         return ["my"]
     choices = ["the"] * 3 + ["this"]
-    if not definite and kind not in PLACES:
-        choices += [""] * 4 if plural or kind in UNCOUNTED else ["a"] * 3
+    if not definite:
+        choices += [""] * 4 if plural or kind in UNCOUNTED else ["a"] * (1 if kind in PLACES else 3)
         choices += ["two"] if plural and kind in COUNTED else []
     return choices if kind in UNOWNED else [*choices, "my", "my"]
 
@@ -227,6 +233,8 @@ def stative(rng: Random, subject: NounPhrase | Pronoun, negated: bool = False) -
     stated = clause(rng, subject, rng.choice(VERBS["state"]), negated=negated)
     ((what, case),) = stated.objects
     if isinstance(what, NounPhrase):
+        if stated.verb.en == "have" and what.noun.kind == "kin" and what.noun.en_plural != "-":
+            what = replace(what, determiner=rng.choice(("", *NUMBERS)) if what.plural else "a")
         indefinite = what.determiner in ("a", "", *NUMBERS)
         if stated.verb.en in ("have", "need") and not indefinite:
             what = replace(what, determiner="" if what.plural else "a")
@@ -236,19 +244,26 @@ def stative(rng: Random, subject: NounPhrase | Pronoun, negated: bool = False) -
 
 
 def description(rng: Random) -> Pair:
-    """The soup is too hot."""
-    return say(quality(rng))
+    """The soup is too hot. Were you tired?"""
+    asked = rng.random() < 0.2
+    described = quality(rng, asked)
+    tense = rng.choice(("present", "present", "present", "past"))
+    return say(replace(described, tense=tense), "question" if asked else "statement")
 
 
-def quality(rng: Random) -> Clause:
+def quality(rng: Random, asked: bool = False) -> Clause:
     if rng.random() < 0.5:
-        subject, adjective = person(rng, plain=True), rng.choice(MOODS)
+        subject = person(rng, asked, plain=True)
+        lasting = PERSONAL if isinstance(subject, Pronoun) else ADJECTIVES_OF[subject.noun.en]
+        adjective = rng.choice((*MOODS, *lasting))
     else:
         noun = rng.choice(NOUNS[rng.choice(THINGS)])
-        subject, adjective = noun_phrase(rng, noun, definite=True, plain=True), rng.choice(ADJECTIVES_OF[noun.en])
+        subject = noun_phrase(rng, noun, definite=True, plain=rng.random() < 0.5)
+        adjective = rng.choice([each for each in ADJECTIVES_OF[noun.en] if each != subject.adjective])
     degree = rng.choice(DEGREES) if adjective.en in GRADED else NO_WORDS
     complement = Pair(phrase(degree.en, adjective.en), phrase(degree.de, adjective.de))
-    return Clause(subject, BE, complements=(complement,), negated=not degree.en and rng.random() < 0.3)
+    negated = not asked and not degree.en and rng.random() < 0.3
+    return Clause(subject, BE, complements=(complement,), negated=negated)
 
 
 def whereabouts(rng: Random) -> Pair:
@@ -263,10 +278,15 @@ def whereabouts(rng: Random) -> Pair:
 
 
 def presence(rng: Random) -> Pair:
-    """My uncle was at the station yesterday."""
+    """My uncle was at the station yesterday. Is the dog in the garden?"""
     place = location(noun_phrase(rng, rng.choice(NOUNS[rng.choice(PLACES)])))
-    if rng.random() < 0.5:
-        return say(Clause(person(rng), BE, complements=(place,), negated=rng.random() < 0.2))
+    if rng.random() < 0.6:
+        asked = rng.random() < 0.25
+        subject = noun_phrase(rng, rng.choice(NOUNS["animal"]), definite=asked)
+        if rng.random() < 0.6:
+            subject = person(rng, asked)
+        there = Clause(subject, BE, complements=(place,), negated=not asked and rng.random() < 0.2)
+        return say(there, "question" if asked else "statement")
     return say(Clause(person(rng), BE, complements=(place,), **timed(rng, "past")), first_or_last(rng))
 
 
@@ -277,16 +297,20 @@ def routine(rng: Random) -> Pair:
         subject = noun_phrase(rng, rng.choice(NOUNS["transport"]), definite=True, plain=True)
         verb = rng.choice(VERBS["departure"])
     hour = rng.choice(PHRASES["hour"])
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         return say(clause(rng, subject, verb, tense="present", time=hour, adverb=rng.choice(PHRASES["often"])))
-    return say(clause(rng, subject, verb, tense=rng.choice(("past", WILL)), time=hour))
+    return say(clause(rng, subject, verb, tense=rng.choice(("present", "past", WILL)), time=hour))
+
+
+def animal_and_verb(rng: Random, definite: bool = False) -> tuple[NounPhrase, Verb]:
+    verb = rng.choice(VERBS["animal"])
+    able = [noun for name in ABLE.get(verb.en, ("animal",)) for noun in NOUNS[name]]
+    return noun_phrase(rng, rng.choice(able), definite=definite), verb
 
 
 def animals(rng: Random) -> Pair:
     """The dogs are barking in the garden."""
-    verb = rng.choice(VERBS["animal"])
-    able = {"bark": ("dog",), "jump": ("dog", "cat", "horse", "goat", "rabbit")}.get(verb.en, ("animal",))
-    subject = noun_phrase(rng, rng.choice([noun for name in able for noun in NOUNS[name]]))
+    subject, verb = animal_and_verb(rng)
     if rng.random() < 0.5:
         return say(clause(rng, subject, verb, adverb=rng.choice(PHRASES["often"])))
     return say(clause(rng, subject, verb, **timed(rng, "progressive", "past")), first_or_last(rng))
@@ -311,6 +335,8 @@ def question(rng: Random) -> Pair:
     features = {"adverb": rng.choice(PHRASES["often"])}
     if kind == "event":
         features = timed(rng, "progressive", "past", "modal")
+    if kind == "event" and rng.random() < 0.3:
+        features["time"] = None
     return say(clause(rng, subject, verb, **features), "question")
 
 
@@ -318,6 +344,8 @@ def open_question(rng: Random) -> Pair:
     """What did the waiter buy yesterday? Where is he working? Why?"""
     subject, verb = person(rng, asked=True), event(rng)
     features = timed(rng, "progressive", "past", "modal")
+    if rng.random() < 0.4:
+        features["time"] = None
     asked = clause(rng, subject, verb, **features)
     kind = rng.choice(("who", "why", "when", "complement", "complement", "complement"))
     if kind == "who":
@@ -361,9 +389,13 @@ def thought(rng: Random) -> Pair:
         content = clause(rng, person(rng), event(rng), tense=WILL, time=rng.choice(PHRASES["future"]))
     elif rng.random() < 0.3:
         content = quality(rng)
+    elif rng.random() < 0.2:
+        content = clause(rng, person(rng), rng.choice(VERBS["mishap"]), **timed(rng, "past"))
     else:
         content = clause(rng, person(rng), event(rng), **timed(rng, "present", "past", "modal"))
-    main = Clause(person(rng, asked=True, plain=True), verb)
+    if rng.random() < 0.3:
+        content = replace(content, time=None)
+    main = Clause(person(rng, plain=True), verb)
     return sentence(join(write(main, "statement"), THAT, write(content, "subordinate")))
 
 
@@ -384,16 +416,7 @@ def join(main: Pair, conjunction: Pair, subordinate: Pair) -> Pair:
     return Pair(f"{main.en} {conjunction.en} {subordinate.en}", f"{main.de}, {conjunction.de} {subordinate.de}")
 
 
-PATTERNS = {
+LONG = {
     habit: 11, progress: 9, past: 12, plan: 11, state: 9, description: 8, whereabouts: 6, presence: 5, routine: 6,
     animals: 4, negation: 7, question: 8, open_question: 8, reason: 7, thought: 6, condition: 6,
 }  # fmt: skip
-
-
-def pairs(seed: int) -> Iterator[Pair]:
-    """Derivations without end, in the order of the seed."""
-    rng = Random(seed)
-    patterns, weights = list(PATTERNS), list(accumulate(PATTERNS.values()))
-    while True:
-        (pattern,) = rng.choices(patterns, cum_weights=weights)
-        yield pattern(rng)

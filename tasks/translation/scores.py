@@ -15,9 +15,10 @@ def score(predictions: Sequence[str], references: Sequence[str], ter: bool = Fal
     interval of 1,000 bootstrap resamples (Koehn 2004), whose seed is sacreBLEU's 12345. `bleu_lowercase_tokenized` is
     the higher one of papers that score lower-cased text in Moses' tokens: both sides in lower case, in sacreBLEU's 13a
     tokens, which are Moses' (with its normalised punctuation) but for a few abbreviations, apostrophes and typographic
-    quotation marks: in 7 of the 2,461 German references of Multi30k's tests. `ter` adds the edits
-    in per cent of the reference's words (lower is better, may exceed 100); its search for shifts takes seconds
-    a line where a model still writes the right words in a wild order. UserError for no or unequal lines.
+    quotation marks: in 7 of the 2,461 German references of Multi30k's tests. `exact` is the
+    share of outputs that are the reference, in per cent. `ter` adds the edits in per cent of the reference's words
+    (lower is better, may exceed 100); its search for shifts takes seconds a line where a model still writes the right
+    words in a wild order. UserError for no or unequal lines.
     """
     if not len(predictions) or len(predictions) != len(references):
         raise UserError(f"{len(predictions)} predictions for {len(references)} references: give as many, at least one")
@@ -34,4 +35,6 @@ def score(predictions: Sequence[str], references: Sequence[str], ter: bool = Fal
             printed = json.loads(result.format(width=6, signature=signature, is_json=True))
             mean, half = printed.get("confidence_mean", 0.0), printed.get("confidence_var", 0.0)
             scores |= {f"{name}_low": mean - half, f"{name}_high": mean + half}
+    matches = sum(text == reference for text, reference in zip(predictions, references, strict=True))
+    scores["exact"] = 100 * matches / len(predictions)
     return scores

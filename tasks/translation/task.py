@@ -46,7 +46,7 @@ class Translation(TextTask):
     Arguments = TranslationArguments
     RequestArguments = TranslationRequestArguments
     input_kind = "lines"
-    output_metrics = ("bleu", "bleu_lowercase_tokenized", "chrf")
+    output_metrics = ("bleu", "bleu_lowercase_tokenized", "chrf", "exact")
 
     @classmethod
     def separators(cls, arguments: TranslationArguments) -> dict[str, str]:

@@ -53,8 +53,9 @@ def test_the_papers_bleu_is_of_lower_cased_text():
 def test_perfect_and_empty_translations():
     perfect = score_translations(REFERENCES, REFERENCES)
     assert perfect["bleu"] == pytest.approx(100) and perfect["chrf"] == pytest.approx(100)
+    assert perfect["exact"] == 100 and score_translations(HYPOTHESES, [*HYPOTHESES[:2], "x"])["exact"] == 200 / 3
     empty = score_translations(["", ""], REFERENCES[:2], ter=True)
-    zeros = dict.fromkeys(("bleu", "bleu_low", "bleu_high", "bleu_lowercase_tokenized", "chrf"), 0.0)
+    zeros = dict.fromkeys(("bleu", "bleu_low", "bleu_high", "bleu_lowercase_tokenized", "chrf", "exact"), 0.0)
     assert {name: value for name, value in empty.items() if "signature" not in name} == zeros | {"ter": 100.0}
 
 

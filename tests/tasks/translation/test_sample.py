@@ -1,7 +1,9 @@
 """The translation sample: its splits, its words, and one golden sentence for each thing it teaches of German."""
 
+import json
 from collections import Counter
 from itertools import combinations, islice
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +26,9 @@ from tasks.translation.grammar import (
     write,
 )
 from tasks.translation.lexicon import ADJECTIVES, BE, LIE, NOUN_TABLES, NOUNS, STAND, VERBS, Pair
-from tasks.translation.patterns import PATTERNS, pairs
-from tasks.translation.sample import TEST_ROWS, TRAIN_ROWS, VALIDATION_ROWS, sample
+from tasks.translation.sample import PATTERNS, TEST_ROWS, TRAIN_ROWS, VALIDATION_ROWS, pairs, sample
 
+THIRTY = Path(__file__).with_name("thirty_sentences.jsonl")
 CAN, MUST, SHOULD, WILL, _, WANT = MODALS
 YESTERDAY, TOMORROW = Pair("yesterday", "gestern"), Pair("tomorrow", "morgen")
 EVERY_MORNING, OFTEN = Pair("every morning", "jeden Morgen"), Pair("often", "oft")
@@ -55,10 +57,11 @@ def test_the_splits_have_their_sizes(splits):
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_no_sentence_of_either_language_stands_twice(splits, language):
+def test_no_sentence_of_either_language_stands_in_two_splits(splits, language):
     sentences = {name: {row[language] for row in rows} for name, rows in splits.items()}
-    assert {name: len(rows) for name, rows in splits.items()} == {name: len(each) for name, each in sentences.items()}
     assert all(one.isdisjoint(other) for one, other in combinations(sentences.values(), 2))
+    if language == "en":
+        assert all(len(sentences[name]) == len(rows) for name, rows in splits.items())
 
 
 def test_english_has_one_translation_whatever_is_drawn():
@@ -87,11 +90,28 @@ def test_held_out_sentences_are_made_of_words_seen_in_training(splits, split, la
     assert set(vocabulary(splits[split], language)) <= set(vocabulary(splits["train"], language))
 
 
+def test_thirty_sentences_by_hand_are_of_its_words(splits):
+    """What a trained decoder is asked, from two words to twelve: see tasks/translation/README.md."""
+    rows = [json.loads(line) for line in THIRTY.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 30
+    for language in ("en", "de"):
+        assert set(vocabulary(rows, language)) <= set(vocabulary(splits["train"], language))
+    assert {len(row["en"].split()) for row in rows} == set(range(2, 13))
+    assert {"The dog sleeps.", "The small dog sleeps.", "I drink coffee.", "I am a student."} <= {
+        row["en"] for row in rows
+    }
+
+
+def test_short_sentences_are_a_good_part(splits):
+    lengths = Counter(len(row["en"].split()) for row in splits["train"])
+    assert lengths[2] >= 30 and lengths[3] >= 300 and lengths[4] >= 1000
+
+
 def test_sentences_are_short_and_well_formed(splits):
     for row in (row for rows in splits.values() for row in rows):
         for text in row.values():
             assert text[0].isupper() and text[-1] in ".?" and "  " not in text and "-" not in text
-            assert 2 < len(text.split()) <= 14
+            assert 2 <= len(text.split()) <= 14
         assert row["en"][-1] == row["de"][-1]
         for conjunction in ("weil", "dass", "wenn"):
             if f" {conjunction} " in row["de"]:
