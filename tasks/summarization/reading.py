@@ -16,17 +16,22 @@ ARTICLE = Features({"title": Value("string"), "lead": Value("string"), "sections
 HEADING = re.compile(r"\s*(=(?: =)*) (.*[^ =].*) \1\s*")
 
 
-def summarization_rows(rows: Dataset, text_column: str | None = None, summary_column: str | None = None) -> Dataset:
+def summarization_rows(
+    rows: Dataset, text_column: str | None = None, summary_column: str | None = None, by_section: bool = False
+) -> Dataset:
     """Rows of text: title, document, body, summary; articles without lead or body are skipped.
 
     `rows` hold the two named columns (with `title`, if there is one), or `title`, `lead` and `sections` (a
     list of {"heading", "paragraphs"}), or the lines of WikiText's raw files in a column `text`. The lead, the
     text before the first section, is the summary; the document is the title, the headings and the paragraphs,
     a line each; the body is the paragraphs alone, a line each, with a blank line between two sections. What comes from
-    a column is document and body at once. UserError for missing columns, for anything but text, and where no article
-    is left.
+    a column is document and body at once. With `by_section` each section of an article is a row of its own, without a
+    title: its paragraphs are the document, its heading is the summary. UserError for missing columns, for anything but
+    text, and where no article is left.
     """
     found = rows.column_names
+    if by_section and (text_column or summary_column):
+        raise UserError("--unit section divides articles: leave out --text_column and --summary_column")
     if text_column or summary_column:
         for flag, column in (("--text_column", text_column), ("--summary_column", summary_column)):
             if column not in found:
@@ -39,6 +44,8 @@ def summarization_rows(rows: Dataset, text_column: str | None = None, summary_co
             f"{origin(rows)}: no column '{min(missing)}'; found: {', '.join(found)}; "
             "name two of them with --text_column and --summary_column"
         )
+    if by_section:
+        return convert_rows(_one_per_section(rows), lambda row: _from_columns(row, "text", "heading"), COLUMNS)
     return convert_rows(rows, _from_sections, COLUMNS)
 
 
@@ -103,15 +110,37 @@ def _from_columns(row: dict[str, Any], text_column: str, summary_column: str) ->
 def _from_sections(row: dict[str, Any]) -> dict[str, str] | None:
     title = clean_text(row["title"], "title") or ""
     summary = clean_text(row["lead"], "lead")
-    sections = row["sections"] or []
     lines, blocks = [title], []
-    for section in sections if isinstance(sections, list) else [sections]:
-        match section:
-            case {"heading": heading, "paragraphs": [*paragraphs]}:
-                texts = [clean_text(paragraph, "paragraphs") for paragraph in paragraphs]
-                lines += [clean_text(heading, "heading"), *texts]
-                blocks.append("\n".join(filter(None, texts)))
-            case _:
-                raise ValueError('column \'sections\' needs a list of {"heading": …, "paragraphs": […]}')
+    for heading, paragraphs in _sections(row["sections"]):
+        lines += [heading, *paragraphs]
+        blocks.append("\n".join(filter(None, paragraphs)))
     document, body = "\n".join(filter(None, lines)), "\n\n".join(filter(None, blocks))
     return {"title": title, "document": document, "body": body, "summary": summary} if summary and body else None
+
+
+def _sections(value: Any) -> Iterator[tuple[str | None, list[str | None]]]:
+    """The heading and the paragraphs of each section."""
+    for section in value if isinstance(value, list) else [value] if value else []:
+        match section:
+            case {"heading": heading, "paragraphs": [*paragraphs]}:
+                yield clean_text(heading, "heading"), [clean_text(paragraph, "paragraphs") for paragraph in paragraphs]
+            case _:
+                raise ValueError('column \'sections\' needs a list of {"heading": …, "paragraphs": […]}')
+
+
+def _one_per_section(articles: Dataset) -> Dataset:
+    """Rows of `heading` and `text`."""
+
+    def divide(batch: dict[str, list]) -> dict[str, list[str]]:
+        try:
+            found = [part for value in batch["sections"] for part in _sections(value)]
+        except ValueError as error:
+            raise UserError(f"{origin(articles)}: {error}") from error
+        texts = ["\n".join(filter(None, paragraphs)) for _, paragraphs in found]
+        return {"heading": [heading or "" for heading, _ in found], "text": texts}
+
+    columns = Features({"heading": Value("string"), "text": Value("string")})
+    with quiet():
+        return articles.map(
+            divide, batched=True, remove_columns=articles.column_names, features=columns, load_from_cache_file=False
+        )

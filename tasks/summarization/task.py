@@ -27,6 +27,10 @@ class SummarizationArguments(TextDataArguments):
 
     text_column: str | None = field(default=None, metadata={"help": "The column to summarise."})
     summary_column: str | None = field(default=None, metadata={"help": "The column that holds the summary."})
+    unit: Literal["article", "section"] = field(
+        default="article",
+        metadata={"help": "What a row is: an article with its lead, or each of its sections with its heading."},
+    )
     truncation: Literal["head", "ranked"] = field(
         default="head",
         metadata={
@@ -91,7 +95,8 @@ class Summarization(TextTask):
         else:
             splits = load_rows(**arguments.sources)
         columns = arguments.text_column, arguments.summary_column
-        splits = DatasetDict({split: summarization_rows(rows, *columns) for split, rows in splits.items()})
+        by_section = arguments.unit == "section"
+        splits = DatasetDict({split: summarization_rows(rows, *columns, by_section) for split, rows in splits.items()})
         for rows in splits.values():
             if arguments.truncation == "ranked" and not any(rows["title"]):
                 raise UserError(

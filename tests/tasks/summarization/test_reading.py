@@ -136,3 +136,13 @@ def test_no_article_in_the_lines(read):
 def test_all_articles_empty(read):
     with pytest.raises(UserError, match="all 1 rows are empty"):
         summarization_rows(read("a.raw", "\n = Title = \n\n A lead . \n"))
+
+
+def test_each_section_is_a_row_with_its_heading():
+    rows = summarization_rows(Dataset.from_list([ARTICLE, ARTICLE | {"title": "Crab"}]), by_section=True)
+    body = "It has claws.\nIt is blue."  # what has no heading or no paragraph is left out
+    assert list(rows) == [{"title": "", "document": body, "body": body, "summary": "Body"}] * 2
+    with pytest.raises(UserError, match="--unit section divides articles"):
+        summarization_rows(Dataset.from_list([ARTICLE]), "lead", "title", by_section=True)
+    with pytest.raises(UserError, match="column 'sections' needs a list"):
+        summarization_rows(Dataset.from_list([ARTICLE | {"sections": [{"heading": "x"}]}]), by_section=True)
