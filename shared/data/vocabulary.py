@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, GPT2Config, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from shared.errors import UserError, first_line
 
@@ -53,7 +53,9 @@ class TextVocabulary:
     def load(cls, name: str) -> "TextVocabulary":
         """From a hub name, a folder holding a tokenizer, or an earlier run."""
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            # Every decoder here is a GPT-2. Asked of a run that carries its modelling file, transformers would ask the
+            # user on standard input whether to trust it.
+            tokenizer = AutoTokenizer.from_pretrained(name, config=GPT2Config())
             if len(tokenizer) == len(tokenizer.get_added_vocab()):  # what transformers makes of a folder without one
                 raise ValueError("no vocabulary there")
             return cls(tokenizer)

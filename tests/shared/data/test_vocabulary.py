@@ -191,3 +191,12 @@ def test_a_vocabulary_that_is_not_text_gives_new_tokens_the_mean_of_all():
     moved = new_embeddings(weight, old, new)
     assert torch.equal(moved[0], weight[1])
     assert torch.allclose(moved[1], torch.tensor([2.0, 4.0]), atol=0.02)
+
+
+def test_a_run_that_carries_its_modelling_file_asks_nothing(tmp_path, vocabulary, new_decoder, capfd):
+    vocabulary.save(tmp_path)
+    new_decoder(len(vocabulary.tokens), relative_attention=4).save_pretrained(tmp_path)
+    assert "auto_map" in (tmp_path / "config.json").read_text()
+    capfd.readouterr()
+    assert TextVocabulary.load(str(tmp_path)).tokens == vocabulary.tokens
+    assert capfd.readouterr() == ("", "")
