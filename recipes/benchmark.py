@@ -18,9 +18,9 @@ whole table last:
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import datasets
-import pandas as pd
 import torch
 import transformers
 
@@ -30,6 +30,7 @@ from recipes.benchmarks.training import TrainingCases, training_results
 from shared.errors import UserError
 from shared.hardware import bandwidth, matmul_peak
 from shared.runs.cli import Parser, run
+from shared.tables import table
 
 KINDS = ("train", "generate")
 GPU_DEFAULTS = {
@@ -113,7 +114,7 @@ def main(arguments: list[str]) -> None:
         for result in measured[kind] if kind in kinds else ():
             results.append(result)
             print("  ".join(f"{name} {text}" for name, text in cells(result).items()), flush=True)
-    print("\n" + pd.DataFrame(map(cells, results), columns=shown(results)).fillna("").to_string(index=False))
+    print("\n" + table(list(COLUMNS), map(cells, results)))
     if wanted.json:
         write(Path(wanted.json), {**machine, "results": results})
 
@@ -123,14 +124,9 @@ def cells(result: Result) -> dict[str, str]:
     return {name: form.format(result[name]) for name, form in COLUMNS.items() if name in result}
 
 
-def shown(results: list[Result]) -> list[str]:
-    """The columns in which any line has something."""
-    return [name for name in COLUMNS if any(name in result for result in results)]
-
-
-def write(path: Path, table: Result) -> None:
+def write(path: Path, measured: dict[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(table, indent=2) + "\n")
+        path.write_text(json.dumps(measured, indent=2) + "\n")
     except OSError as error:
         raise UserError(f"--json {path}: {error.strerror}; the table above is complete") from error
 

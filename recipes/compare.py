@@ -19,13 +19,12 @@ from shared.runs.cli import as_flags, read_yaml, run
 from shared.runs.experiments import (
     Cell,
     ExperimentArguments,
-    markdown_table,
-    mean_and_deviation,
     parse_experiment,
     run_cells,
-    score_of,
+    summaries,
 )
 from shared.runs.pipeline import REPOSITORY, parse
+from shared.tables import table
 from tasks import TASKS
 
 
@@ -52,8 +51,16 @@ def main(arguments: list[str]) -> None:
             cells[name] = [Cell(f"{name}-{seed}", [*own, f"--seed={seed}"]) for seed in wanted.seeds]
     every = [cell for row in cells.values() for cell in row]
     metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", every, folder, wanted.processes)
-    rows = [[name, *shown(cells.get(name), metrics, wanted.scores)] for name in variants]
-    report = "\n".join([markdown_table(["variant", *wanted.scores], rows), *notes])
+    rows = [
+        {"variant": name}
+        | (
+            summaries([metrics[cell.name] for cell in cells[name]], wanted.scores)
+            if name in cells
+            else dict.fromkeys(wanted.scores, "not defined")
+        )
+        for name in variants
+    ]
+    report = table(["variant", *wanted.scores], rows, markdown=True) + "\n" + "".join(f"\n{note}" for note in notes)
     with atomic_directory(folder) as staging:
         (staging / "comparison.md").write_text(report + "\n", encoding="utf-8")
     print(report)
@@ -70,13 +77,6 @@ def read_variants(path: str) -> dict[str, dict[str, Any]]:
         if not all(letter.isalnum() or letter in "-_." for letter in name):
             raise UserError(f"--variants {path}: '{name}' names a folder, too: use letters, digits, '-', '_' and '.'")
     return variants
-
-
-def shown(cells: list[Cell] | None, metrics: dict[str, dict[str, Any]], scores: list[str]) -> list[str]:
-    """A variant's scores over its seeds."""
-    if cells is None:
-        return ["not defined"] * len(scores)
-    return [mean_and_deviation([score_of(metrics[cell.name], name) for cell in cells]) for name in scores]
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from onedecoder.naming import token_names
 from shared.data.packing import PackedDataset
 from shared.model.start import start_vocabulary
 from shared.runs.pipeline import load_splits, pack, parse
+from shared.tables import table
 
 WIDTH = 100
-PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
+PERCENTILES = {0: "least", 5: "5 %", 25: "25 %", 50: "median", 75: "75 %", 95: "95 %", 100: "most"}
 
 
 @dataclass
@@ -67,15 +68,19 @@ def summary(packed: PackedDataset) -> list[str]:
     """Lengths in tokens, and how full the packed rows are."""
     room = len(packed) * packed.pack_length
     lengths = {"source": packed.context, "target": packed.lengths - packed.context, "whole": packed.lengths}
+    rows = [
+        {"tokens": name}
+        | {
+            label: f"{value:.0f}"
+            for label, value in zip(PERCENTILES.values(), np.percentile(values, list(PERCENTILES)), strict=True)
+        }
+        for name, values in lengths.items()
+    ]
     return [
         f"{len(packed.lengths):,} sequences in {len(packed):,} packed rows of {packed.pack_length} tokens",
         f"{packed.tokens / len(packed):.1f} tokens a row, {100 * (1 - packed.tokens / room):.2f} % padding",
         "",
-        "percentile" + "".join(f"{percentile:>8}" for percentile in PERCENTILES),
-        *(
-            f"{name:<10}" + "".join(f"{value:>8.0f}" for value in np.percentile(values, PERCENTILES))
-            for name, values in lengths.items()
-        ),
+        table(["tokens", *PERCENTILES.values()], rows),
         "(source with its separator, target with its end)",
     ]
 

@@ -5,11 +5,10 @@ python recipes/report.py outputs/translation outputs/summarization outputs/music
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from shared.errors import UserError
 from shared.runs.cli import Parser, run
 from shared.runs.folder import Run, read_metrics
+from shared.tables import table
 
 # Score, and what to call it.
 SHOWN = {
@@ -45,7 +44,8 @@ def main(arguments: list[str]) -> None:
     parser = Parser()
     parser.add_argument("runs", nargs="+", help="Folders of runs.")
     (given,) = parser.parse(arguments)
-    print(pd.DataFrame([row for folder in given.runs for row in rows(folder)]).fillna("").to_string(index=False))
+    columns = ["run", "parameters", "minutes", "score", "test", *BESIDE.values()]
+    print(table(columns, [row for folder in given.runs for row in rows(folder)]))
 
 
 def rows(folder: str) -> Iterator[dict[str, str]]:

@@ -26,13 +26,13 @@ from shared.runs.cli import run
 from shared.runs.experiments import (
     Cell,
     ExperimentArguments,
-    markdown_table,
-    mean_and_deviation,
     parse_experiment,
     run_cells,
     score_of,
+    summaries,
 )
 from shared.runs.pipeline import REPOSITORY, parse
+from shared.tables import table
 from tasks import TASKS
 
 VARIANTS = {"pre-trained": "false", "from scratch": "true"}  # the values of --from_scratch
@@ -78,18 +78,19 @@ def main(arguments: list[str]) -> None:
     curves: dict[str, Curve] = {variant: {} for variant in VARIANTS}
     for (variant, share, _), cell in cells.items():
         curves[variant].setdefault(share, []).append(metrics[cell.name])
-    table = markdown_table(["decoder", "share", "rows", *wanted.scores], table_rows(curves, wanted.scores))
+    report = (
+        table(["decoder", "share", "rows", *wanted.scores], table_rows(curves, wanted.scores), markdown=True) + "\n"
+    )
     with atomic_directory(folder) as staging:
-        (staging / "transfer.md").write_text(table, encoding="utf-8")
+        (staging / "transfer.md").write_text(report, encoding="utf-8")
         draw(curves, wanted.scores).savefig(staging / "transfer.png", dpi=150)
-    print(table + f"\nmean ± standard deviation of {len(wanted.seeds)} seeds; {folder}/transfer.png shows the same")
+    print(report + f"\nmean ± standard deviation of {len(wanted.seeds)} seeds; {folder}/transfer.png shows the same")
 
 
-def table_rows(curves: dict[str, Curve], scores: list[str]) -> list[list[str]]:
+def table_rows(curves: dict[str, Curve], scores: list[str]) -> list[dict[str, str]]:
     """Decoder, share, rows and each score, the smallest share first."""
     return [
-        [variant, f"{share:g} %", f"{runs[0]['train']['rows']:,}"]
-        + [mean_and_deviation([score_of(metrics, name) for metrics in runs]) for name in scores]
+        {"decoder": variant, "share": f"{share:g} %", "rows": f"{runs[0]['train']['rows']:,}"} | summaries(runs, scores)
         for variant, curve in curves.items()
         for share, runs in sorted(curve.items())
     ]

@@ -7,7 +7,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 # From the ground up. An import goes down, never up.
-GROUND = ("errors", "files", "hardware")
+GROUND = ("errors", "files", "hardware", "tables")
 ROOMS = (*GROUND, "kernels", "data", "task", "model", "generation", "evaluation", "training", "runs")
 LONGEST = 300  # lines of a file; word lists and the synthetic grammar are data
 DATA = {

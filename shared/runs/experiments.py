@@ -160,13 +160,12 @@ def score_of(metrics: dict[str, Any], name: str) -> float:
     return found[name]
 
 
+def summaries(runs: Sequence[dict[str, Any]], scores: Sequence[str]) -> dict[str, str]:
+    """Each score's `mean ± standard deviation` over the metrics of runs that differ by their seed."""
+    return {name: mean_and_deviation([score_of(metrics, name) for metrics in runs]) for name in scores}
+
+
 def mean_and_deviation(values: Sequence[float]) -> str:
-    """`mean ± standard deviation` of runs that differ by their seed."""
     if len(values) == 1:
         return f"{values[0]:.2f}"
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

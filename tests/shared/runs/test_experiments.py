@@ -12,11 +12,11 @@ from shared.runs.experiments import (
     Cell,
     ExperimentArguments,
     environment,
-    markdown_table,
     mean_and_deviation,
     parse_experiment,
     run_cells,
     score_of,
+    summaries,
 )
 
 # Fails where `--seed` is 13; else writes its metrics, and adds a line to a file that counts the launches.
@@ -135,8 +135,9 @@ def test_scores_are_found_or_listed():
         score_of({}, "rouge1")
 
 
-def test_a_table_of_means():
+def test_means_over_seeds():
     # The deviation of a sample: the squares' sum over one less than their number.
     assert mean_and_deviation([1.0, 2.0, 4.5]) == "2.50 ± 1.80"
     assert mean_and_deviation([0.126]) == "0.13"
-    assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    runs = [{"test": {"bleu": value, "chrf": 3}} for value in (1.0, 2.0, 4.5)]
+    assert summaries(runs, ["bleu", "chrf"]) == {"bleu": "2.50 ± 1.80", "chrf": "3.00 ± 0.00"}
