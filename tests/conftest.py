@@ -6,7 +6,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import json
+
 import datasets
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
@@ -17,6 +20,9 @@ from shared.data.vocabulary import TextVocabulary
 from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
 from shared.task import TextTask
+from tasks.midi.codec import one_piano, save
+
+pytest.register_assert_rewrite("tests.contract")
 
 torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50)
@@ -125,3 +131,27 @@ def decoder(vocabulary, new_decoder):
     decoder.config.update(ids)
     decoder.generation_config.update(**ids)
     return decoder
+
+
+@pytest.fixture(scope="session")
+def midi_dir(tmp_path_factory):
+    """A folder of ten short pieces, and of a file that is none."""
+    folder = tmp_path_factory.mktemp("midi")
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        onset = np.sort(rng.integers(0, 800, 40))
+        piece = one_piano(onset, onset + rng.integers(5, 100, 40), rng.integers(48, 80, 40), rng.integers(30, 100, 40))
+        save(piece, folder / f"{number}.mid")
+    (folder / "broken.mid").write_bytes(b"MThd no more than a beginning")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def jsb_file(tmp_path_factory):
+    """Ten chorales of twenty 16ths in a file."""
+    rng = np.random.default_rng(0)
+    chorales = [np.cumsum(rng.integers(-2, 3, (20, 4)), 0) + np.array([72, 65, 58, 50]) for _ in range(10)]
+    path = tmp_path_factory.mktemp("jsb") / "jsb.json"
+    parts = {"train": chorales[:6], "valid": chorales[6:8], "test": chorales[8:]}
+    path.write_text(json.dumps({name: [grid.tolist() for grid in part] for name, part in parts.items()}))
+    return path

@@ -1,10 +1,18 @@
-"""Launching recipes as a person does: a process of its own, from the repository's root."""
+"""Running recipes as a person does, from the repository's root: in a process of their own, or without its start-up."""
 
+import io
+import os
+import resource
+import runpy
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+import torch
 
 REPOSITORY = Path(__file__).parent.parent.parent
 QUICK = [
@@ -19,35 +27,66 @@ QUICK = [
 ]
 
 
-@pytest.fixture(scope="session")
-def run():
-    """Run a recipe; returns the finished process, whose output is text."""
-
-    def run(*command, limit_kib=None, **options):
-        command = [str(word) for word in command]
-        if limit_kib:  # no file may grow larger: what a full disk looks like to a program
-            command = ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash", *command]
-        return subprocess.run(
-            command, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=240, **options
-        )
-
-    return run
+def process(*command, **options):
+    """A command in a process of its own; returns it finished, its output as text."""
+    command = [str(word) for word in command]
+    return subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=240, **options)
 
 
-@pytest.fixture(scope="session")
-def python(run):
-    """`python recipes/NAME.py …`"""
-    return lambda name, *flags, **options: run(sys.executable, f"recipes/{name}.py", *flags, **options)
+@contextmanager
+def largest_file(kib):
+    """No file may grow larger: what a full disk looks like to a program."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kib * 1024 if kib else before, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
 
 
 @pytest.fixture(scope="session")
-def launch(run):
+def start():
+    """`python recipes/NAME.py …` in a process of its own, which takes seconds to start."""
+    return lambda name, *flags, **options: process(sys.executable, f"recipes/{name}.py", *flags, **options)
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The same script, run in this process: the same arguments, input, output and exit code as of `start`."""
+
+    def python(name, *flags, input="", limit_kib=None):
+        script = REPOSITORY / "recipes" / f"{name}.py"
+        command = [str(word) for word in (script, *flags)]
+        given = io.TextIOWrapper(io.BytesIO(input.encode()), "utf-8")
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        code, threads, on_pipe = 0, torch.get_num_threads(), signal.getsignal(signal.SIGPIPE)
+        with ExitStack() as stack:
+            for context in (
+                chdir(REPOSITORY), patch.object(sys, "argv", command), patch.object(sys, "stdin", given),
+                patch.dict(os.environ), redirect_stdout(out), redirect_stderr(err), largest_file(limit_kib),
+            ):  # fmt: skip
+                stack.enter_context(context)
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+            except SystemExit as end:
+                code = end.code or 0
+            finally:
+                torch.set_num_threads(threads)
+                signal.signal(signal.SIGPIPE, on_pipe)
+        printed = [stream.buffer.getvalue().decode() for stream in (out, err)]
+        return subprocess.CompletedProcess(command, code, *printed)
+
+    return python
+
+
+@pytest.fixture(scope="session")
+def launch():
     """`accelerate launch recipes/NAME.py …`, which must succeed."""
 
     def launch(name, *flags):
         accelerate = [Path(sys.executable).parent / "accelerate", "launch", "--quiet"]
         config = ["--config_file", "recipes/accelerate/one_process.yaml"]
-        finished = run(*accelerate, *config, f"recipes/{name}.py", *flags)
+        finished = process(*accelerate, *config, f"recipes/{name}.py", *flags)
         assert finished.returncode == 0, finished.stderr
         return finished
 

@@ -2,21 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.recipes.conftest import QUICK
-
-
-@pytest.fixture(scope="module")
-def jsb_file(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    chorales = [np.cumsum(rng.integers(-2, 3, (20, 4)), 0) + np.array([72, 65, 58, 50]) for _ in range(10)]
-    path = tmp_path_factory.mktemp("jsb") / "jsb.json"
-    parts = {"train": chorales[:6], "valid": chorales[6:8], "test": chorales[8:]}
-    path.write_text(json.dumps({name: [grid.tolist() for grid in part] for name, part in parts.items()}))
-    return path
 
 
 def test_a_run_is_scored_and_goes_on_from_what_it_wrote(launch, python, jsb_file, tmp_path):

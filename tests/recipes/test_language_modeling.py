@@ -25,10 +25,11 @@ def test_text_is_written_freely_and_after_a_prompt(trained, python):
     assert python("generate", trained, "The river").stdout.startswith("The river")
 
 
-def test_it_is_asked_for_summaries_that_it_never_learned(trained, launch, tmp_path):
+def test_it_is_asked_for_summaries_that_it_never_learned(trained, python, tmp_path):
     run = tmp_path / "tldr"
     flags = ["--do_train=false", "--separator_text=TL;DR:", "--max_sentences=1", "--do_sample", "--top_k=2"]
-    finished = launch("summarization", *QUICK[1:], *flags, f"--model_name_or_path={trained}", f"--output_dir={run}")
+    finished = python("summarization", *QUICK[1:], *flags, f"--model_name_or_path={trained}", f"--output_dir={run}")
+    assert finished.returncode == 0, finished.stderr
     old = json.loads((trained / "config.json").read_text())
     assert f"{old['vocab_size']:,} tokens" in finished.stderr  # no separator is added
     metrics = json.loads((run / "metrics.json").read_text())
@@ -37,9 +38,10 @@ def test_it_is_asked_for_summaries_that_it_never_learned(trained, launch, tmp_pa
     assert len(outputs) == 4 and any(outputs)
 
 
-def test_another_recipe_starts_from_its_run(trained, launch, tmp_path):
+def test_another_recipe_starts_from_its_run(trained, python, tmp_path):
     run = tmp_path / "translation"
-    finished = launch("translation", *QUICK[1:], f"--model_name_or_path={trained}", f"--output_dir={run}")
+    finished = python("translation", *QUICK[1:], f"--model_name_or_path={trained}", f"--output_dir={run}")
+    assert finished.returncode == 0, finished.stderr
     assert str(trained) in finished.stderr
     config, old = (json.loads((folder / "config.json").read_text()) for folder in (run, trained))
     assert config["vocab_size"] == old["vocab_size"] + 1  # <|to-de|>

@@ -3,26 +3,12 @@
 import json
 import wave
 
-import numpy as np
 import pretty_midi
 import pytest
 from miditok import MIDILike
 from transformers import AutoModelForCausalLM
 
-from tasks.midi.codec import one_piano, save
 from tests.recipes.conftest import QUICK
-
-
-@pytest.fixture(scope="module")
-def midi_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("midi")
-    rng = np.random.default_rng(0)
-    for number in range(10):
-        onset = np.sort(rng.integers(0, 800, 40))
-        piece = one_piano(onset, onset + rng.integers(5, 100, 40), rng.integers(48, 80, 40), rng.integers(30, 100, 40))
-        save(piece, folder / f"{number}.mid")
-    (folder / "broken.mid").write_bytes(b"MThd no more than a beginning")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def scored(monkeypatch):
     return score
 
 
-def test_a_curve_from_launched_runs(python, tmp_path, capsys):
+def test_a_curve_from_launched_runs(start, python, tmp_path, capsys):
     rows = [{"en": f"the dog {i}", "de": f"der Hund {i}"} for i in range(20)]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -45,7 +45,7 @@ def test_a_curve_from_launched_runs(python, tmp_path, capsys):
         "--task=translation", f"--pretrained={pretrained}", "--shares", "10", "--seeds", "1", "--scores", "bleu",
         "loss", "--processes=2", f"--output_dir={folder}", *QUICK[1:], *data,
     ]  # fmt: skip
-    finished = python("transfer", *command)
+    finished = start("transfer", *command)
     assert finished.returncode == 0, finished.stderr
     table = (folder / "transfer.md").read_text()
     assert table in finished.stdout
