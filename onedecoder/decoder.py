@@ -49,8 +49,8 @@ def load(name: str | Path, device: str | None = None) -> "LoadedDecoder":
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if is_run(folder):
         opened = Run.open(name)
-        task, generation = opened.task(TASKS), GenerationArguments(**opened.settings["generation"])
-        model, max_length = load_decoder(str(opened.folder)), opened.settings["model"]["max_length"]
+        task, generation, max_length = opened.task(TASKS), opened.generation, opened.model.max_length
+        model = opened.decoder(task)
     else:
         model = load_decoder(name)
         task, max_length = LanguageModeling(LanguageModeling.Arguments(), TextVocabulary.load(name)), model.context

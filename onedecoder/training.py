@@ -36,8 +36,5 @@ def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:
         UserError: there is no such run or split.
     """
     from recipes.evaluate import main  # noqa: PLC0415 (as above)
-    from shared.runs.folder import read_metrics  # noqa: PLC0415
 
-    main([str(run), *as_flags(settings)])
-    split = settings.get("split", "test")
-    return read_metrics(Path(run))[settings.get("name") or ("train_split" if split == "train" else split)]
+    return main([str(run), *as_flags(settings)])

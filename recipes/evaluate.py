@@ -5,27 +5,31 @@
     accelerate launch recipes/evaluate.py outputs/en-de        # on all GPUs
 
 Data and ways to write are those the run was trained with, unless flags say otherwise. The scores go to RUN/metrics.json
-under --name, the outputs to RUN/NAME.
+and the model card under --name, the outputs to RUN/NAME. Without a name, what other settings than the run's own were
+scored with is named after these, such as test_num_beams_5: the training's scores stay as they are.
 """
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
-from shared.data.encoding import first_rows
 from shared.errors import UserError
 from shared.evaluation import evaluate
 from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.hardware import BF16
-from shared.model.arguments import ModelArguments
-from shared.model.build import load_decoder
 from shared.runs.cli import Parser, run
-from shared.runs.folder import SAMPLES, Run, add_metrics
-from shared.runs.pipeline import pack, print_metrics
+from shared.runs.folder import CARD, SAMPLES, Run, add_metrics, read_metrics
+from shared.runs.model_card import model_card, write_card
+from shared.runs.pipeline import load_splits, pack, print_metrics
 from tasks import TASKS
 
 OF_TRAINING = ("train", "parameters")
+# Settings that no score depends on.
+SPEED = {"preprocessing_num_workers", "generation_batch_size"}
 
 
 @dataclass
@@ -33,40 +37,45 @@ class ScoreArguments:
     """Which split to score, under which name."""
 
     split: str = field(default="test", metadata={"help": "train, validation or test."})
-    name: str | None = field(default=None, metadata={"help": "What to call the scores (default: the split)."})
+    name: str | None = field(
+        default=None,
+        metadata={"help": "What to call the scores (default: the split, and those settings that are not the run's)."},
+    )
     eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once."})
-    seed: int = field(default=42, metadata={"help": "Where the random numbers of sampling start."})
+    seed: int = field(
+        default=42, metadata={"help": "Where the random numbers of sampling start (default: the training's)."}
+    )
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> dict[str, Any]:
+    """Score a run as the flags say; returns the scores."""
     # With a run, its task's flags are listed as well.
     first = Parser(GenerationArguments, ScoreArguments, add_help=len(arguments) == 1)
     first.add_argument("run", help="A run's folder, such as outputs/translation.")
     opened = Run.open(first.parse_known_args(arguments)[0].run)
-    kind = TASKS[opened.settings["task"]]
+    kind = opened.kind(TASKS)
     parser = Parser(kind.Arguments, GenerationArguments, ScoreArguments)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")
-    known = {**opened.settings["task_arguments"], **opened.settings["generation"]}
+    own = {**asdict(opened.arguments(TASKS)), **asdict(opened.generation), "seed": opened.seed}
+    known = dict(own)
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
     if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
         # The data named here instead of those of the training, not beside them.
         known |= dict.fromkeys([*sources, "dataset_config_name"])
     data, generation, score, _ = parser.parse(arguments, known)
     generation.check()
-    if score.name in OF_TRAINING:
-        raise UserError(f"--name {score.name}: metrics.json has the training's own figures there; give another name")
     check_candidates(kind, generation)
 
     task = opened.task(TASKS, data)
-    splits = kind.load_rows(data)
+    name = name_of(score, own, {**asdict(data), **asdict(generation), "seed": score.seed})
+    splits = load_splits(kind, data, opened.seed)
     if score.split not in splits:
         raise UserError(f"--split {score.split}: the data have {', '.join(splits)}; give --{score.split}_file")
-    rows = first_rows(splits[score.split], data.max_predict_samples)
+    rows = splits[score.split]
 
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
-    decoder = load_decoder(str(opened.folder)).to(accelerator.device)
-    model = ModelArguments(**opened.settings["model"])
-    name = score.name or ("train_split" if score.split == "train" else score.split)
+    decoder = opened.decoder(task).to(accelerator.device)
+    model = opened.model
     metrics = evaluate(
         decoder,
         task,
@@ -82,7 +91,41 @@ def main(arguments: list[str]) -> None:
     )
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})
+        if (opened.folder / CARD).is_file():
+            settings = {"model": asdict(model), "generation": asdict(opened.generation)}
+            write_card(opened.folder, model_card(task, settings, read_metrics(opened.folder)))
         print_metrics(opened.folder, {name: metrics})
+    return metrics
+
+
+def name_of(score: ScoreArguments, own: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """What to call the scores of settings that are `wanted`, where the run's `own` have the split's name.
+
+    Raises:
+        UserError: for a name that has another meaning in the run's folder.
+    """
+    usual = "train_split" if score.split == "train" else score.split
+    others = {key: value for key, value in wanted.items() if value != own.get(key) and key not in SPEED}
+    if score.name is None:
+        changes = [f"{key}_{word_of(value)}" for key, value in others.items() if value is not None]
+        return "_".join([usual, *(changes or ["other_data"])]) if others else usual
+    if score.name in OF_TRAINING:
+        raise UserError(f"--name {score.name}: metrics.json has the training's own figures there; give another name")
+    if score.name in (SAMPLES, "validation", "test") and (score.name != usual or others):
+        raise UserError(
+            f"--name {score.name}: that is the training's own, with other settings ({', '.join(others) or 'split'}); "
+            "give another name"
+        )
+    if not re.fullmatch(r"(?!checkpoint-)\w[\w-]*", score.name):
+        raise UserError(f"--name {score.name} names a folder of the run, too: use letters, digits, '-' and '_'")
+    return score.name
+
+
+def word_of(value: Any) -> str:
+    """A setting's value as a part of a name."""
+    parts = value if isinstance(value, list) else [value]
+    words = [Path(part).name.partition(".")[0] if isinstance(part, str) else str(part) for part in parts]
+    return re.sub(r"\W+", "_", "_".join(words)).strip("_")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class OutputArguments:
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
     opened = Run.open(first.parse_known_args(arguments)[0].run)
-    parser = new_parser(TASKS[opened.settings["task"]].RequestArguments)
+    parser = new_parser(opened.kind(TASKS).RequestArguments)
     request_arguments, generation, output, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
     task = opened.task(TASKS, request_arguments=request_arguments)

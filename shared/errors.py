@@ -1,4 +1,4 @@
-"""The one kind of error that a user's input may cause."""
+"""The kinds of ending that a user can do something about."""
 
 
 class UserError(Exception):
@@ -10,6 +10,18 @@ class UserError(Exception):
 
 class ExclusiveSettingsError(UserError):
     """Settings of which each can be meant, but not all together."""
+
+
+class Interrupted(BaseException):
+    """One line that says what stands after the signal of this `number`, and how to go on.
+
+    Recipes print it and end with the exit code that shells give to a signal: 130 for SIGINT, 143 for SIGTERM. As
+    KeyboardInterrupt, it passes by whoever catches errors.
+    """
+
+    def __init__(self, number: int, line: str):
+        super().__init__(line)
+        self.number = number
 
 
 def first_line(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,13 @@ def test_a_name_that_is_not_there_is_found():
     packing = REPOSITORY / "shared" / "data" / "packing.py"
     assert defines(packing, "PackedDataset.set_epoch")
     assert not defines(packing, "PackedDataset.nothing")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_the_demo_writes_to_a_folder_of_its_own():
+    command = ["make", "--dry-run", "--always-make", "demo"]
+    script = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    runs = re.findall(r"outputs/[\w$/]+", script)
+    assert "outputs/demo/$task" in runs
+    assert all(name.startswith("outputs/demo/") for name in runs), runs
+    assert "outputs/demo/translation outputs/demo/summarization outputs/demo/music" in script

@@ -14,7 +14,8 @@ import yaml
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
-from shared.errors import UserError, first_line
+from shared.errors import Interrupted, UserError, first_line
+from shared.runs.launch import follow_launcher, missing_processes
 
 
 class Parser(HfArgumentParser):
@@ -101,11 +102,22 @@ def run(main: Callable[[list[str]], None]) -> None:
         # accelerate launch allows each process one thread; one that is alone may have all cores.
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
+    signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
+    follow_launcher()
+    if warning := missing_processes():
+        print(f"warning: {warning}", file=sys.stderr)
     try:
         main(sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(128 + stop.number)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    raise Interrupted(number, "terminated")

@@ -8,118 +8,38 @@ checkpoint-N/                                           to resume from
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from transformers.trainer import TRAINER_STATE_NAME
 
 from shared.data.arguments import DataArguments
 from shared.data.vocabulary import vocabulary_folder
-from shared.errors import UserError
+from shared.errors import UserError, first_line
 from shared.files import atomic_directory
+from shared.generation.arguments import GenerationArguments
+from shared.model.arguments import ModelArguments
+from shared.model.build import load_decoder
+from shared.model.decoder import Decoder
+from shared.runs.cli import Parser, read_yaml
+from shared.runs.versions import tell_other_versions, versions
 from shared.task import RequestArguments, Task
 
 SETTINGS = "run.yaml"
 METRICS = "metrics.json"
 SAMPLES = "samples"
-
-
-def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
-    """The checkpoint to resume from, if one is asked for; UserError where there is none, or where a run is in the way.
-
-    A folder that already holds a run is neither mixed with another nor replaced unasked.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output_dir {folder} is a file: give a folder")
-    checkpoint = None
-    if resume and resume.lower() == "true":
-        complete = _complete_checkpoints(folder)
-        if not complete:
-            raise UserError(
-                f"--resume_from_checkpoint: {folder} holds no complete checkpoint; leave the flag out to start"
-            )
-        checkpoint = complete[-1]
-    elif resume and resume.lower() != "false":
-        checkpoint = Path(resume)
-        if not (checkpoint / TRAINER_STATE_NAME).is_file():
-            raise UserError(
-                f"--resume_from_checkpoint {resume}: no complete checkpoint there ({TRAINER_STATE_NAME} is missing)"
-            )
-    # From weights alone the Trainer would go on with a new optimizer.
-    if checkpoint and not any(checkpoint.glob("rng_state*.pth")):
-        raise UserError(
-            f"--resume_from_checkpoint: {checkpoint} holds weights alone (--save_only_model); start a new run from it "
-            f"by --model_name_or_path {checkpoint}"
-        )
-    if _holds_another_run(folder, checkpoint) and not overwrite:
-        raise UserError(
-            f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
-            "--overwrite_output_dir to replace it, or another --output_dir"
-        )
-    return checkpoint
-
-
-# Model settings that decide what a checkpoint's weights mean: others may change from one launch to the next.
-FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention")
-
-
-def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any]) -> None:
-    """Refuse to resume another task, or with settings that the checkpoint's weights were not made for.
-
-    Raises:
-        UserError: before anything is written.
-    """
-    path = checkpoint.parent / SETTINGS
-    if not path.is_file():
-        return
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if settings["task"] != task:
-        raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {task}")
-    for name in FIXED:
-        before = settings["model"].get(name, model[name])
-        # 0 distances stand for those that come with the weights.
-        if model[name] != before and not (name == "relative_attention" and not model[name]):
-            raise UserError(
-                f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {model[name]}; give "
-                "the same, or start a new run from it by --model_name_or_path"
-            )
-
-
-def clear(folder: Path, checkpoint: Path | None = None) -> None:
-    """Remove a run that is being replaced, not one that goes on from its `checkpoint`.
-
-    Whatever else lies in the folder is not ours.
-    """
-    if _holds_another_run(folder, checkpoint):
-        for path in (*folder.glob("checkpoint-*"), folder / SAMPLES):
-            shutil.rmtree(path, ignore_errors=True)
-        for path in (folder / METRICS, folder / "config.json", *folder.glob("model*.safetensors*")):
-            path.unlink(missing_ok=True)
-
-
-def _holds_another_run(folder: Path, checkpoint: Path | None) -> bool:
-    """Whether there is a run in `folder`, and another one than `checkpoint` is of."""
-    if checkpoint and checkpoint.parent.resolve() == folder.resolve():
-        return False
-    return (folder / SETTINGS).exists() or bool(_complete_checkpoints(folder))
-
-
-def _complete_checkpoints(folder: Path) -> list[Path]:
-    """In the order of their steps. The trainer's state is the last file written: without it, one was cut off."""
-    found = (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"))
-    return sorted((path for path in found if path.name[11:].isdigit()), key=lambda path: int(path.name[11:]))
+CARD = "README.md"
 
 
 def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
     """Write what is known before training, and what a checkpoint needs to be used: run.yaml and the vocabulary.
 
-    run.yaml holds the task's name and arguments and, by group, everything else that was set.
+    run.yaml holds the task's name and arguments, the versions of what trains and, by group, everything else that was
+    set.
     """
-    content = {"task": task.name, "task_arguments": asdict(task.arguments), **settings}
+    content = {"task": task.name, "versions": versions(), "task_arguments": asdict(task.arguments), **settings}
     with atomic_directory(folder) as staging:
         (staging / SETTINGS).write_text(yaml.safe_dump(json.loads(json.dumps(content, default=str)), sort_keys=False))
         task.vocabulary.save(staging)
@@ -127,14 +47,20 @@ def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None
 
 @dataclass
 class Run:
-    """A run read back: `folder` holds the model, `settings` is run.yaml."""
+    """A run read back: `folder` holds the decoder, `settings` is run.yaml, with `model` and `generation`."""
 
     folder: Path
     settings: dict[str, Any]
+    model: ModelArguments
+    generation: GenerationArguments
 
     @classmethod
     def open(cls, name: str) -> "Run":
-        """UserError where there is none. A checkpoint's folder counts too: its settings stand in its parent."""
+        """A run, or a checkpoint, whose settings stand in its parent; says so where another version trained it.
+
+        Raises:
+            UserError: where there is none, or its run.yaml says what cannot be.
+        """
         folder = Path(name)
         if not folder.is_dir():
             raise UserError(
@@ -144,7 +70,28 @@ class Run:
         if place is None or not (folder / "config.json").is_file():
             missing = SETTINGS if place is None else "config.json"
             raise UserError(f"{folder} is not a finished run: {missing} is missing")
-        return cls(folder, _renamed(yaml.safe_load((place / SETTINGS).read_text())))
+        path = place / SETTINGS
+        settings = read_settings(path)
+        tell_other_versions(place, settings)
+        model = _typed(ModelArguments, settings["model"], path)
+        return cls(folder, settings, model, _typed(GenerationArguments, settings["generation"], path))
+
+    def kind(self, tasks: Mapping[str, type[Task]]) -> type[Task]:
+        """The class of the run's task."""
+        name = self.settings["task"]
+        if name not in tasks:
+            raise UserError(f"{self.folder}: its {SETTINGS} names the task '{name}': there are {', '.join(tasks)}")
+        return tasks[name]
+
+    def arguments(self, tasks: Mapping[str, type[Task]]) -> DataArguments:
+        """The task's arguments that it was trained with."""
+        return _typed(self.kind(tasks).Arguments, self.settings["task_arguments"], self.folder / SETTINGS)
+
+    @property
+    def seed(self) -> int:
+        """The training's seed, where its settings name one."""
+        seed = self.settings["training"].get("seed")
+        return seed if isinstance(seed, int) else 42
 
     def task(
         self,
@@ -153,33 +100,83 @@ class Run:
         request_arguments: RequestArguments | None = None,
     ) -> Task:
         """The run's task with its vocabulary, and with other `arguments` than it was trained with if given."""
-        kind = tasks[self.settings["task"]]
-        arguments = arguments or kind.Arguments(**self.settings["task_arguments"])
+        kind, arguments = self.kind(tasks), arguments or self.arguments(tasks)
         old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
         return kind(arguments, kind.build_vocabulary(arguments, old, None, 0), request_arguments)
+
+    def decoder(self, task: Task) -> Decoder:
+        """The run's decoder.
+
+        Raises:
+            UserError: if it does not load, or fits neither the vocabulary nor the length of the lines.
+        """
+        decoder = load_decoder(str(self.folder))
+        if self.model.max_length > decoder.context:
+            raise UserError(
+                f"{self.folder}: {SETTINGS} has a max_length of {self.model.max_length}, config.json positions for "
+                f"{decoder.context}; one of the two files is of another run"
+            )
+        tokens = max(task.vocabulary.tokens.values()) + 1
+        if tokens > decoder.config.vocab_size:
+            raise UserError(
+                f"{self.folder}: its vocabulary has {tokens} tokens, its decoder {decoder.config.vocab_size}; one of "
+                "the two is of another run"
+            )
+        return decoder
+
+
+def _typed(kind: type, values: Mapping[str, Any], path: Path) -> Any:
+    """An instance of a dataclass from the settings of a file, checked as flags are."""
+    try:
+        return Parser(kind).parse([], values)[0]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 # What settings were called in runs of earlier versions.
 FORMER_NAMES = {"row_length": "pack_length", "keep": "truncation", "compile": "torch_compile"}
+GROUPS = ("task_arguments", "model", "generation", "training")
 
 
-def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
-    """`run.yaml` of any version, under today's names."""
+def read_settings(path: Path) -> dict[str, Any]:
+    """A run.yaml of any version, under today's names.
+
+    Raises:
+        UserError: if it is no YAML, or lacks a group of settings.
+    """
+    settings = read_yaml(path, "settings")
+    if not isinstance(settings.get("task"), str):
+        raise UserError(f"{path}: the name of the task is missing; it is not the {SETTINGS} of a run")
+    for group in GROUPS:
+        if not isinstance(settings.setdefault(group, {}), dict):
+            raise UserError(f"{path}: '{group}' holds no settings of the form 'name: value'")
     groups = {
         group: {FORMER_NAMES.get(name, name): value for name, value in values.items()}
         if isinstance(values, dict)
         else values
         for group, values in settings.items()
     }
-    if groups.get("model", {}).get("loss_on") == "line":
+    if groups["model"].get("loss_on") == "line":
         groups["model"]["loss_on"] = "all"
     return groups
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The run's metrics.json; nothing where there is none."""
+    """The run's metrics.json; nothing where there is none.
+
+    Raises:
+        UserError: if it is no JSON object.
+    """
     path = folder / METRICS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(metrics, dict):
+            raise ValueError("no object")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and score the run again") from error
+    return metrics
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

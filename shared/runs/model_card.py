@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from shared.files import atomic_directory
+from shared.runs.folder import CARD as FILE
 from shared.task import Task
 
 CARD = """---
@@ -41,8 +44,8 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
     """Markdown with the front matter of the hub's model cards."""
     rows = [
         f"| {split} | {name} | {value:.4f} |"
-        for split in ("validation", "test")
-        for name, value in metrics.get(split, {}).items()
+        for split, scores in metrics.items()
+        for name, value in (scores.items() if isinstance(scores, dict) and split != "train" else ())
         if isinstance(value, float)
     ]
     caveats = ""
@@ -60,3 +63,8 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
         scores="\n".join(["| split | score | value |", "| --- | --- | ---: |", *rows]),
         settings=json.dumps({"model": settings["model"], "generation": settings["generation"]}, indent=2),
     )
+
+
+def write_card(folder: Path, card: str) -> None:
+    with atomic_directory(folder) as staging:
+        (staging / FILE).write_text(card, encoding="utf-8")

@@ -1,7 +1,10 @@
 """The life of a training run, from flags to scores; a recipe names its task and starts it."""
 
 import copy
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,17 +18,21 @@ from shared.data.bpe_dropout import DropoutVocabulary
 from shared.data.encoding import first_rows, pack_split, share_of
 from shared.data.packing import PackedDataset
 from shared.data.vocabulary import vocabulary_folder
-from shared.errors import UserError
-from shared.files import atomic_directory
+from shared.errors import Interrupted, UserError
+from shared.files import atomic_directory, reserved
 from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.model.arguments import ModelArguments
 from shared.model.start import build_decoder
 from shared.runs.cli import Parser
-from shared.runs.folder import SAMPLES, add_metrics, check_resumed, clear, find_checkpoint, save_settings
-from shared.runs.model_card import model_card
+from shared.runs.folder import SAMPLES, add_metrics, read_metrics, save_settings
+from shared.runs.launch import resuming_command
+from shared.runs.model_card import model_card, write_card
+from shared.runs.resuming import check_resumed, clear, find_checkpoint
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
+from shared.training.checkpoints import checkpoints, tidy
+from shared.training.hub import push
 from shared.training.trainer import Trainer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -65,11 +72,30 @@ def sample_config(kind: type[Task], data: DataArguments) -> Path | None:
 
 
 def train(kind: type[Task], arguments: list[str]) -> None:
-    """Train, score and save one task's decoder, as the flags in `arguments` say."""
-    data, model, generation, training = parse(kind, arguments)
+    """Train, score and save one task's decoder, as the flags in `arguments` say.
+
+    Raises:
+        UserError: in one line, for what a person can mend; a run that is finished is then as it was.
+        Interrupted: after SIGTERM or SIGINT, with the command that goes on.
+    """
+    settings = parse(kind, arguments)
+    training = settings[-1]
     folder = Path(training.output_dir)
     set_seed(training.seed)
+    with reserved(folder) if training.should_save else nullcontext():
+        if training.should_save:
+            tidy(folder)
+        _train(kind, folder, *settings)
 
+
+def _train(
+    kind: type[Task],
+    folder: Path,
+    data: DataArguments,
+    model: ModelArguments,
+    generation: GenerationArguments,
+    training: TrainingArguments,
+) -> None:
     with training.main_process_first():
         checkpoint = find_checkpoint(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
         rows = load_splits(kind, data, training.seed)
@@ -107,20 +133,35 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         clear(folder, checkpoint)
         save_settings(folder, task, settings)
     metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
-    if training.do_train:
-        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        measured = {name: round(value, 6) for name, value in result.metrics.items()}
-        metrics["train"] = {"rows": len(rows["train"]), **measured}
-        save(trainer, folder)
-    for split, scored in {"validation": training.do_eval, "test": training.do_predict}.items():
-        if scored and split in rows:
-            samples = folder / SAMPLES if split == "test" else None
-            metrics[split] = trainer.score(rows[split], packed[split], generate=split == "test", samples=samples)
+    with going_on(folder, training.should_save):
+        if training.do_train:
+            result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            measured = {name: round(value, 6) for name, value in result.metrics.items()}
+            metrics["train"] = {"rows": len(rows["train"]), **measured}
+            save(trainer, folder)
+        for split, scored in {"validation": training.do_eval, "test": training.do_predict}.items():
+            if scored and split in rows:
+                samples = folder / SAMPLES if split == "test" else None
+                metrics[split] = trainer.score(rows[split], packed[split], generate=split == "test", samples=samples)
     if training.should_save:
         add_metrics(folder, metrics)
-        with atomic_directory(folder) as staging:
-            (staging / "README.md").write_text(model_card(task, settings, metrics), encoding="utf-8")
+        write_card(folder, model_card(task, settings, read_metrics(folder)))
         print_metrics(folder, metrics)
+    if training.push_to_hub and trainer.is_world_process_zero():
+        push(folder, trainer.hub_model_id, training)
+
+
+@contextmanager
+def going_on(folder: Path, says: bool) -> Iterator[None]:
+    """Say what stands when a signal ends what is done inside, and how to go on; one process `says` it."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as error:
+        stop = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT, "interrupted")
+        saved = checkpoints(folder)
+        command = resuming_command() if saved else "the same command with --overwrite_output_dir begins again"
+        line = f"{stop}; go on with: {command}" if saved else f"{stop}, without a checkpoint; {command}"
+        raise Interrupted(stop.number, line if says else str(stop)) from None
 
 
 def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, Dataset]:

@@ -89,6 +89,9 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
     report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
+    hub_strategy: str = field(
+        default="end", metadata={"help": "With --push_to_hub, when to push: the finished run, at the end."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Leave it false: rows are packed already."})
 
     def __post_init__(self):
@@ -98,6 +101,8 @@ class TrainingArguments(transformers.TrainingArguments):
             raise UserError(f"--rdrop_alpha is {self.rdrop_alpha}: give 0 or more")
         if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
             raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+        if self.hub_strategy != "end":
+            raise UserError(f"--hub_strategy {self.hub_strategy}: only a finished run is pushed; give end")
         if self.early_stopping_patience or self.save_strategy == "best":
             self.metric_for_best_model = self.metric_for_best_model or "loss"
         if self.torch_compile_backend or self.torch_compile_mode:

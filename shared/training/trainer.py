@@ -1,7 +1,6 @@
-"""transformers' Trainer, taught packed rows, scores by generation and checkpoints that are whole or absent."""
+"""transformers' Trainer, taught packed rows and scores by generation."""
 
 import math
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
@@ -11,10 +10,8 @@ from typing import Any, NoReturn
 import torch
 import transformers
 from datasets import Dataset
-from safetensors import SafetensorError
 from torch import nn
-from transformers import EarlyStoppingCallback, TrainerState
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from shared.data.packing import PackedDataset, collate_counted
@@ -29,7 +26,9 @@ from shared.training.arguments import TrainingArguments
 from shared.training.best_checkpoint import resolve_best_metric
 from shared.training.captured_step import CapturedStep, cuda_graphs, silenced, why_launched
 from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
+from shared.training.hub import new_repository
 from shared.training.muon import MUON, muon
+from shared.training.resumable import ResumableTrainer
 from shared.training.throughput import Throughput
 
 
@@ -46,7 +45,7 @@ class EpochOfRows(transformers.TrainerCallback):
         train_dataloader.dataset.set_epoch(int(state.epoch or 0))
 
 
-class Trainer(transformers.Trainer):
+class Trainer(ResumableTrainer):
     """Trains a `Decoder` on packed rows and evaluates it on a task's own terms.
 
     `eval_rows` are the rows behind `eval_dataset`, `training_rows` those behind `train_dataset`; `generation` is used
@@ -100,6 +99,10 @@ class Trainer(transformers.Trainer):
                 if wanted:
                     raise UserError(f"{flag} needs whole weights: leave it out where FSDP or DeepSpeed divides them")
 
+    def init_hf_repo(self, *args, **kwargs) -> None:
+        if self.is_world_process_zero():
+            self.hub_model_id = new_repository(self.args)
+
     def create_optimizer(self, *args) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.optim == MUON:
             self.optimizer = muon(
@@ -113,27 +116,11 @@ class Trainer(transformers.Trainer):
         return super().create_optimizer(*args)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs) -> TrainOutput:
-        """As transformers' own, but from a checkpoint of the last step nothing is trained any more."""
-        if resume_from_checkpoint and (output := self._finished(Path(resume_from_checkpoint))):
-            return output
         with ExitStack() as self.until_trained:
             try:
                 return super().train(resume_from_checkpoint, **kwargs)
             finally:
                 self.step = None  # and with it the memory of a graph
-
-    def _finished(self, checkpoint: Path) -> TrainOutput | None:
-        """What a training gives whose last step `checkpoint` is of, with its weights loaded; None for any other."""
-        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        last = self.args.max_steps if self.args.max_steps > 0 else state.max_steps
-        epochs_left = self.args.max_steps <= 0 and (state.epoch or 0) < self.args.num_train_epochs
-        if epochs_left or state.global_step < last:
-            return None
-        self.state = state
-        super()._load_from_checkpoint(str(checkpoint))  # averaged, where an average is kept
-        if self.args.load_best_model_at_end and state.best_model_checkpoint:
-            super()._load_best_model()
-        return TrainOutput(state.global_step, 0.0, {})
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | None = None
@@ -255,17 +242,7 @@ class Trainer(transformers.Trainer):
             self.average.start()  # what was loaded is an average already
 
     def _save_checkpoint(self, model, trial) -> None:
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if not all(weight.isfinite().all() for weight in self.model.parameters()):
             self._stop_at_nan("weights are not finite")
-        try:
-            with self.throughput.paused():
-                super()._save_checkpoint(model, trial)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "write" not in str(error):  # torch.save's word for a full disk
-                raise
-            shutil.rmtree(folder, ignore_errors=True)
-            raise UserError(
-                f"checkpoint {folder} could not be written ({' '.join(str(error).split())}) and was removed; free some "
-                "space, then go on with --resume_from_checkpoint true"
-            ) from error
+        with self.throughput.paused():
+            super()._save_checkpoint(model, trial)

@@ -10,7 +10,7 @@ import transformers
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
 from shared.model.decoder import Decoder
-from shared.runs.folder import find_checkpoint
+from shared.runs.resuming import find_checkpoint
 from tests.shared.training.test_trainer import weights
 
 

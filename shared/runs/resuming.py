@@ -1,0 +1,110 @@
+"""What a training may do with the folder that it is given: begin, go on, replace what is there, or leave it alone."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from shared.errors import UserError
+from shared.runs.folder import CARD, METRICS, SAMPLES, SETTINGS, read_metrics, read_settings
+from shared.training.checkpoints import checkpoints, remove, why_not_resumed
+
+
+def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
+    """The checkpoint to resume from, if one is asked for; UserError where there is none, or where a run is in the way.
+
+    A folder that already holds a run is neither mixed with another nor replaced unasked.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output_dir {folder} is a file: give a folder")
+    checkpoint = None
+    if resume and resume.lower() == "true":
+        checkpoint = _newest_whole(folder)
+    elif resume and resume.lower() != "false":
+        checkpoint = Path(resume)
+        if reason := why_not_resumed(checkpoint):
+            raise UserError(f"--resume_from_checkpoint {resume}: no complete checkpoint there ({reason})")
+    if _holds_another_run(folder, checkpoint) and not overwrite:
+        raise UserError(
+            f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
+            "--overwrite_output_dir to replace it, or another --output_dir"
+        )
+    return checkpoint
+
+
+# Model settings that decide what a checkpoint's weights mean: others may change from one launch to the next.
+FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention")
+
+
+def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any]) -> None:
+    """Refuse to resume another task, or with settings that the checkpoint's weights were not made for.
+
+    Raises:
+        UserError: before anything is written.
+    """
+    path = checkpoint.parent / SETTINGS
+    if not path.is_file():
+        return
+    settings = read_settings(path)
+    read_metrics(checkpoint.parent)  # which a broken file would stop only after the training
+    if settings["task"] != task:
+        raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {task}")
+    for name in FIXED:
+        before = settings["model"].get(name, model[name])
+        # 0 distances stand for those that come with the weights.
+        if model[name] != before and not (name == "relative_attention" and not model[name]):
+            raise UserError(
+                f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {model[name]}; give "
+                "the same, or start a new run from it by --model_name_or_path"
+            )
+
+
+def clear(folder: Path, checkpoint: Path | None = None) -> None:
+    """Remove a run that is being replaced, not one that goes on from its `checkpoint`.
+
+    Whatever else lies in the folder is not ours.
+    """
+    if _holds_another_run(folder, checkpoint):
+        for path in checkpoints(folder):
+            remove(path)
+        for path in _samples(folder):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (folder / METRICS, folder / CARD, folder / "config.json", *folder.glob("model*.safetensors*")):
+            path.unlink(missing_ok=True)
+
+
+def _samples(folder: Path) -> list[Path]:
+    """The folders of outputs that were scored, each by the name of its scores but the test split's."""
+    try:
+        names = read_metrics(folder)
+    except UserError:  # the run is being replaced
+        names = {}
+    return [folder / SAMPLES, *(folder / name for name in names if name == Path(name).name)]
+
+
+def _holds_another_run(folder: Path, checkpoint: Path | None) -> bool:
+    """Whether there is a run in `folder`, and another one than `checkpoint` is of."""
+    if checkpoint and checkpoint.parent.resolve() == folder.resolve():
+        return False
+    return (folder / SETTINGS).exists() or any((path / TRAINER_STATE_NAME).is_file() for path in checkpoints(folder))
+
+
+def _newest_whole(folder: Path) -> Path:
+    """The newest checkpoint that can be resumed; newer ones that cannot are named."""
+    skipped = {}
+    for checkpoint in reversed(checkpoints(folder)):
+        reason = why_not_resumed(checkpoint)
+        if reason is None:
+            for path, why in skipped.items():
+                PartialState().print(f"{path} is skipped: {why}; going on from {checkpoint.name}", file=sys.stderr)
+            return checkpoint
+        skipped[checkpoint] = reason
+    found = "; ".join(f"{path.name}: {reason}" for path, reason in skipped.items())
+    raise UserError(
+        f"--resume_from_checkpoint: {folder} holds no complete checkpoint{found and f' ({found})'}; leave the flag out "
+        "to start"
+    )

@@ -1,0 +1,174 @@
+"""What a training does with the folder that it is given."""
+
+import shutil
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from shared.errors import UserError
+from shared.runs.resuming import check_resumed, clear, find_checkpoint
+from shared.training.checkpoints import publish
+
+
+def new_checkpoint(place, state=True):
+    """A whole checkpoint, as a training writes it; without a `state`, of weights alone."""
+    staging = place.with_name("new")
+    staging.mkdir(parents=True)
+    save_file({"weight": torch.ones(2)}, staging / "model.safetensors")
+    (staging / "trainer_state.json").write_text('{"global_step": 5}')
+    if state:
+        for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            torch.save({"name": name}, staging / name)
+    publish(staging, place)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run with three checkpoints, the last of which was cut off."""
+    folder = tmp_path / "run"
+    for step in (5, 20):
+        new_checkpoint(folder / f"checkpoint-{step}")
+    (folder / "checkpoint-100").mkdir()
+    (folder / "checkpoint-100" / "model.safetensors").write_text("weights")
+    (folder / "run.yaml").write_text("task: copying\n")
+    return folder
+
+
+def test_a_new_folder_starts_from_nothing(tmp_path):
+    assert find_checkpoint(tmp_path / "new", None, overwrite=False) is None
+    assert find_checkpoint(tmp_path / "new", "false", overwrite=False) is None
+
+
+def test_a_folder_without_a_run_is_used_as_it_is(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert find_checkpoint(tmp_path, None, overwrite=True) is None
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("left", ["everything", "run.yaml", "checkpoint"])
+@pytest.mark.parametrize("resume", [None, "false"])
+def test_a_run_is_not_overwritten_unasked(folder, left, resume):
+    if left == "checkpoint":
+        (folder / "run.yaml").unlink()
+    if left == "run.yaml":
+        for step in (5, 20):
+            shutil.rmtree(folder / f"checkpoint-{step}")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserError, match="holds a run already") as caught:
+        find_checkpoint(folder, resume, overwrite=False)
+    assert "--resume_from_checkpoint true" in str(caught.value)
+    assert "--overwrite_output_dir" in str(caught.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_run_is_replaced_where_that_is_asked_for(folder):
+    (folder / "samples").mkdir()
+    (folder / "metrics.json").write_text("{}")
+    (folder / "README.md").write_text("the old scores")
+    (folder / "test_2017").mkdir()
+    (folder / "metrics.json").write_text('{"test": {}, "test_2017": {}}')
+    (folder / "notes.txt").write_text("mine")
+    before = sorted(folder.rglob("*"))
+    assert find_checkpoint(folder, None, overwrite=True) is None
+    assert sorted(folder.rglob("*")) == before  # not before all that is new is known to be good
+    clear(folder)
+    assert {path.name for path in folder.iterdir()} == {"run.yaml", "notes.txt"}
+
+
+def test_a_folder_that_holds_no_run_is_not_cleared(tmp_path):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "metrics.json").write_text("{}")
+    clear(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"samples", "metrics.json"}
+
+
+@pytest.mark.parametrize("resume", ["true", "True"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_last_complete_checkpoint_is_resumed(folder, resume, overwrite):
+    assert find_checkpoint(folder, resume, overwrite) == folder / "checkpoint-20"
+    assert (folder / "checkpoint-5").is_dir()
+
+
+def test_a_checkpoint_that_is_named_is_resumed(folder):
+    assert find_checkpoint(folder, str(folder / "checkpoint-5"), overwrite=False) == folder / "checkpoint-5"
+
+
+def test_a_checkpoint_of_another_run_does_not_open_the_way_to_this_one(folder, tmp_path):
+    other = tmp_path / "other"
+    (other).mkdir()
+    (other / "run.yaml").write_text("task: copying\n")
+    checkpoint = str(folder / "checkpoint-5")
+    with pytest.raises(UserError, match="other holds a run already"):
+        find_checkpoint(other, checkpoint, overwrite=False)
+    assert find_checkpoint(other, checkpoint, overwrite=True) == folder / "checkpoint-5"
+    assert find_checkpoint(tmp_path / "new", checkpoint, overwrite=False) == folder / "checkpoint-5"
+
+
+@pytest.mark.parametrize("resume", ["true", "checkpoint-20"])
+def test_weights_alone_are_not_resumed(folder, resume):
+    shutil.rmtree(folder / "checkpoint-5")
+    new_checkpoint(folder / "checkpoint-20", state=False)
+    with pytest.raises(UserError, match=r"checkpoint-20: .*weights alone .* --model_name_or_path .*checkpoint-20"):
+        find_checkpoint(folder, resume if resume == "true" else str(folder / resume), overwrite=False)
+
+
+def test_what_is_damaged_is_skipped_and_named(folder, capsys):
+    (folder / "checkpoint-20" / "optimizer.pt").write_bytes(b"")
+    assert find_checkpoint(folder, "true", overwrite=False) == folder / "checkpoint-5"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].endswith("checkpoint-100 is skipped: trainer_state.json is missing; going on from checkpoint-5")
+    assert lines[1].endswith("checkpoint-20 is skipped: optimizer.pt is damaged; going on from checkpoint-5")
+    with pytest.raises(UserError, match=r"checkpoint-20: no complete checkpoint there \(optimizer.pt is damaged\)"):
+        find_checkpoint(folder, str(folder / "checkpoint-20"), overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["checkpoint-100", "checkpoint-7"])
+def test_a_checkpoint_that_is_cut_off_or_missing_is_refused_by_name(folder, name):
+    with pytest.raises(UserError, match=rf"--resume_from_checkpoint .*{name}: no complete checkpoint"):
+        find_checkpoint(folder, str(folder / name), overwrite=False)
+
+
+def test_there_must_be_something_to_resume(folder, tmp_path):
+    for step in (5, 20):
+        (folder / f"checkpoint-{step}" / "trainer_state.json").unlink()
+    for place in (folder, tmp_path / "nothing"):
+        with pytest.raises(UserError, match="holds no complete checkpoint"):
+            find_checkpoint(place, "true", overwrite=False)
+
+
+def test_a_folder_of_another_name_is_no_checkpoint_by_number(folder):
+    (folder / "checkpoint-best").mkdir()
+    (folder / "checkpoint-best" / "trainer_state.json").write_text("{}")
+    assert find_checkpoint(folder, "true", overwrite=False) == folder / "checkpoint-20"
+
+
+def test_a_file_is_no_output_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file: give a folder"):
+        find_checkpoint(tmp_path / "file", None, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("task_name", "changes", "message"),
+    [
+        ("copying", {}, None),
+        ("copying", {"relative_attention": 0}, None),  # what the weights bring along
+        ("singing", {}, "is of a copying run, not of singing"),
+        ("copying", {"max_length": 64}, "was trained with --max_length 32, not 64"),
+        ("copying", {"mask": "prefix"}, "was trained with --mask causal, not prefix"),
+    ],
+    ids=str,
+)
+def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, changes, message):
+    model = {"size": "tiny", "config_overrides": None, "max_length": 32, "mask": "causal", "relative_attention": 8}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": "copying", "model": model}))
+    asked = {**model, **changes}
+    if message is None:
+        check_resumed(tmp_path / "checkpoint-2", task_name, asked)
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        check_resumed(tmp_path / "checkpoint-2", task_name, asked)
+    assert "\n" not in str(caught.value)
