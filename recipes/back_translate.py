@@ -83,7 +83,7 @@ def other_language(decoder: LoadedDecoder, language: str | None) -> str:
 def usable(text: str, translation: str) -> bool:
     """Whether both sides say something, and about as much."""
     shorter, longer = sorted((len(text), len(translation)))
-    return 0 < shorter and longer <= LONGEST_RATIO * shorter
+    return shorter > 0 and longer <= LONGEST_RATIO * shorter
 
 
 if __name__ == "__main__":
