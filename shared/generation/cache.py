@@ -41,7 +41,8 @@ class KeyValueCache:
         if self.beam_origin is not None:
             slots = torch.tensor([*prompts], device=self.device)
             self.beam_origin[slots] = self.own[slots]
-        holders = {slot: self.prompts.index(prompt) for slot, prompt in prompts.items() if prompt in self.prompts}
+        held = {prompt: slot for slot, prompt in enumerate(self.prompts)}
+        holders = {slot: held[prompt] for slot, prompt in prompts.items() if prompt in held}
         copies = {slot: holder for slot, holder in holders.items() if self.prompts[slot] != prompts[slot]}
         if copies:  # all at once: a slot may be copied from while another prompt comes to it
             to, of = (torch.tensor([*slots], device=self.device) for slots in (copies.keys(), copies.values()))
@@ -74,9 +75,8 @@ def prefill(decoder: Decoder, cache: KeyValueCache, prompts: dict[int, list[int]
     unique = list(dict.fromkeys(new.values()))
     places = {prompt: place for place, prompt in enumerate(unique)}
     lengths = torch.tensor([len(prompt) for prompt in unique])
-    ids = torch.zeros(len(unique), int(lengths.max()), dtype=torch.long)
-    for line, prompt in zip(ids, unique, strict=True):
-        line[: len(prompt)] = torch.tensor(prompt)
+    longest = int(lengths.max())
+    ids = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in unique])
     cache.destination = torch.tensor([*new], device=device)
     cache.source = torch.tensor([places[prompt] for prompt in new.values()], device=device)
     position_ids = torch.arange(ids.shape[1]).expand_as(ids)

@@ -131,34 +131,44 @@ class _RunningBatch:
         """Give free slots to requests that wait."""
         free = [slot for slot, request in enumerate(self.running) if request is None]
         begun = {slot: self.waiting.popleft() for slot in free[: len(self.waiting)]}
+        if not begun:
+            return
         windows = {slot: request.window(self.context) for slot, request in begun.items()}
-        if begun:
-            prefill(self.decoder, self.cache, windows)
+        prefill(self.decoder, self.cache, windows)
         for slot, request in begun.items():
             done = len(request.written)
             self.running[slot], self.count[slot] = request, done
             self.limits[slot] = min(self.longest, done + self.context - len(windows[slot]))
-            numbers = None
-            if self.settings.do_sample:
-                stream = self.streams[request.index]
-                numbers = np.random.default_rng([self.seed % 2**63, stream]).random(self.longest)
-            self.sampler.slots.admit(slot, windows[slot], request.written, self.limits[slot], numbers)
             if self.constraint:
                 left = (self.longest if self.sliding else self.limits[slot]) - done
                 self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
+        uniform = None
+        if self.settings.do_sample:
+            streams = (self.streams[request.index] for request in begun.values())
+            uniform = np.stack([np.random.default_rng([self.seed % 2**63, n]).random(self.longest) for n in streams])
+        self.sampler.slots.admit(
+            places=[*begun],
+            windows=[*windows.values()],
+            written=[request.written for request in begun.values()],
+            limits=[self.limits[slot] for slot in begun],
+            uniform=uniform,
+        )
 
     def _collect(self, done: Callable[[], object]) -> None:
         """Take what finished slots have written; one whose context is full may have to go on."""
         slots = self.sampler.slots
         finished, self.count = slots.finished.tolist(), slots.count.tolist()
-        for slot, request in enumerate(self.running):
-            if request is None or not finished[slot]:
-                continue
-            count, limit = self.count[slot], self.limits[slot]
+        ended = [slot for slot, request in enumerate(self.running) if request and finished[slot]]
+        if not ended:
+            return
+        # One wait for all of them, not one each.
+        ids, removed = slots.ids[ended].tolist(), slots.removed[ended].tolist()
+        for place, slot in enumerate(ended):
+            request, count, limit = self.running[slot], self.count[slot], self.limits[slot]
             if self.constraint:
                 self.constraint.tokens += count - len(request.written) + (count < limit)  # 1 for an end
-                self.constraint.removed += float(slots.removed[slot])
-            request.written = slots.ids[slot, :count].tolist()
+                self.constraint.removed += removed[place]
+            request.written = ids[place][:count]
             self.running[slot] = None
             if self.sliding and count == limit < self.longest:
                 self.waiting.appendleft(request)

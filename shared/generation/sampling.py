@@ -1,7 +1,5 @@
 """The choice of the next token, and the slots of the running batch that it moves on."""
 
-from collections.abc import Sequence as Tokens
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,21 +41,35 @@ class Slots:
         self.removed = torch.zeros(slots, device=device)  # probability that a constraint forbade, summed over tokens
 
     def admit(
-        self, slot: int, prompt: Tokens[int], written: Tokens[int], limit: int, uniform: np.ndarray | None
+        self,
+        places: list[int],
+        windows: list[list[int]],
+        written: list[list[int]],
+        limits: list[int],
+        uniform: np.ndarray | None,
     ) -> None:
-        """Begin a slot whose prompt is in the cache, or go on with one that has `written` something already.
+        """Begin the slots `places`, whose prompts are in the cache, or go on with those that have `written` something.
 
-        It ends with `limit` tokens, those included; `uniform` numbers are for all that it may ever write.
+        Each ends with its limit of tokens, those included; `uniform` [places, longest] draw all it may ever write.
         """
-        self.tokens[slot] = prompt[-1]
-        self.positions[slot] = len(prompt) - 1
-        self.count[slot] = len(written)
-        self.ids[slot, : len(written)] = torch.tensor(written, dtype=torch.long)
-        self.limit[slot] = limit
-        self.finished[slot] = False
-        self.removed[slot] = 0
+        values = [
+            places,
+            [window[-1] for window in windows],
+            [len(window) - 1 for window in windows],
+            [*map(len, written)],
+            limits,
+        ]
+        # One copy for all of them: for short outputs, a copy a value would take longer than writing.
+        slots, *values = torch.tensor(values).to(self.tokens.device)
+        for tensor, value in zip((self.tokens, self.positions, self.count, self.limit), values, strict=True):
+            tensor[slots] = value
+        self.finished[slots] = False
+        self.removed[slots] = 0
+        for slot, ids in zip(places, written, strict=True):
+            if ids:
+                self.ids[slot, : len(ids)] = torch.tensor(ids)
         if uniform is not None:
-            self.uniform[slot] = torch.from_numpy(uniform)
+            self.uniform[slots] = torch.from_numpy(uniform).to(self.uniform)
 
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""
