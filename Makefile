@@ -23,16 +23,17 @@ demo: $(BIN)/installed ## train, score and use one decoder per task on the embed
 test: $(BIN)/installed ## run all tests
 	$(BIN)/pytest
 
-lint: $(BIN)/installed ## check style with ruff
+lint: $(BIN)/installed ## check style with ruff and types with mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 format: $(BIN)/installed ## mend style with ruff
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean: ## remove the environment and caches, not the outputs
-	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 $(BIN)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

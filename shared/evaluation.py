@@ -23,7 +23,7 @@ def likelihood(decoder: Decoder, packed: PackedDataset, batch_size: int, acceler
     """Total negative log-likelihood in nats, and the number of learned tokens it falls on."""
     loader = DataLoader(packed, batch_size=batch_size, collate_fn=collate)
     decoder.eval()
-    nats, tokens = 0.0, 0
+    nats, tokens = 0.0, 0.0
     # Whole batches go round-robin to the processes: unlike a padded sampler, no row is counted twice.
     for index, batch in enumerate(
         tqdm(loader, desc="likelihood", disable=not accelerator.is_main_process, leave=False)
@@ -33,7 +33,8 @@ def likelihood(decoder: Decoder, packed: PackedDataset, batch_size: int, acceler
             with accelerator.autocast():
                 nats += decoder(**here, num_items_in_batch=1).loss.item()  # the sum, not the mean
             tokens += len(batch["target_positions"])
-    return _over_processes(nats, tokens)
+    nats, tokens = _over_processes(nats, tokens)
+    return nats, int(tokens)
 
 
 def _over_processes(*numbers: float) -> tuple[float, ...]:

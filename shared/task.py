@@ -12,7 +12,7 @@ Task.prompt:       └─────────────────┘└�
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,9 @@ CHRF_SCORER = CHRF()
 @dataclass
 class RequestArguments:
     """What may be asked of an output beside its input: flags of `generate.py` that a task brings along."""
+
+
+Request = RequestArguments  # by a name that the tasks' attribute `RequestArguments` does not hide
 
 
 class Constraint(Protocol):
@@ -75,22 +78,32 @@ class Task(ABC):
 
     name: ClassVar[str]
     Arguments: ClassVar[type[DataArguments]] = DataArguments
-    RequestArguments: ClassVar[type[RequestArguments]] = RequestArguments
+    RequestArguments: ClassVar[type[Request]] = RequestArguments
     generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments'
     likelihood_metrics: ClassVar[tuple[str, ...]] = ("perplexity",)  # of `score_likelihood`: lower is better
     output_metrics: ClassVar[tuple[str, ...]] = ()  # of `score`: higher is better
     input_kind: ClassVar[Literal["text", "lines", "file"]] = "text"  # one input is a text, a line, or a file's path
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
-    sliding: bool = False  # whether writing may go on past the context, after the latter half of the sequence
-    line: str  # how a row becomes one sequence, for people to read
     # How good an output would be if another one were the reference; None where there is no such measure.
-    utility: ClassVar[Callable[[Any, Any], float] | None] = None
+    utility: ClassVar["staticmethod[[Any, Any], float] | None"] = None
+    # A task says here of which kind its own are.
+    arguments: DataArguments
+    vocabulary: Vocabulary
+    request_arguments: Request
 
-    def __init__(
-        self, arguments: DataArguments, vocabulary: Vocabulary, request_arguments: RequestArguments | None = None
-    ):
+    def __init__(self, arguments: DataArguments, vocabulary: Vocabulary, request_arguments: Request | None = None):
         self.arguments, self.vocabulary = arguments, vocabulary
         self.request_arguments = request_arguments or self.RequestArguments()
+
+    @property
+    @abstractmethod
+    def line(self) -> str:
+        """How a row becomes one sequence, for people to read."""
+
+    @property
+    def sliding(self) -> bool:
+        """Whether writing may go on past the context, after the latter half of the sequence."""
+        return False
 
     @classmethod
     @abstractmethod
@@ -112,7 +125,7 @@ class Task(ABC):
         """This task's vocabulary: grown from the `old` one, or new, with at most `size` tokens learned from `rows`."""
 
     @abstractmethod
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> Tokens[Sequence | None]:
         """The sequences of one row, each of at most `max_length` tokens; None for one that does not fit."""
 
     @abstractmethod
@@ -171,9 +184,15 @@ def perplexity(nats: float, count: int) -> float:
         return math.inf
 
 
+def sentence_chrf(output: str, other: str) -> float:
+    """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
+    return CHRF_SCORER.sentence_score(output, [other]).score
+
+
 class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
+    utility = staticmethod(sentence_chrf)
     vocabulary: TextVocabulary
     separator: ClassVar[str]  # the token that names the job, where there is only one
     separator_words: ClassVar[str]  # what it means in English; its embedding starts from that of these words
@@ -198,11 +217,11 @@ class TextTask(Task):
 
     @classmethod
     def build_vocabulary(
-        cls, arguments: Any, old: TextVocabulary | None, rows: Dataset | None, size: int
+        cls, arguments: Any, old: Vocabulary | None, rows: Dataset | None, size: int
     ) -> TextVocabulary:
-        if old is not None:
+        if isinstance(old, TextVocabulary):
             return TextVocabulary(old.tokenizer, cls.separators(arguments))
-        texts: Iterable[str] = (text for row in rows for text in cls.texts(row, arguments))
+        texts: Iterable[str] = (text for row in rows or () for text in cls.texts(row, arguments))
         return TextVocabulary.train(texts, size, cls.separators(arguments))
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
@@ -215,11 +234,6 @@ class TextTask(Task):
 
     def decode(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids).strip()
-
-    @staticmethod
-    def utility(output: str, other: str) -> float:
-        """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
-        return CHRF_SCORER.sentence_score(output, [other]).score
 
     def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
         """`outputs.jsonl`: a line of JSON for each row (see `record`)."""

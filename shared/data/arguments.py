@@ -31,7 +31,7 @@ class WritingArguments(DataArguments):
 
     num_samples: int = field(default=4, metadata={"help": "Outputs to write freely at the end, at least one."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_samples < 1:
             raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
 

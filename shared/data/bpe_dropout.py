@@ -59,4 +59,7 @@ class DropoutVocabulary(TextVocabulary):
         if not isinstance(vocabulary, TextVocabulary):
             raise UserError("--bpe_dropout cuts texts, and this task has none: leave it out")
         super().__init__(vocabulary.tokenizer, vocabulary.separators)
-        self.encode = SubwordSampler(vocabulary.tokenizer.backend_tokenizer, dropout, seed)
+        self.sampler = SubwordSampler(vocabulary.tokenizer.backend_tokenizer, dropout, seed)
+
+    def encode(self, text: str) -> list[int]:
+        return self.sampler(text)

@@ -1,7 +1,7 @@
 """Rows to packed batches: every row becomes sequences of token ids, which share rows of a fixed length."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ COLUMNS = Features(
     }
 )
 
-Sequences = Callable[[Mapping[str, Any]], list[Sequence | None]]  # the sequences of a row; None: one does not fit
+Sequences = Callable[[Mapping[str, Any]], Iterable[Sequence | None]]  # the sequences of a row; None: one does not fit
 
 
 def encode(

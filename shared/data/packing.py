@@ -97,7 +97,7 @@ class PackedDataset(Dataset):
         lengths, context = self.lengths[sequences], self.context[sequences]
         positions = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         if self.augment:
-            ids = np.concatenate([self._augmented(sequence) for sequence in self.rows[index]])
+            ids = np.concatenate([self._augmented(sequence, self.augment) for sequence in self.rows[index]])
         else:
             ids = self.ids[np.repeat(self.starts[sequences], lengths) + positions]
         learned = positions >= np.repeat(first_learned(context, self.loss_on), lengths)
@@ -108,9 +108,9 @@ class PackedDataset(Dataset):
             "prefix": self._filled(positions < np.repeat(context, lengths), False),
         }
 
-    def _augmented(self, sequence: int) -> np.ndarray:
+    def _augmented(self, sequence: int, augment: Augment) -> np.ndarray:
         ids = self.ids[self.starts[sequence] : self.starts[sequence] + self.lengths[sequence]]
-        return self.augment(ids, np.random.default_rng([self.seed, int(self.epoch), sequence]))
+        return augment(ids, np.random.default_rng([self.seed, int(self.epoch), sequence]))
 
     def _filled(self, values: np.ndarray, rest: int | bool) -> np.ndarray:
         """A row that begins with `values`; int64, or bool where these are."""

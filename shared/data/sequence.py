@@ -62,7 +62,8 @@ def windows(tokens: Tokens[int], max_length: int, stride: int, align: int = 1) -
     """
     if not 0 < stride <= max_length - align:
         raise ValueError(f"stride {stride} is outside 1 … {max_length - align}")
-    found, learned = [], 1
+    found: list[Sequence] = []
+    learned = 1
     while learned < len(tokens):
         stop = min(len(tokens), learned + stride if found else max_length)
         start = max(0, -(-(stop - max_length) // align) * align)

@@ -19,11 +19,14 @@ PADDING = "<|pad|>"
 
 
 class Vocabulary(Protocol):
-    """What tasks, decoders and runs need of a tokenizer: `end` and `padding` are ids, `tokens` maps token to id."""
+    """What tasks, decoders and runs need of a tokenizer; `end` and `padding` are ids."""
 
     end: int
     padding: int
-    tokens: Mapping[str, int]
+
+    @property
+    def tokens(self) -> Mapping[str, int]:
+        """The id of every token."""
 
     def words(self, token: str) -> str:
         """English words that say what a token means, from which its first embedding is made."""
@@ -89,7 +92,9 @@ class TextVocabulary:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens left out."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        assert isinstance(text, str)  # a list of texts is for a list of lists
+        return text
 
     def words(self, token: str) -> str:
         if token in self.separators:

@@ -108,7 +108,7 @@ def until(end: int, ids: list[int]) -> list[int]:
 
 def search(
     decoder: Decoder,
-    prompts: list[Tokens[int]],
+    prompts: Tokens[Tokens[int]],
     settings: GenerationArguments,
     end: int,
     done: Callable[[int], object] = lambda count: None,
@@ -117,7 +117,9 @@ def search(
     are fastest."""
     limits = [min(settings.max_new_tokens, decoder.context - len(prompt)) for prompt in prompts]
     length = min(decoder.context, max(map(len, prompts)) + max(limits))
-    sentences, batches, found = max(1, settings.generation_batch_size // settings.num_beams), None, []
+    sentences = max(1, settings.generation_batch_size // settings.num_beams)
+    batches: _Batches | None = None
+    found: list[list[int]] = []
     for start in range(0, len(prompts), sentences):
         batch = prompts[start : start + sentences]
         if batches is None or batches.sentences != len(batch):
@@ -131,7 +133,9 @@ def search(
 class _Batches:
     """Beam search over one batch of `sentences` after another, with a step that a GPU captures once."""
 
-    def __init__(self, decoder, sentences, length, longest, settings, end):
+    def __init__(
+        self, decoder: Decoder, sentences: int, length: int, longest: int, settings: GenerationArguments, end: int
+    ):
         self.decoder, self.sentences, self.beams = decoder, sentences, settings.num_beams
         slots = sentences * settings.num_beams
         self.cache = KeyValueCache(decoder, slots, length, compute_dtype(decoder), beams=True)
@@ -141,7 +145,7 @@ class _Batches:
         self.positions = torch.zeros_like(self.tokens)
         self.grow = replayed(self._grow, decoder.device, longest)
 
-    def search(self, prompts: list[Tokens[int]], limits: list[int]) -> list[list[int]]:
+    def search(self, prompts: Tokens[Tokens[int]], limits: list[int]) -> list[list[int]]:
         """The best continuation of each prompt, of at most its limit's tokens."""
         stride = 1 if self.decoder.device.type == "cpu" else STRIDE
         prompts = [prompt for prompt in prompts for _ in range(self.beams)]

@@ -1,5 +1,7 @@
 """The key-value cache: what the tokens that are decoded keep of those before them."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -55,6 +57,7 @@ class KeyValueCache:
 
     def reorder(self, origins: Tensor, positions: Tensor) -> None:
         """Let beam i go on from what beam `origins[i]` has seen; its next entry, at `positions[i]`, will be its own."""
+        assert self.beam_origin is not None, "only a cache of beams is reordered"
         self.beam_origin.copy_(self.beam_origin[origins])
         self.beam_origin.scatter_(1, positions[:, None], self.own)
 
@@ -67,7 +70,7 @@ class KeyValueCache:
         self.prompts = [self.prompts[slot] for slot in slots.tolist()]
 
 
-def prefill(decoder: Decoder, cache: KeyValueCache, prompts: dict[int, list[int]]) -> None:
+def prefill(decoder: Decoder, cache: KeyValueCache, prompts: Mapping[int, Sequence[int]]) -> None:
     """Fill slots of the cache with their prompts; one that is asked for several times, now or before, is read once."""
     new, device = cache.begin({slot: tuple(prompt) for slot, prompt in prompts.items()}), decoder.device
     if not new:

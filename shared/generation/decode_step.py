@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation import decode_operations
 from shared.generation.cache import KeyValueCache
@@ -49,14 +50,14 @@ class DecodeStep:
             activation=config.activation_function,
         )
         self.operations = fused or decode_operations
-        self.layers = [self._layer(block) for block in decoder.transformer.h]
+        self.layers = [self._layer(block) for block in decoder.blocks]
         self.head = self._weight(decoder.lm_head.weight)
 
     def _weight(self, weight: Tensor) -> Tensor:
         weight = weight.to(self.dtype)
         return weight if self.operations is decode_operations else weight.contiguous()
 
-    def _layer(self, block: nn.Module) -> _Layer:
+    def _layer(self, block: GPT2Block) -> _Layer:
         attention, mlp = block.attn, block.mlp
         modules = {"projection": attention.c_attn, "output": attention.c_proj, "up": mlp.c_fc, "down": mlp.c_proj}
         relative = getattr(attention, "relative", None)

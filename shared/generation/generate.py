@@ -47,7 +47,7 @@ class _Request:
 @torch.inference_mode()
 def generate(
     decoder: Decoder,
-    prompts: list[Tokens[int]],
+    prompts: Tokens[Tokens[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
@@ -98,7 +98,17 @@ def generate(
 class _RunningBatch:
     """All `requests` written, as many at once as there are slots."""
 
-    def __init__(self, decoder, requests, settings, end, seed, streams, constraint, sliding):
+    def __init__(
+        self,
+        decoder: Decoder,
+        requests: list[_Request],
+        settings: GenerationArguments,
+        end: int,
+        seed: int,
+        streams: Tokens[int],
+        constraint: Constraint | None,
+        sliding: bool,
+    ):
         self.decoder, self.settings, self.seed, self.streams = decoder, settings, seed, streams
         self.constraint, self.sliding, self.context = constraint, sliding, decoder.context
         # No more than can ever be written is made room for, whatever is asked for.
@@ -180,5 +190,5 @@ class _RunningBatch:
         busy = [slot for slot, request in enumerate(self.running) if request]
         if 0 < len(busy) <= len(self.running) // 2:
             self.sampler.keep(torch.tensor(busy))
-            for values in (self.running, self.limits, self.count):
-                values[:] = [values[slot] for slot in busy]
+            self.running = [self.running[slot] for slot in busy]
+            self.limits, self.count = ([values[slot] for slot in busy] for values in (self.limits, self.count))

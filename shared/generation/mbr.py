@@ -23,7 +23,7 @@ def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> i
     """
     drawn = Counter(outputs)
     expected = {output: sum(n * utility(output, other) for other, n in drawn.items()) for output in drawn}
-    return outputs.index(max(expected, key=expected.get))
+    return outputs.index(max(expected, key=expected.__getitem__))
 
 
 def check_candidates(kind: type[Task], settings: GenerationArguments) -> None:
@@ -39,7 +39,7 @@ def check_candidates(kind: type[Task], settings: GenerationArguments) -> None:
 def generate_best(
     decoder: Decoder,
     task: Task,
-    prompts: list[Sequence[int]],
+    prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     *,
     seed: int = 0,
@@ -61,7 +61,8 @@ def generate_best(
         sliding=task.sliding,
         progress=progress,
     )
-    if count == 1:
+    utility = type(task).utility
+    if count == 1 or utility is None:
         return written
     groups = [written[start : start + count] for start in range(0, len(written), count)]
-    return [group[consensus([task.decode(ids) for ids in group], task.utility)] for group in groups]
+    return [group[consensus([task.decode(ids) for ids in group], utility)] for group in groups]

@@ -5,8 +5,8 @@ names and meanings are those of transformers' logits processors.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.ngrams import repeats
 
 
-class Written(NamedTuple):
+@dataclass(frozen=True)
+class Written:
     """What each slot has written: `ids` [N, T], of which the first `count` ([N], or one for all) are there; the `end`
     is the id of `<|endoftext|>`."""
 

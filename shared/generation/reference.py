@@ -50,8 +50,8 @@ def write(
     sliding: bool = False,
 ) -> list[int]:
     """The likeliest token, or one drawn by the next of the `uniform` numbers, until the end."""
-    read, written = [*prompt], []
-    given = len(read)
+    read, given = [*prompt], len(prompt)
+    written: list[int] = []
     longest = settings.max_new_tokens if sliding else min(settings.max_new_tokens, decoder.context - given)
     state = constraint.new_state(1, "cpu") if constraint else {}
     if constraint:

@@ -20,15 +20,20 @@ def block_mask(position_ids: Tensor, prefix: Tensor | None = None) -> BlockMask:
     """`shared.model.masks.dense_mask` as blocks: time and memory grow only with the blocks that show something."""
     sequence = (position_ids == 0).cumsum(-1)
 
-    def causal(row, head, query, key):
+    def causal(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (sequence[row, query] == sequence[row, key]) & (query >= key)
 
-    def both_ways(row, head, query, key):
-        return (sequence[row, query] == sequence[row, key]) & ((query >= key) | prefix[row, key])
+    mask = causal
+    if prefix is not None:
+
+        def both_ways(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (sequence[row, query] == sequence[row, key]) & ((query >= key) | prefix[row, key])
+
+        mask = both_ways
 
     rows, length = position_ids.shape
     create = _compiled_create_block_mask if position_ids.is_cuda else create_block_mask
-    return create(causal if prefix is None else both_ways, rows, None, length, length, device=position_ids.device)
+    return create(mask, rows, None, length, length, device=position_ids.device)
 
 
 _compiled_create_block_mask = torch.compile(create_block_mask)

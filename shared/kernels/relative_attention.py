@@ -5,6 +5,8 @@ comes out of one product of all queries with the embeddings of all distances: th
 distance stand, which is the skewing of "Music Transformer", section 3.4.1, and write its gradient there.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 import triton
@@ -51,7 +53,7 @@ def _attention(
 
 
 @_attention.register_fake
-def _(query, key, value, by_distance, first, last, distances, scaling):
+def _(query: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return _outputs(query)
 
 
@@ -87,17 +89,19 @@ def _attention_backward(
 
 
 @_attention_backward.register_fake
-def _(query, key, value, by_distance, first, last, mixed, normaliser, grad, distances, scaling):
-    return *(torch.empty_like(mixed) for _ in range(3)), torch.empty_like(by_distance)
+def _(
+    query: Tensor, key: Tensor, value: Tensor, by_distance: Tensor, first: Tensor, last: Tensor, mixed: Tensor, *_: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return torch.empty_like(mixed), torch.empty_like(mixed), torch.empty_like(mixed), torch.empty_like(by_distance)
 
 
-def _save(ctx, inputs, output) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     *tensors, ctx.distances, ctx.scaling = inputs
     ctx.save_for_backward(*tensors, *output)
     ctx.set_materialize_grads(False)
 
 
-def _differentiate(ctx, grad, _):
+def _differentiate(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 8
     gradients = _attention_backward(*ctx.saved_tensors, grad, ctx.distances, ctx.scaling)

@@ -5,6 +5,8 @@ one (`modeling_onedecoder.attention`); `shared.model.masks.choose_mask` gives on
 supported.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
@@ -23,7 +25,7 @@ def attention(
     mask: Tensor | BlockMask | SequenceBounds | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
 
@@ -33,7 +35,10 @@ def attention(
         # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
         from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
 
-        return relative_attention(query, key, value, module.relative, *mask, scaling), None
+        relative = getattr(module, "relative", None)
+        assert relative is not None, "such a mask is chosen for relative attention alone"
+        scale = query.shape[3] ** -0.5 if scaling is None else scaling
+        return relative_attention(query, key, value, relative, *mask, scale), None
     if isinstance(mask, BlockMask):
         return flex_attention(query, key, value, block_mask=mask, scale=scaling).transpose(1, 2), None
     return modeling_onedecoder.attention(module, query, key, value, mask, dropout, scaling, **kwargs)

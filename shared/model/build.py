@@ -1,5 +1,7 @@
 """A decoder: new, loaded, or given another vocabulary."""
 
+from typing import Any
+
 import torch
 from safetensors import SafetensorError
 
@@ -45,9 +47,8 @@ def new_decoder(
         n_head=heads,
         mask=mask,
         relative_attention=relative_attention,
-        **_dropouts(dropout, attention_dropout),
-        **_special_ids(vocabulary),
     )
+    config.update({**_dropouts(dropout, attention_dropout), **_special_ids(vocabulary)})
     try:
         if overrides:
             config.update_from_string(overrides)
@@ -63,7 +64,7 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
     try:
         config = _load_config(name)
         config.update(_dropouts(dropout, attention_dropout))
-        decoder, report = Decoder.from_pretrained(
+        loaded: Any = Decoder.from_pretrained(  # with the report, it is not the decoder alone, as its type says
             name, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -71,6 +72,7 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
             f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
             f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
         ) from error
+    decoder, report = loaded
     # transformers would start what is missing from random weights, and leave out what it does not know.
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if wrong := sorted(map(str, report[kind])):
@@ -131,6 +133,6 @@ def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, n
         if old.tokens.get(token, len(old_weight)) < len(old_weight):  # the old padding may be new itself
             weight[index] = old_weight[old.tokens[token]].float()
             continue
-        words = old.encode(" " + new.words(token)) if isinstance(old, TextVocabulary) else []
+        words: list[int] = old.encode(" " + new.words(token)) if isinstance(old, TextVocabulary) else []
         weight[index] += old_weight[words].float().mean(0) if words else everything
     return weight.to(old_weight.dtype)

@@ -4,20 +4,23 @@ The modules and the weights are those of `transformers`, so GPT-2's published we
 loads with `AutoModelForCausalLM`. All that GPT2LMHeadModel can do, a `Decoder` can do as well.
 """
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import GPT2Config
-from transformers.modeling_outputs import CausalLMOutput
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 
 from shared.data.sequence import IGNORED
 from shared.model import modeling_onedecoder
 from shared.model.attention import NAME
 from shared.model.loss import Criterion
-from shared.model.masks import choose_mask
+from shared.model.masks import Mask, choose_mask
 from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM
 from shared.model.rdrop import twice
 
@@ -34,9 +37,9 @@ class Decoder(OneDecoderForCausalLM):
     def __init__(self, config: OneDecoderConfig):
         super().__init__(config)
         if config.activation_function == "gelu_new":  # the same function, in one kernel instead of eight
-            for block in self.transformer.h:
+            for block in self.blocks:
                 block.mlp.act = nn.GELU(approximate="tanh")
-        self.compiled_body = None
+        self.compiled_body: Callable[..., Tensor] | None = None
 
     def compile_body(self, **options: Any) -> None:
         """Compile the body for training; `options` are those of torch.compile.
@@ -49,7 +52,7 @@ class Decoder(OneDecoderForCausalLM):
     def forward(
         self,
         input_ids: Tensor | None = None,
-        past_key_values=None,
+        past_key_values: Cache | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         prefix: Tensor | None = None,
@@ -57,8 +60,8 @@ class Decoder(OneDecoderForCausalLM):
         target_positions: Tensor | None = None,
         criterion: Criterion = PLAIN,
         num_items_in_batch: Tensor | int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> CausalLMOutputWithCrossAttentions:
         """As `GPT2LMHeadModel` or, with `target_positions`, the loss of packed rows in nats per learned token.
 
         Packed rows [B, T] come as `shared.data.packing.collate` makes them: `position_ids` restart with every sequence
@@ -74,6 +77,7 @@ class Decoder(OneDecoderForCausalLM):
             return super().forward(
                 input_ids, past_key_values, attention_mask, position_ids, prefix, labels=labels, **kwargs
             )
+        assert input_ids is not None and labels is not None, "packed rows come with both"
         items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         if not self.training:
             criterion = PLAIN
@@ -87,7 +91,7 @@ class Decoder(OneDecoderForCausalLM):
         # there once: `index_select` need not sort them for its gradient, as indexing would.
         before = states.flatten(0, 1).index_select(0, target_positions - 1)
         total = criterion(before, self.lm_head.weight, targets)
-        return CausalLMOutput(loss=total / items)
+        return CausalLMOutputWithCrossAttentions(loss=total / items)
 
     def packed_logits(
         self, input_ids: Tensor, prefix: Tensor | None = None, position_ids: Tensor | None = None
@@ -100,23 +104,22 @@ class Decoder(OneDecoderForCausalLM):
     ) -> Tensor:
         """The last layer's output [B, T, D] for packed rows [B, T] (see `forward`)."""
         config = self.config
-        compiled = self.training and self.compiled_body is not None
+        compiled = self.compiled_body if self.training else None
         mask = choose_mask(
             input_ids.shape,
             position_ids,
             prefix if config.mask == "prefix" else None,
             device=input_ids.device,
             dtype=self.dtype,
-            relative=self.transformer.h[0].attn.relative if config.relative_attention else None,
+            relative=getattr(self.blocks[0].attn, "relative", None),
             dropout=config.attn_pdrop if self.training else 0.0,
-            compiled=compiled,
+            compiled=compiled is not None,
         )
         if position_ids is None:
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-        body = self.compiled_body if compiled else self.body
-        return body(input_ids, position_ids, mask)
+        return (compiled or self.body)(input_ids, position_ids, mask)
 
-    def body(self, input_ids: Tensor, position_ids: Tensor, mask=None, cache=None) -> Tensor:
+    def body(self, input_ids: Tensor, position_ids: Tensor, mask: Mask = None, cache: Any = None) -> Tensor:
         """The last layer's output [B, T, D] for tokens [B, T]; `mask` is one of `shared.model.masks`.
 
         Where a `cache` is given, its `update(keys, values, layer)` stores what the layer computed and returns the keys
@@ -131,7 +134,7 @@ class Decoder(OneDecoderForCausalLM):
             states = block(states, cache, mask)
         return gpt2.ln_f(states)
 
-    def save_pretrained(self, save_directory: str | Path, *args, **kwargs) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """As in transformers, in the form that other programs load with the same logits, or not at all.
 
         A decoder that plain GPT-2 can be is saved as one. Any other carries `modeling_onedecoder.py`, which

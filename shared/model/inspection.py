@@ -1,5 +1,7 @@
 """What a decoder's attention looks at: its weights, which it does not write out by itself."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
@@ -17,8 +19,9 @@ def attention_weights(decoder: Decoder, layer: int, states: Tensor, mask: Tensor
     Row t says how much of each token t takes in, 0 where the mask hides one. `mask` is bool [B, 1, T, T], or None for
     the causal mask. The block's own modules compute them; nothing of the decoder is changed.
     """
-    block = decoder.transformer.h[layer]
-    config, found = block.attn.config, []  # the config is that of all attention modules, and of nothing else
+    block = decoder.blocks[layer]
+    found: list[Tensor] = []
+    config = block.attn.config  # the config is that of all attention modules, and of nothing else
     usual, config._attn_implementation = config._attn_implementation, NAME
     hook = block.attn.register_forward_hook(lambda *call: found.append(call[-1][1]))
     try:
@@ -30,7 +33,7 @@ def attention_weights(decoder: Decoder, layer: int, states: Tensor, mask: Tensor
 
 
 def with_weights(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, Tensor]:
     """`attention` and its weights [B, H, T, K]: they are what it makes of values that are unit vectors."""
     units = torch.eye(key.shape[2], dtype=value.dtype, device=value.device).expand(*key.shape[:3], -1)

@@ -8,6 +8,7 @@ Kernel).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ MULTIPLE = 128  # columns there: 50,257 are padded to 50,304 within the product,
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, states: Tensor, weight: Tensor, targets: Tensor, smoothing: float, alpha: float) -> Tensor:
+    def forward(ctx: Any, states: Tensor, weight: Tensor, targets: Tensor, smoothing: float, alpha: float) -> Tensor:
         dtype = torch.get_autocast_dtype(states.device.type) if torch.is_autocast_enabled(states.device.type) else None
         inputs, head = states.to(dtype or states.dtype), weight.to(dtype or weight.dtype)
         vocabulary = len(head)
@@ -43,14 +44,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             logits, here = rows @ head.T, targets[start : start + chunk]
             loss, grad_logits = chunk_loss(logits, here, vocabulary, smoothing, alpha)
             total += loss
-            if wanted:
+            if grad_states is not None and grad_head is not None:
                 grad_states[start : start + chunk] = grad_logits @ head
                 grad_head += grad_logits.T @ rows
-        ctx.save_for_backward(grad_states, grad_head[:vocabulary] if wanted else None)
+        ctx.save_for_backward(grad_states, None if grad_head is None else grad_head[:vocabulary])
         return total
 
     @staticmethod
-    def backward(ctx, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         grad_states, grad_head = ctx.saved_tensors
         return grad_states * grad_total, grad_head * grad_total, None, None, None
 
@@ -78,7 +79,7 @@ def chunk_loss(
     return loss, gradient.masked_fill_(ignored, 0).to(dtype)
 
 
-def _chunk_loss_on(device: torch.device, dtype: torch.dtype) -> Callable:
+def _chunk_loss_on(device: torch.device, dtype: torch.dtype) -> Callable[..., tuple[Tensor, Tensor]]:
     """The fastest form of `chunk_loss`."""
     fused = fast("cross_entropy", device) if dtype != torch.float64 else None
     return fused.chunk_loss if fused else chunk_loss

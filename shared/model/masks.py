@@ -49,6 +49,9 @@ def sequence_bounds(position_ids: Tensor) -> SequenceBounds:
     return SequenceBounds(first.int(), last.int())
 
 
+Mask = Tensor | BlockMask | SequenceBounds | None  # None is the causal mask of rows that are one sequence each
+
+
 def choose_mask(
     shape: torch.Size,
     position_ids: Tensor | None,
@@ -59,7 +62,7 @@ def choose_mask(
     relative: Tensor | None = None,
     dropout: float = 0.0,
     compiled: bool = False,
-) -> Tensor | BlockMask | SequenceBounds | None:
+) -> Mask:
     """The mask of rows of `shape` [B, T], in the form that attention is fastest with.
 
     Without `position_ids` every row is one sequence; if it has no `prefix` either, None stands for the causal mask.

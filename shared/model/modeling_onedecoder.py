@@ -8,12 +8,15 @@ gives the same logits and writes the same tokens. It needs nothing but torch and
 """
 
 import copy
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, GPT2Config, GPT2LMHeadModel
+from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
+from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 
 class OneDecoderConfig(GPT2Config):
@@ -28,6 +31,7 @@ class OneDecoderConfig(GPT2Config):
 class OneDecoderForCausalLM(GPT2LMHeadModel):
     """`GPT2LMHeadModel` with embeddings of distances in every layer, and a context that may read itself both ways."""
 
+    config: OneDecoderConfig
     config_class = OneDecoderConfig
     attention_name = "onedecoder-eager"
 
@@ -36,10 +40,15 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         # For the attention modules alone: whoever makes another model of this config gets that model's attention.
         own = copy.copy(config)
         own._attn_implementation = self.attention_name
-        for block in self.transformer.h:
+        for block in self.blocks:
             block.attn.config = own
         if config.relative_attention:
             self.add_relative_attention(config.relative_attention)
+
+    @property
+    def blocks(self) -> list[GPT2Block]:
+        """The layers."""
+        return cast("list[GPT2Block]", list(self.transformer.h))  # whose type says that they are modules, no more
 
     def add_relative_attention(self, distances: int) -> None:
         """Add embeddings [H, distances, W] to every layer (Huang et al. 2018); the last is for all larger distances.
@@ -47,7 +56,7 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         They start at zero, which changes nothing before they have been trained.
         """
         config = self.config
-        for block in self.transformer.h:
+        for block in self.blocks:
             weight = block.ln_1.weight
             shape = config.n_head, distances, config.n_embd // config.n_head
             block.attn.relative = nn.Parameter(torch.zeros(shape, dtype=weight.dtype, device=weight.device))
@@ -56,11 +65,11 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
     def forward(
         self,
         input_ids: Tensor | None = None,
-        past_key_values=None,
+        past_key_values: Cache | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         prefix: Tensor | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
         """As in `GPT2LMHeadModel`, with `prefix`, bool [B, T]: True on the context.
 
@@ -69,6 +78,8 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         """
         started = past_key_values is not None and past_key_values.get_seq_length() > 0
         if self.config.mask == "prefix" and not started:
+            if input_ids is None:
+                raise ValueError("a decoder with the prefix mask reads input_ids, not inputs_embeds")
             attention_mask = prefix_mask(input_ids, attention_mask, prefix)
         return super().forward(
             input_ids,
@@ -101,7 +112,7 @@ def attention(
     mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **_,
+    **_: Any,
 ) -> tuple[Tensor, None]:
     """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
 
@@ -111,7 +122,8 @@ def attention(
     relative = getattr(module, "relative", None)
     causal = mask is None and query.shape[2] > 1
     if relative is not None:
-        mask, causal = relative_scores(query, relative, key.shape[2], scaling, mask), False
+        scale = query.shape[3] ** -0.5 if scaling is None else scaling
+        mask, causal = relative_scores(query, relative, key.shape[2], scale, mask), False
     mixed = F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scaling
     )

@@ -20,8 +20,13 @@ def twice(
 
     `target_positions` [N] becomes [2N]: the two places of a token stand side by side, as `divergence` wants them.
     """
-    rows = (None if tensor is None else tensor.repeat(2, 1) for tensor in (input_ids, prefix, position_ids, labels))
-    return *rows, torch.stack([target_positions, target_positions + labels.numel()], 1).flatten()
+    return (
+        input_ids.repeat(2, 1),
+        None if prefix is None else prefix.repeat(2, 1),
+        None if position_ids is None else position_ids.repeat(2, 1),
+        labels.repeat(2, 1),
+        torch.stack([target_positions, target_positions + labels.numel()], 1).flatten(),
+    )
 
 
 def divergence(log_probabilities: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ def build_decoder(
         UserError: if the flags do not fit what is loaded.
     """
     if model.model_name_or_path:
-        decoder, vocabulary = _pretrained(kind, arguments, rows, model, vocabulary)
+        decoder, vocabulary = _pretrained(model.model_name_or_path, kind, arguments, rows, model, vocabulary)
     else:
         vocabulary = vocabulary or start_vocabulary(kind, arguments, rows, model)
         decoder = new_decoder(
@@ -67,13 +67,13 @@ def start_vocabulary(
 
 
 def _pretrained(
+    name: str,
     kind: type[Task],
     arguments: DataArguments,
     rows: Dataset | None,
     model: ModelArguments,
     vocabulary: Vocabulary | None,
 ) -> tuple[Decoder, Vocabulary]:
-    name = model.model_name_or_path
     decoder = load_decoder(name, model.dropout, model.attention_dropout)
     if model.from_scratch:
         decoder = Decoder(decoder.config)
