@@ -24,6 +24,6 @@ class Interrupted(BaseException):
         self.number = number
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -192,7 +192,7 @@ def sentence_chrf(output: str, other: str) -> float:
 class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
-    utility = staticmethod(sentence_chrf)
+    utility: ClassVar["staticmethod[[Any, Any], float] | None"] = staticmethod(sentence_chrf)
     vocabulary: TextVocabulary
     separator: ClassVar[str]  # the token that names the job, where there is only one
     separator_words: ClassVar[str]  # what it means in English; its embedding starts from that of these words
@@ -224,7 +224,7 @@ class TextTask(Task):
         texts: Iterable[str] = (text for row in rows or () for text in cls.texts(row, arguments))
         return TextVocabulary.train(texts, size, cls.separators(arguments))
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> Tokens[Sequence | None]:
         source, target = (self.vocabulary.encode(text) for text in self.texts(row, self.arguments))
         return [build_sequence(source, self.separator_ids(row), target, self.vocabulary.end, max_length)]
 

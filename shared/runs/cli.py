@@ -21,7 +21,7 @@ from shared.runs.launch import follow_launcher, missing_processes
 class Parser(HfArgumentParser):
     """HfArgumentParser with one-line mistakes, which reads `--config file.yaml` like flags given first."""
 
-    def __init__(self, *dataclasses: type, **kwargs):
+    def __init__(self, *dataclasses: Any, **kwargs: Any):
         super().__init__(dataclasses, allow_abbrev=False, **kwargs)
         self.add_argument("--config", help="A YAML file of the same names; the command line beats it.")
 

@@ -40,7 +40,7 @@ class ExperimentArguments:
     )
     output_dir: str | None = field(default=None, metadata={"help": "Where the runs and their results go."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.processes < 1:
             raise ValueError(f"--processes is {self.processes}: give 1 or more")
         if not self.seeds or not self.scores:

@@ -147,7 +147,7 @@ def _train(
         add_metrics(folder, metrics)
         write_card(folder, model_card(task, settings, read_metrics(folder)))
         print_metrics(folder, metrics)
-    if training.push_to_hub and trainer.is_world_process_zero():
+    if trainer.hub_model_id is not None:  # so on the one process that pushes
         push(folder, trainer.hub_model_id, training)
 
 

@@ -95,7 +95,7 @@ def _holds_another_run(folder: Path, checkpoint: Path | None) -> bool:
 
 def _newest_whole(folder: Path) -> Path:
     """The newest checkpoint that can be resumed; newer ones that cannot are named."""
-    skipped = {}
+    skipped: dict[Path, str] = {}
     for checkpoint in reversed(checkpoints(folder)):
         reason = why_not_resumed(checkpoint)
         if reason is None:

@@ -24,7 +24,7 @@ class TrainingArguments(transformers.TrainingArguments):
     The learning rate warms up and decays along a cosine; bfloat16 is used where the GPU has it.
     """
 
-    output_dir: str | None = field(default=None, metadata={"help": "The run's folder."})
+    output_dir: str = field(default="outputs", metadata={"help": "The run's folder."})
     dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
     dataloader_num_workers: int = field(
         default=WORKERS, metadata={"help": "Processes that prepare batches (default: up to 4 for each GPU, else none)."}
@@ -94,7 +94,7 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Leave it false: rows are packed already."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
         if not self.rdrop_alpha >= 0:

@@ -12,7 +12,7 @@ The Trainer's loop stays as it is: after each step it finds no gradients, and no
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from accelerate.utils import DistributedType
@@ -21,6 +21,9 @@ from torch import Tensor, nn
 from shared.errors import UserError, first_line
 from shared.kernels.support import warn_once
 from shared.training.ema import ExponentialMovingAverage
+
+if TYPE_CHECKING:  # it imports this file
+    from shared.training.trainer import Trainer
 
 WARM_UPS = 2  # steps that load, compile and allocate what the graph will hold
 Batch = dict[str, Tensor]
@@ -43,7 +46,7 @@ class Graph(Protocol):
 class CudaGraph:
     """A `Graph` of CUDA kernels; those of one training share their memory, as they never run at once."""
 
-    def __init__(self, stream: torch.cuda.Stream, pool: tuple[int, int]):
+    def __init__(self, stream: torch.cuda.Stream, pool: Any):
         self.graph, self.stream, self.pool = torch.cuda.CUDAGraph(), stream, pool
 
     def warm_up(self, work: Callable[[], None]) -> None:
@@ -68,7 +71,7 @@ def cuda_graphs() -> Callable[[], CudaGraph]:
     return lambda: CudaGraph(stream, pool)
 
 
-def why_launched(trainer) -> str | None:
+def why_launched(trainer: "Trainer") -> str | None:
     """As `supports`, and the reason is said once."""
     reason = supports(trainer)
     if reason:
@@ -76,7 +79,7 @@ def why_launched(trainer) -> str | None:
     return reason
 
 
-def supports(trainer) -> str | None:
+def supports(trainer: "Trainer") -> str | None:
     """Why the steps of a `shared.training.trainer.Trainer` cannot be recorded, or None if they can."""
     arguments, accelerator = trainer.args, trainer.accelerator
     optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
@@ -102,7 +105,7 @@ def silenced(owner: Any, name: str) -> Iterator[None]:
     own, method = vars(owner).get(name), getattr(owner, name)
 
     @wraps(method)  # schedulers mark the method that they want to see called
-    def nothing(*_, **__) -> None:
+    def nothing(*_: Any, **__: Any) -> None:
         pass
 
     setattr(owner, name, nothing)

@@ -8,12 +8,13 @@ is there at every evaluation, so that the best checkpoint and early stopping jud
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.kernels.support import fast
 
@@ -50,11 +51,11 @@ class ExponentialMovingAverage(TrainerCallback):
         kernel = fast("average", self.weights[0].device, tensors=self._trained)
         self.fused = kernel.MovingAverage(self.weights, self._trained) if kernel else None
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
         if self.weights is None:  # else the training is resumed
             self.start()
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if not self.within_step:
             self.update(self.decay_after(state.global_step))
 
@@ -64,6 +65,7 @@ class ExponentialMovingAverage(TrainerCallback):
 
     def update(self, decay: float | Tensor) -> None:
         """Move towards the model's weights; a `decay` in a tensor is read by the device alone."""
+        assert self.weights is not None, "there is an average from `start` on"
         if isinstance(decay, Tensor) and self.fused:
             self.fused(decay)
         elif isinstance(decay, Tensor):
@@ -73,7 +75,7 @@ class ExponentialMovingAverage(TrainerCallback):
         else:
             get_ema_multi_avg_fn(decay)(self.weights, self._trained, None)
 
-    def on_train_end(self, args, state, control, **kwargs) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         """Leave the average in the model for good."""
         if self.weights is not None:
             torch._foreach_copy_(self._trained, self.weights)

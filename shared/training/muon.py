@@ -43,7 +43,7 @@ class Muon(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None if closure is None else torch.enable_grad()(closure)()
         stacks = defaultdict(list)
         for group in self.param_groups:
@@ -136,17 +136,17 @@ class _Stack:
         torch._foreach_add_(self.weights, self.directions.unbind())
 
 
-def muon(model: nn.Module, decayed: Collection[str], weight_decay: float, **settings) -> Muon:
+def muon(model: nn.Module, decayed: Collection[str], weight_decay: float, **settings: Any) -> Muon:
     """The optimizer of a GPT-2: Muon's steps for the blocks' matrices, AdamW's, as `settings` say, for all else.
 
     `decayed` names the parameters that `weight_decay` is for.
     """
-    groups = defaultdict(list)
+    parameters = defaultdict(list)
     for name, weight in model.named_parameters():
         parts = (3 if ".c_attn." in name else 1) if ".h." in name and weight.ndim == 2 else 0
-        groups[parts, name in decayed].append(weight)
+        parameters[parts, name in decayed].append(weight)
     groups = [
         {"params": weights, "parts": parts, "weight_decay": weight_decay if with_decay else 0.0}
-        for (parts, with_decay), weights in groups.items()
+        for (parts, with_decay), weights in parameters.items()
     ]
     return Muon(groups, fused=True, **settings)

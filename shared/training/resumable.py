@@ -3,10 +3,11 @@
 import shutil
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import transformers
 from safetensors import SafetensorError
+from torch import Tensor, nn
 from transformers import EarlyStoppingCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
@@ -14,6 +15,7 @@ from transformers.trainer_utils import TrainOutput
 
 from shared.errors import Interrupted, UserError, first_line
 from shared.files import STAGING
+from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import publish, rotate
 from shared.training.stopping import Stop
 
@@ -24,33 +26,36 @@ class WithinEpoch(transformers.TrainerCallback):
     def __init__(self) -> None:
         self.now = False
 
-    def on_epoch_begin(self, *_, **__) -> None:
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
         self.now = True
 
-    def on_epoch_end(self, *_, **__) -> None:
+    def on_epoch_end(self, *_: Any, **__: Any) -> None:
         self.now = False
 
 
 class ResumableTrainer(transformers.Trainer):
     """A training that can end at any moment, and go on to the weights that it would have had."""
 
-    def __init__(self, *args, **kwargs):
+    args: TrainingArguments
+    model: nn.Module
+
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.stop, self.saved_step = Stop(), -1
         self.within_epoch = WithinEpoch()
         self.add_callback(self.within_epoch)
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs) -> TrainOutput:
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """As transformers' own, but from a checkpoint of the last step nothing is trained any more.
 
         Raises:
             Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
             UserError: if the checkpoint does not fit these settings.
         """
-        if resume_from_checkpoint and (output := self._finished(Path(resume_from_checkpoint))):
+        if isinstance(resume_from_checkpoint, str) and (output := self._finished(Path(resume_from_checkpoint))):
             return output
         with self.stop.listening():
-            return super().train(resume_from_checkpoint, **kwargs)
+            return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _finished(self, checkpoint: Path) -> TrainOutput | None:
         """What a training gives whose last step `checkpoint` is of, with its weights loaded; None for any other."""
@@ -66,11 +71,12 @@ class ResumableTrainer(transformers.Trainer):
         return TrainOutput(state.global_step, 0.0, {})
 
     def _stopped_early(self, state: TrainerState) -> bool:
-        saved = state.stateful_callbacks.get(EarlyStoppingCallback.__name__)
+        states: Any = state.stateful_callbacks  # a dict, other than declared
+        saved = states.get(EarlyStoppingCallback.__name__)
         patience = self.args.early_stopping_patience
         return bool(patience and saved) and saved["attributes"]["early_stopping_patience_counter"] >= patience
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         try:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -88,7 +94,9 @@ class ResumableTrainer(transformers.Trainer):
             "give the settings that it was trained with, or start a new run from it by --model_name_or_path"
         ) from error
 
-    def _maybe_log_save_evaluate(self, tr_loss, grad_norm, model, trial, *args, **kwargs) -> None:
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Tensor, grad_norm: Any, model: nn.Module, trial: Any, *args: Any, **kwargs: Any
+    ) -> None:
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, trial, *args, **kwargs)
         signal = self.stop.agreed()
         # The last step of an epoch is followed by a second call, in which it may be evaluated and saved.
@@ -100,7 +108,7 @@ class ResumableTrainer(transformers.Trainer):
             self.control = self.callback_handler.on_save(self.args, self.state, self.control)
         raise Interrupted(signal, f"stopped after step {self.state.global_step} of {self.state.max_steps}, and saved")
 
-    def _save_checkpoint(self, model, trial) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """As transformers' own, but written apart and moved to its place when it is whole."""
         folder = Path(self.args.output_dir)
         checkpoint = folder / f"checkpoint-{self.state.global_step}"
@@ -129,6 +137,7 @@ class ResumableTrainer(transformers.Trainer):
     def _write_checkpoint(self, staging: Path, checkpoint: Path) -> None:
         """All files of a checkpoint, whose place will be `checkpoint`."""
         self.store_flos()
+        states: Any = self.state.stateful_callbacks  # a dict, other than declared
         self.save_model(str(staging), _internal_call=True)
         if self.state.best_global_step:
             best = checkpoint.with_name(f"checkpoint-{self.state.best_global_step}")
@@ -141,7 +150,7 @@ class ResumableTrainer(transformers.Trainer):
         if self.args.should_save:
             for callback in [*self.callback_handler.callbacks, self.control]:
                 if isinstance(callback, ExportableState):
-                    states, name = self.state.stateful_callbacks, type(callback).__name__
+                    name = type(callback).__name__
                     if isinstance(states.get(name), list):
                         states[name].append(callback.state())
                     else:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import torch
 import torch.distributed as dist
@@ -39,7 +40,7 @@ class Stop:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
-    def _ask(self, number: int, frame) -> None:
+    def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.signal and number == signal.SIGINT and time.monotonic() - self.since >= REPEATS_WITHIN:
             raise KeyboardInterrupt
         if not self.signal:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -21,7 +22,7 @@ class Throughput(TrainerCallback):
     def _restart(self) -> None:
         self.tokens, self.pauses, self.start = 0, 0.0, perf_counter()
 
-    def on_train_begin(self, *_, **__) -> None:
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
         matmul_peak(self.accelerator.device)  # measured now, while the GPU has nothing else to do
         self._restart()
 

@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset
 from torch import nn
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
@@ -32,7 +34,7 @@ from shared.training.resumable import ResumableTrainer
 from shared.training.throughput import Throughput
 
 
-def _shape(arguments: TrainingArguments, rows: PackedDataset | None) -> dict[str, int]:
+def _shape(arguments: TrainingArguments, rows: PackedDataset | None) -> dict[str, Any]:
     """The one shape that all batches are filled up to."""
     size = arguments.per_device_train_batch_size
     return {"size": size, "most_learned": rows.most_learned(size) if rows else 0}
@@ -41,8 +43,14 @@ def _shape(arguments: TrainingArguments, rows: PackedDataset | None) -> dict[str
 class EpochOfRows(transformers.TrainerCallback):
     """Tells the rows which epoch begins. accelerate does so, too, but not where it skips batches or divides them."""
 
-    def on_epoch_begin(self, args, state, control, train_dataloader, **kwargs) -> None:
-        train_dataloader.dataset.set_epoch(int(state.epoch or 0))
+    def on_epoch_begin(
+        self,
+        args: transformers.TrainingArguments,
+        state: transformers.TrainerState,
+        control: transformers.TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        kwargs["train_dataloader"].dataset.set_epoch(int(state.epoch or 0))
 
 
 class Trainer(ResumableTrainer):
@@ -51,6 +59,9 @@ class Trainer(ResumableTrainer):
     `eval_rows` are the rows behind `eval_dataset`, `training_rows` those behind `train_dataset`; `generation` is used
     while training only with `--predict_with_generate`.
     """
+
+    model: Decoder
+    hub_model_id: str | None  # type: ignore[assignment]  # where to push the run; transformers' first value is None
 
     def __init__(
         self,
@@ -90,7 +101,7 @@ class Trainer(ResumableTrainer):
         self.add_callback(self.throughput)
         if arguments.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))
-        self.step: Callable | None = None  # a training's: this class's own, or the same as a CUDA graph
+        self.step: Callable[..., torch.Tensor] | None = None  # a training's: its own, or the same as a CUDA graph
         self.average = ExponentialMovingAverage(decoder, arguments.ema_decay) if arguments.ema_decay else None
         if self.average:
             self.add_callback(self.average)
@@ -99,11 +110,11 @@ class Trainer(ResumableTrainer):
                 if wanted:
                     raise UserError(f"{flag} needs whole weights: leave it out where FSDP or DeepSpeed divides them")
 
-    def init_hf_repo(self, *args, **kwargs) -> None:
+    def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         if self.is_world_process_zero():
             self.hub_model_id = new_repository(self.args)
 
-    def create_optimizer(self, *args) -> torch.optim.Optimizer:
+    def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.optim == MUON:
             self.optimizer = muon(
                 self.model,
@@ -115,15 +126,15 @@ class Trainer(ResumableTrainer):
             )
         return super().create_optimizer(*args)
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs) -> TrainOutput:
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         with ExitStack() as self.until_trained:
             try:
-                return super().train(resume_from_checkpoint, **kwargs)
+                return super().train(*args, **kwargs)
             finally:
                 self.step = None  # and with it the memory of a graph
 
     def training_step(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | None = None
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         if self.step is None:
             self.step = self._captured_step(model) or super().training_step
@@ -132,19 +143,21 @@ class Trainer(ResumableTrainer):
         if not isinstance(self.step, CapturedStep):
             return self.step(model, inputs, num_items_in_batch)
         decay = self.average.decay_after(self.state.global_step + 1) if self.average else 0.0
-        return self.step(inputs, num_items_in_batch, last=self.accelerator.sync_gradients, decay=decay)
+        items = torch.as_tensor(num_items_in_batch)
+        return self.step(inputs, items, last=self.accelerator.sync_gradients, decay=decay)
 
     def _captured_step(self, model: nn.Module) -> CapturedStep | None:
         if not self.args.cuda_graph or why_launched(self) is not None:
             return None
         plain, clip, norm = super().training_step, super()._clip_grad_norm, super()._get_grad_norm
-        self.optimizer.step()  # of no gradients yet: the scheduler warns where it never sees a step
-        for owner, name in ((self.optimizer, "step"), (model, "zero_grad")):  # which find nothing to do, but slowly
+        optimizer: Any = self.optimizer  # accelerate's, around the one that steps
+        optimizer.step()  # of no gradients yet: the scheduler warns where it never sees a step
+        for owner, name in ((optimizer, "step"), (model, "zero_grad")):  # which find nothing to do, but slowly
             self.until_trained.enter_context(silenced(owner, name))
         return CapturedStep(
             forward_backward=lambda batch, items: plain(model, batch, items),
             clip=lambda: clip(model) if self.args.max_grad_norm > 0 else norm(model),
-            optimizer=self.optimizer.optimizer,
+            optimizer=optimizer.optimizer,
             average=self.average,
             parameters=[weight for weight in model.parameters() if weight.requires_grad],
             accumulates=self.args.gradient_accumulation_steps > 1,
@@ -157,12 +170,18 @@ class Trainer(ResumableTrainer):
     def _get_grad_norm(self, model: nn.Module, grad_norm: torch.Tensor | None = None) -> torch.Tensor:
         return self.step.norm if isinstance(self.step, CapturedStep) else super()._get_grad_norm(model, grad_norm)
 
-    def get_batch_samples(self, *args, **kwargs) -> tuple[list, torch.Tensor | int | None]:
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list, torch.Tensor | int | None]:
         batches, learned = super().get_batch_samples(*args, **kwargs)
         self.throughput.tokens += sum(batch.pop("tokens") for batch in batches)
         return batches, learned
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
         """The decoder's own loss, on learned tokens; the Trainer's way to smooth labels wants all logits."""
         outputs = model(**inputs, criterion=self.criterion, num_items_in_batch=num_items_in_batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
@@ -170,11 +189,11 @@ class Trainer(ResumableTrainer):
             outputs.loss = outputs.loss * self.accelerator.num_processes
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
-    def floating_point_ops(self, inputs: dict[str, torch.Tensor]) -> float:
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """What the Trainer sums up as `total_flos`; its own way goes through all parameters in every step."""
-        return self.throughput.flops_per_token * inputs["input_ids"].numel()
+        return round(self.throughput.flops_per_token * inputs["input_ids"].numel())
 
-    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs:  # a line of the training, not the scores of an evaluation
             if not math.isfinite(logs["loss"]):
                 self._stop_at_nan(f"the loss is {logs['loss']}")
@@ -206,19 +225,23 @@ class Trainer(ResumableTrainer):
                 samples=samples,
             )
 
-    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         with self.throughput.paused():
             return super().evaluate(*args, **kwargs)
 
-    def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs) -> EvalLoopOutput:
-        metrics = self.score(self.eval_rows, dataloader.dataset, self.args.predict_with_generate)
+    def evaluation_loop(
+        self, dataloader: DataLoader, description: str, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> EvalLoopOutput:
+        rows, packed = self.eval_rows, dataloader.dataset
+        assert rows is not None and isinstance(packed, PackedDataset), "what is evaluated comes as rows and packed"
+        metrics = self.score(rows, packed, self.args.predict_with_generate)
         numbers = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
-        return EvalLoopOutput(None, None, numbers, num_samples=len(self.eval_rows))
+        return EvalLoopOutput(np.empty(0), None, numbers, num_samples=len(rows))
 
     def _averaged(self) -> AbstractContextManager:
         return self.average.in_place() if self.average else nullcontext()
 
-    def save_model(self, output_dir: str | None = None, *args, **kwargs) -> None:
+    def save_model(self, output_dir: str | None = None, *args: Any, **kwargs: Any) -> None:
         """The weights, averaged where an average is kept, and the vocabulary, so that the folder can be used alone."""
         with self._averaged():
             super().save_model(output_dir, *args, **kwargs)
@@ -230,7 +253,7 @@ class Trainer(ResumableTrainer):
         if self.average and self.args.should_save:
             save_last_step(self.accelerator.unwrap_model(self.model), Path(output_dir))
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         if self.average:
             self.average.start()
@@ -241,7 +264,7 @@ class Trainer(ResumableTrainer):
         if self.average:
             self.average.start()  # what was loaded is an average already
 
-    def _save_checkpoint(self, model, trial) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         if not all(weight.isfinite().all() for weight in self.model.parameters()):
             self._stop_at_nan("weights are not finite")
         with self.throughput.paused():

@@ -4,6 +4,7 @@ A chorale is music of another notation, with a vocabulary of its own (`tasks.cho
 recordings are those of `tasks.music`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,8 @@ class ChoraleArguments(WritingArguments):
 class Chorales(Task):
     """No source, the voices' pitches as the target."""
 
+    arguments: ChoraleArguments
+    vocabulary: ChoraleVocabulary
     name = "chorales"
     Arguments = ChoraleArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
@@ -49,7 +52,7 @@ class Chorales(Task):
 
     @classmethod
     def load_rows(cls, arguments: ChoraleArguments) -> DatasetDict:
-        return grids_to_rows(sample() if arguments.sample else read_jsb(arguments.jsb_file))
+        return grids_to_rows(sample() if arguments.jsb_file is None else read_jsb(arguments.jsb_file))
 
     @classmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
@@ -90,7 +93,7 @@ class Chorales(Task):
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         return score_pieces(outputs, rows["events"], training_rows, self.vocabulary)
 
-    def report(self, metrics: dict[str, Any]) -> str:
+    def report(self, metrics: Mapping[str, Any]) -> str:
         return table(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:

@@ -47,6 +47,7 @@ class LanguageModelingArguments(WritingArguments, TextDataArguments):
 class LanguageModeling(TextTask):
     """No source, text as the target; long texts become overlapping windows, every token learned once."""
 
+    arguments: LanguageModelingArguments
     name = "language_modeling"
     Arguments = LanguageModelingArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_k": 40}

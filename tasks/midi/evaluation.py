@@ -22,7 +22,9 @@ LIKELIHOODS = ("nll_per_token", "nll_per_note", "nll_per_second")  # lower is be
 class MusicalVocabulary(Meaning, Protocol):
     """A vocabulary whose ids any performance can be made of."""
 
-    tokens: Mapping[str, int]
+    @property
+    def tokens(self) -> Mapping[str, int]:
+        """The id of every token."""
 
     def decode(self, ids: Sequence[int]) -> Score:
         """The performance that any ids describe."""
@@ -66,8 +68,8 @@ def score_pieces(
     melody = [[vocabulary.decode(piece) for piece in pieces] for pieces in melodies] if melodies else [None, None]
     copied, real_copied, passages = novelty(generated, real, training, vocabulary)
     ours = {**features(performances, melody[0]), **copied}
-    theirs = {**features(theirs, melody[1]), **real_copied}
-    return {"valid_midi": valid, **compare(ours, theirs), "passages": passages}
+    real_features = {**features(theirs, melody[1]), **real_copied}
+    return {"valid_midi": valid, **compare(ours, real_features), "passages": passages}
 
 
 LIKELIHOOD_LABELS = {

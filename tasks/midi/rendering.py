@@ -57,12 +57,12 @@ def draw_piano_roll(performance: Score, path: str | Path, given: "Score | None" 
     for pitch in range(low, high):
         if pitch % 12 in BLACK_KEYS:
             axes.axhspan(pitch - 0.5, pitch + 0.5, color=SHADE, linewidth=0)
-    for part, colours in zip(shown, (WRITTEN, GIVEN), strict=False):
-        axes.add_collection(_boxes(part, colours, gap=end / 1500))
+    colours: tuple[str | LinearSegmentedColormap, ...] = (WRITTEN, GIVEN)
+    for part, colour in zip(shown, colours, strict=False):
+        axes.add_collection(_boxes(part, colour, gap=end / 1500))
     if marked is not None:
         keys = [Patch(color=GIVEN(0.6), label="given"), Patch(color=colormaps[WRITTEN](0.6), label="written")]
-        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2}
-        axes.legend(handles=keys, **place, frameon=False, labelcolor=INK)
+        axes.legend(handles=keys, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, labelcolor=INK)
 
     octaves = [pitch for pitch in range(low + 1, high) if pitch % 12 == 0]
     axes.set_yticks(octaves, [pretty_midi.note_number_to_name(pitch) for pitch in octaves])

@@ -62,7 +62,7 @@ def features(pieces: Iterable[Score], melodies: "Iterable[Score] | None" = None)
     for index, piece in enumerate(pieces):
         notes = _columns(piece)
         end = (notes[0] + notes[1]).max(initial=0)
-        for start in WINDOW * np.arange(window_count(end)):
+        for start in range(0, WINDOW * window_count(end), WINDOW):
             stop = min(start + WINDOW, end)
             values = _window(notes, start, stop)
             if melodies is not None:
@@ -171,5 +171,5 @@ def unigram_nll(train: Iterable[Sequence[int]], test: Iterable[Sequence[int]], s
 
     Each of the vocabulary's `size` events is counted once more than it occurs, so that none is impossible.
     """
-    counts, events = (sum(np.bincount(piece, minlength=size) for piece in pieces) for pieces in (train, test))
+    counts, events = (np.sum([np.bincount(piece, minlength=size) for piece in pieces], 0) for pieces in (train, test))
     return float(-(events @ np.log((counts + 1) / (counts + 1).sum())) / events.sum())

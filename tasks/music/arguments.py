@@ -37,7 +37,7 @@ class MusicArguments(WritingArguments):
         default=0, metadata={"help": "Move velocities by up to so many of their 32 bins in training."}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if unknown := [job for job in self.job if job not in JOBS]:
             raise ValueError(f"--job {unknown[0]}: give one or several of {', '.join(JOBS)}")
@@ -73,7 +73,7 @@ class MusicRequestArguments(RequestArguments):
     )
     write_prime: bool = field(default=True, metadata={"help": "Whether a continuation is written with its primer."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("seconds", "prime_seconds"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0")

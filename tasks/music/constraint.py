@@ -45,6 +45,7 @@ class EventConstraint:
     """
 
     def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None):
+        self.removed, self.tokens = 0.0, 0
         self.vocabulary = vocabulary
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
         size = max(vocabulary.tokens.values()) + 1
@@ -59,19 +60,19 @@ class EventConstraint:
         self.column[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
 
-    def new_state(self, rows: int, device: torch.device | str) -> dict[str, Tensor]:
+    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
         for name in ("kind", "value", "column", "pitches", "ticks"):
             setattr(self, name, getattr(self, name).to(device))
         return {
-            name: torch.tensor(value, device=device).expand(rows, *torch.tensor(value).shape).clone()
+            name: torch.tensor(value, device=device).expand(slots, *torch.tensor(value).shape).clone()
             for name, value in self._read([], 0).items()
         }
 
     def begin(
-        self, state: dict[str, Tensor], row: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
     ) -> None:
         for name, value in self._read(prompt, new_tokens, written).items():
-            state[name][row] = torch.tensor(value)
+            state[name][slot] = torch.tensor(value)
 
     def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
         """The state after `written`, one row of it: `advance` for a whole line, without tensors."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +32,9 @@ PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
 class Music(Task):
     """Events of a performance as the target; no source, a primer or a melody (see `tasks.music.jobs`)."""
 
+    arguments: MusicArguments
+    vocabulary: MusicVocabulary
+    request_arguments: MusicRequestArguments
     name = "music"
     Arguments = MusicArguments
     RequestArguments = MusicRequestArguments
@@ -60,7 +64,7 @@ class Music(Task):
 
     @classmethod
     def load_rows(cls, arguments: MusicArguments) -> DatasetDict:
-        if arguments.sample:
+        if arguments.midi_dir is None:
             splits = read_chorales(CACHE)
         else:
             with_melody = "accompany" in arguments.job
@@ -88,7 +92,7 @@ class Music(Task):
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
         arguments, stride = self.arguments, self.arguments.stride
-        lines = {
+        lines: dict[str, Callable[[], Iterable[Sequence | None]]] = {
             "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride),
             "continue": lambda: jobs.continue_(row, self.vocabulary, max_length, stride),
             "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, arguments.segment_seconds),
@@ -163,7 +167,7 @@ class Music(Task):
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
         return score_pieces(outputs, rows["events"], training_rows, self.vocabulary, melodies)
 
-    def report(self, metrics: dict[str, Any]) -> str:
+    def report(self, metrics: Mapping[str, Any]) -> str:
         return table(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:

@@ -33,10 +33,11 @@ def summarization_rows(
     if by_section and (text_column or summary_column):
         raise UserError("--unit section divides articles: leave out --text_column and --summary_column")
     if text_column or summary_column:
-        for flag, column in (("--text_column", text_column), ("--summary_column", summary_column)):
+        text, summary = text_column or "", summary_column or ""
+        for flag, column in (("--text_column", text), ("--summary_column", summary)):
             if column not in found:
-                raise UserError(f"{origin(rows)}: no {flag} '{column or ''}'; found: {', '.join(found)}")
-        return convert_rows(rows, lambda row: _from_columns(row, text_column, summary_column), COLUMNS)
+                raise UserError(f"{origin(rows)}: no {flag} '{column}'; found: {', '.join(found)}")
+        return convert_rows(rows, lambda row: _from_columns(row, text, summary), COLUMNS)
     if found == ["text"]:
         rows = _wikitext_rows(rows)
     elif missing := ARTICLE.keys() - set(found):
@@ -110,7 +111,8 @@ def _from_columns(row: dict[str, Any], text_column: str, summary_column: str) ->
 def _from_sections(row: dict[str, Any]) -> dict[str, str] | None:
     title = clean_text(row["title"], "title") or ""
     summary = clean_text(row["lead"], "lead")
-    lines, blocks = [title], []
+    lines: list[str | None] = [title]
+    blocks: list[str] = []
     for heading, paragraphs in _sections(row["sections"]):
         lines += [heading, *paragraphs]
         blocks.append("\n".join(filter(None, paragraphs)))

@@ -93,7 +93,7 @@ class Narrator:
     """Fills in sentences, and calls their subject by full name, short name or pronoun."""
 
     def __init__(self, kind: Kind, facts: dict[str, "Fact"]):
-        self.facts = facts
+        self.facts: dict[str, str] = {**facts}
         self.name, self.short = kind.name.format_map(facts), kind.short.format_map(facts)
         self.others = {field for field, options in kind.facts.items() if options is words.PEOPLE}
 

@@ -74,7 +74,8 @@ def statistics(
     found = {"words": lengths.mean(), "repeated_3grams": 100 * np.mean([repeated(text, 3) for text in texts])}
     if documents is not None:
         for n in (1, 2, 3, 4):
-            found[f"novel_{n}grams"] = 100 * np.mean(list(map(lambda *pair: novel(*pair, n), texts, documents)))
+            shares = [novel(text, document, n) for text, document in zip(texts, documents, strict=True)]
+            found[f"novel_{n}grams"] = 100 * np.mean(shares)
         copied = list(map(fragments, texts, documents))
         per_word = 1 / np.maximum(lengths, 1)
         found["coverage"] = 100 * np.mean(per_word * [sum(row) for row in copied])
@@ -82,7 +83,7 @@ def statistics(
         found["longest_copy"] = np.mean([max(row, default=0) for row in copied])
         kept, named = np.array(list(map(from_source, texts, documents))).T
         found["names"], found["names_in_source"] = named.mean(), 100 * kept.sum() / max(named.sum(), 1)
-        about = [is_named(*pair) for pair in zip(subjects, texts, strict=True) if pair[0]]
+        about = [is_named(*pair) for pair in zip(subjects or (), texts, strict=True) if pair[0]]
         found["subject_named"] = 100 * sum(about) / max(len(about), 1)
     return {name: float(value) for name, value in found.items()}
 
@@ -90,7 +91,7 @@ def statistics(
 class StemmedTokenizer(Tokenizer):
     """rouge-score's own tokens, but each word is stemmed once, which saves a third of the time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stem = cache(PorterStemmer().stem)
 
     def tokenize(self, text: str) -> list[str]:

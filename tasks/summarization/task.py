@@ -13,7 +13,7 @@ from shared.data.arguments import TextDataArguments
 from shared.data.loading import hold_out_validation, load_rows, origin
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
-from shared.task import Row, TextTask
+from shared.task import RequestArguments, Row, TextTask
 from tasks.summarization.ranking import ranked
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
@@ -59,7 +59,7 @@ class SummarizationArguments(TextDataArguments):
         default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("max_sentences", "lead_words"):
             if (getattr(self, name) or 1) < 1:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
@@ -68,6 +68,7 @@ class SummarizationArguments(TextDataArguments):
 class Summarization(TextTask):
     """An article's title, headings and paragraphs in, its lead out."""
 
+    arguments: SummarizationArguments
     name = "summarization"
     Arguments = SummarizationArguments
     separator = "<|summarize|>"
@@ -76,7 +77,9 @@ class Summarization(TextTask):
     output_metrics = ("rouge1", "rouge2", "rougeL", "names_in_source", "subject_named")
     utility = staticmethod(agreement)
 
-    def __init__(self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments):
+    def __init__(
+        self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments: RequestArguments
+    ):
         super().__init__(arguments, vocabulary, *request_arguments)
         words = arguments.separator_text
         self._separator_ids = vocabulary.encode(f"\n{words}") if words else [vocabulary.tokens[self.separator]]
@@ -132,5 +135,5 @@ class Summarization(TextTask):
         return output + "\n"
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
-        columns = (rows[name] for name in ("summary", "document", "body"))
-        return score(outputs, *columns, self.arguments.lead_words, rows["title"])
+        references, documents, bodies = rows["summary"], rows["document"], rows["body"]
+        return score(outputs, references, documents, bodies, self.arguments.lead_words, rows["title"])

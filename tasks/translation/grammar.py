@@ -117,11 +117,13 @@ def prepositional(preposition: Pair, case: str, argument: NounPhrase | Pronoun) 
 
 def location(place: NounPhrase) -> Pair:
     """Being there: "in the garden", "im Garten"."""
+    assert place.noun.location is not None, f"{place.noun.en} is no place"
     return prepositional(place.noun.location, "dat", place)
 
 
 def direction(place: NounPhrase) -> Pair:
     """Going there: into a place takes the accusative, up to it takes "zu" and the dative."""
+    assert place.noun.location is not None, f"{place.noun.en} is no place"
     preposition = place.noun.location.de
     if preposition == "in":
         return prepositional(Pair("to", "in"), "acc", place)
@@ -183,7 +185,7 @@ def english(clause: Clause, order: str, opening: str = "") -> str:
     head = phrase(auxiliary, subject) if order == "question" else phrase(subject, auxiliary)
     text = phrase(
         opening,
-        clause.time.en if order == "fronted" else "",
+        clause.time.en if clause.time and order == "fronted" else "",
         head,
         negation,
         clause.adverb.en if clause.adverb else "",
@@ -254,7 +256,7 @@ def german(clause: Clause, order: str, opening: str = "") -> str:
     ]
     if order == "subordinate":
         return phrase(opening, subject, *middle, rest, prefix + finite)
-    if order == "fronted":
+    if order == "fronted" and clause.time:
         return phrase(clause.time.de, finite, subject, *middle, prefix, rest)
     if order == "statement":
         return phrase(opening, subject, finite, *middle, prefix, rest)
@@ -302,8 +304,7 @@ def german_finite(infinitive: str, third: str, subject: NounPhrase | Pronoun) ->
 
 def fill(slot: Slot, argument: NounPhrase | Pronoun) -> Pair | None:
     """What stands after the objects: a place or a prepositional object; None for an object itself."""
-    if slot.role == "in":
-        return location(argument)
-    if slot.role == "to":
-        return direction(argument)
+    if slot.role in ("in", "to"):
+        assert isinstance(argument, NounPhrase), "a place is a noun"
+        return location(argument) if slot.role == "in" else direction(argument)
     return prepositional(slot.preposition, slot.role, argument) if slot.preposition else None

@@ -356,9 +356,9 @@ def _slot(text: str) -> Slot:
 def _verb(line: str) -> Verb:
     english, german, *slots = line.split("|")
     en, past, ing, *particle = english.split()
-    infinitive, third, *auxiliary, participle = german.split()
+    infinitive, third, *with_to_be, participle = german.split()
     prefix, _, stem = infinitive.rpartition("-")
-    auxiliary = "sein" if auxiliary else "haben"
+    auxiliary = "sein" if with_to_be else "haben"
     frame = tuple(_slot(slot) for slot in slots if slot.strip())
     return Verb(en, past, ing, " ".join(particle), stem, third, prefix, auxiliary, participle, frame)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import accumulate
 from random import Random
+from typing import TypedDict, Unpack
 
 from tasks.translation.grammar import (
     HE,
@@ -159,8 +160,17 @@ def argument(rng: Random, slot: Slot, subject: NounPhrase | Pronoun, definite: b
     return noun_phrase(rng, noun, subject, definite or (noun.kind == "person" and rng.random() < 0.6))
 
 
-def clause(rng: Random, subject: NounPhrase | Pronoun, verb: Verb, **features) -> Clause:
-    """The verb with its complements; features are the other fields of `Clause`."""
+class Features(TypedDict, total=False):
+    """The fields of a `Clause` beside who does what."""
+
+    tense: Tense
+    time: Pair | None
+    adverb: Pair | None
+    negated: bool
+
+
+def clause(rng: Random, subject: NounPhrase | Pronoun, verb: Verb, **features: Unpack[Features]) -> Clause:
+    """The verb with its complements."""
     objects, complements = [], []
     negated = features.get("negated", False)
     for slot in verb.slots:
@@ -184,7 +194,7 @@ def one_of(rng: Random, group: str, names: tuple[str, ...]) -> Verb:
     return rng.choice([verb for verb in VERBS[group] if verb.en in names])
 
 
-def timed(rng: Random, *tenses: str) -> dict[str, Tense | Pair]:
+def timed(rng: Random, *tenses: str) -> Features:
     """One of the tenses, and a time that goes with it."""
     tense = rng.choice(tenses)
     times = {"present": "every", "progressive": "now", "past": "past", "modal": "future"}[tense]
@@ -282,7 +292,7 @@ def presence(rng: Random) -> Pair:
     place = location(noun_phrase(rng, rng.choice(NOUNS[rng.choice(PLACES)])))
     if rng.random() < 0.6:
         asked = rng.random() < 0.25
-        subject = noun_phrase(rng, rng.choice(NOUNS["animal"]), definite=asked)
+        subject: NounPhrase | Pronoun = noun_phrase(rng, rng.choice(NOUNS["animal"]), definite=asked)
         if rng.random() < 0.6:
             subject = person(rng, asked)
         there = Clause(subject, BE, complements=(place,), negated=not asked and rng.random() < 0.2)
@@ -323,7 +333,8 @@ def negation(rng: Random) -> Pair:
         features, order = {"tense": rng.choice(("present", "past"))}, "statement"
     while features["tense"] == MUST:  # "must not" is "darf nicht": there the languages part ways
         features = timed(rng, "modal")
-    return say(clause(rng, person(rng), event(rng), negated=True, **features), order)
+    features["negated"] = True
+    return say(clause(rng, person(rng), event(rng), **features), order)
 
 
 def question(rng: Random) -> Pair:
@@ -332,7 +343,7 @@ def question(rng: Random) -> Pair:
     kind = rng.choice(("state", "habit", "event", "event", "event"))
     if kind == "state":
         return say(stative(rng, subject), "question")
-    features = {"adverb": rng.choice(PHRASES["often"])}
+    features: Features = {"adverb": rng.choice(PHRASES["often"])}
     if kind == "event":
         features = timed(rng, "progressive", "past", "modal")
     if kind == "event" and rng.random() < 0.3:

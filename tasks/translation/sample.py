@@ -52,7 +52,8 @@ def sample() -> dict[str, list[dict[str, str]]]:
             rows.setdefault(pair.en, pair)
     counts = Counter(word for row in rows.values() for word in words(row))
     times = Counter(row.de for row in rows.values())  # "I read" and "I am reading" are one in German
-    train, held_out = [], []
+    train: list[Pair] = []
+    held_out: list[Pair] = []
     for row in rows.values():
         known = times[row.de] == 1 and all(counts[word] > KNOWN for word in words(row))
         if known and len(held_out) < VALIDATION_ROWS + TEST_ROWS:

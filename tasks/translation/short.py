@@ -16,6 +16,7 @@ from tasks.translation.grammar import (
     I,
     NounPhrase,
     Pronoun,
+    Tense,
     english,
     german,
     location,
@@ -59,7 +60,7 @@ def plain(rng: Random) -> Pair:
     asked = rng.random() < 0.2
     subject, verb = actor(rng, asked)
     tenses = ["present"] * 3 + ["past"] * 2 + ["modal"] * 2 + ["progressive"] * 2 * (verb.en_ing != "-")
-    tense = rng.choice(tenses)
+    tense: Tense = rng.choice(tenses)
     negated = not asked and rng.random() < 0.2
     if tense == "modal":
         tense = rng.choice(MODALS)
@@ -108,10 +109,12 @@ def spot(rng: Random) -> Pair:
 def identity(rng: Random) -> Pair:
     """I am a student: without an article in German, unless an adjective stands before it."""
     names, pronoun = rng.choice(((MALE, HE), (FEMALE, SHE)))
-    subject = rng.choice([each for each in PRONOUNS if each.person != 3 or each.plural or each == pronoun])
+    subject: NounPhrase | Pronoun = rng.choice(
+        [each for each in PRONOUNS if each.person != 3 or each.plural or each == pronoun]
+    )
     if rng.random() < 0.4:
-        subject = noun_phrase(rng, rng.choice(relatives(pronoun)), definite=True, plain=True)
-        subject = replace(subject, determiner="the") if subject.determiner in NUMBERS else subject
+        relative = noun_phrase(rng, rng.choice(relatives(pronoun)), definite=True, plain=True)
+        subject = replace(relative, determiner="the") if relative.determiner in NUMBERS else relative
     noun = NOUNS[rng.choice(names)][0]
     adjective = rng.choice(ADJECTIVES_OF[noun.en]) if rng.random() < 0.3 else None
     what = NounPhrase(noun, "" if subject.plural else "a", subject.plural, adjective)

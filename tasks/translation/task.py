@@ -42,6 +42,8 @@ class Translation(TextTask):
     A row has `source` and `target`, and `to`, the language to write, where it is not the arguments' `target_lang`.
     """
 
+    arguments: TranslationArguments
+    request_arguments: TranslationRequestArguments
     name = "translation"
     Arguments = TranslationArguments
     RequestArguments = TranslationRequestArguments
@@ -69,7 +71,7 @@ class Translation(TextTask):
         return [self.vocabulary.tokens[separator(language)]]
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
-        lines = super().sequences(row, max_length, training)
+        lines = [*super().sequences(row, max_length, training)]
         if training and self.arguments.both_directions:
             turned = {"source": row["target"], "target": row["source"], "to": self.arguments.source_lang}
             lines += super().sequences(turned, max_length, training)
