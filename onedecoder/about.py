@@ -74,7 +74,7 @@ def data(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None) 
         raise UserError(
             f"{decoder.name}: the page knows gelu_new, not {config.activation_function}: open the local page"
         )
-    if getattr(task.arguments, "keep", "head") != "head":
+    if getattr(task.arguments, "truncation", "head") != "head":
         raise UserError(f"{decoder.name} ranks paragraphs, which the page cannot: open the local page")
     return {
         "about": known,
@@ -82,18 +82,17 @@ def data(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None) 
         "config": known["config"]
         | {
             "epsilon": config.layer_norm_epsilon,
-            "scaling": [block.attn.scaling for block in decoder.model.transformer.h],
+            "scaling": [block.attn.scaling for block in decoder.model.blocks],
         },
         "maxLength": decoder.max_length,
-        "text": _text(decoder) if isinstance(task, TextTask) else None,
-        "tokenizer": tokenizer(decoder) if isinstance(task, TextTask) else None,
+        "text": _text(task) if isinstance(task, TextTask) else None,
+        "tokenizer": tokenizer(decoder.name, task) if isinstance(task, TextTask) else None,
         "music": None if isinstance(task, TextTask) else music(decoder),
     }
 
 
-def _text(decoder: LoadedDecoder) -> dict[str, Any]:
+def _text(task: TextTask) -> dict[str, Any]:
     """How a line of text begins: with the end token, or with the source, stripped, before one of the separators."""
-    task = decoder.task
     if not task.needs_input:
         return {"begin": task.vocabulary.end, "strip": False, "separators": []}
     separators = [{"name": token, "ids": [task.vocabulary.tokens[token]]} for token in task.separators(task.arguments)]
@@ -101,9 +100,9 @@ def _text(decoder: LoadedDecoder) -> dict[str, Any]:
     return {"begin": None, "strip": True, "separators": separators}
 
 
-def tokenizer(decoder: LoadedDecoder) -> dict[str, Any]:
+def tokenizer(name: str, task: TextTask) -> dict[str, Any]:
     """The vocabulary and merges of a byte-level BPE, and the ids that are no text."""
-    fast = decoder.task.vocabulary.tokenizer
+    fast: Any = task.vocabulary.tokenizer  # a fast one, whose type says only that it is a tokenizer
     state = json.loads(fast.backend_tokenizer.to_str())
     model, before = state["model"], state["pre_tokenizer"] or {}
     plain = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
@@ -113,7 +112,7 @@ def tokenizer(decoder: LoadedDecoder) -> dict[str, Any]:
         or any(before.get(name, value) != value for name, value in plain.items())
         or any(model.get(name) for name in ("continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"))
     ):
-        raise UserError(f"{decoder.name}: the page knows GPT-2's byte-level BPE only: open the local page")
+        raise UserError(f"{name}: the page knows GPT-2's byte-level BPE only: open the local page")
     special = [token["id"] for token in state["added_tokens"] if token["special"]]
     merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
     return {"vocab": model["vocab"], "merges": merges, "special": special}
@@ -122,6 +121,7 @@ def tokenizer(decoder: LoadedDecoder) -> dict[str, Any]:
 def music(decoder: LoadedDecoder) -> dict[str, Any]:
     """The notation: what each event means, or how the grid of chorales is read."""
     vocabulary = decoder.task.vocabulary
+    arguments: Any = decoder.task.arguments  # of music
     if isinstance(vocabulary, ChoraleVocabulary):
         special = {"compose": vocabulary.tokens[COMPOSE], "end": vocabulary.end}
         return {"kind": "grid", "step": STEP, "velocities": [*VELOCITIES.values()], "rest": REST, "special": special}
@@ -134,5 +134,5 @@ def music(decoder: LoadedDecoder) -> dict[str, Any]:
         "kind": "events",
         "meaning": [[KINDS.get(kind, 0), value] for kind, value in meaning],
         "special": special,
-        "segmentSeconds": decoder.task.arguments.segment_seconds,
+        "segmentSeconds": arguments.segment_seconds,
     }

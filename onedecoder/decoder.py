@@ -87,7 +87,7 @@ class LoadedDecoder:
     generation: GenerationArguments
     max_length: int
 
-    def __call__(self, given: str | Path | Iterable[str] = "", *, seed: int = 0, **settings: Any) -> Any:
+    def __call__(self, given: str | Path | Iterable[str | Path] = "", *, seed: int = 0, **settings: Any) -> Any:
         """What the decoder writes for `given`: a text, or for music a MIDI file's name or nothing.
 
         `settings` are those of `recipes/generate.py`: `num_beams=5`, `do_sample=True`, `temperature=0.8`,
@@ -212,4 +212,5 @@ class LoadedDecoder:
         if row.get("job") == "accompany" or not getattr(task.request_arguments, "write_prime", True):
             given = []
         events = [*given, *output]
-        return Piece(events, task.vocabulary.decode(events))
+        vocabulary: Any = task.vocabulary  # of music: its ids are a piece
+        return Piece(events, vocabulary.decode(events))

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Engine:
 
     def __init__(self, decoder: LoadedDecoder, inputs: list[str] | None = None):
         self.decoder = decoder
-        self.description = {
+        self.description: dict[str, Any] = {
             "about": about(decoder, "float32", inputs),
             "names": decoder.names,
             "music": None if isinstance(decoder.task, TextTask) else music(decoder),
@@ -54,14 +54,16 @@ class Engine:
         tokens = list(task.separators(task.arguments))
         if separator and not 0 <= separator < len(tokens):
             raise UserError(f"There is no separator {separator}: reload the page.")
-        wanted = {"target_lang": tokens[separator].removeprefix("<|to-").removesuffix("|>")} if len(tokens) > 1 else {}
+        wanted: dict[str, Any] = {}
+        if len(tokens) > 1:
+            wanted["target_lang"] = tokens[separator].removeprefix("<|to-").removesuffix("|>")
         return _line(self.decoder.prompt(text, **wanted))
 
     def midi_prompt(self, file: bytes, job: str) -> dict[str, Any]:
         """The line of a MIDI file; UserError where it is none, or the decoder reads text."""
         if isinstance(self.decoder.task, TextTask):
             raise UserError("This decoder reads text: type or paste some.")
-        wanted = {"job": job} if job and hasattr(self.decoder.task.request_arguments, "job") else {}
+        wanted: dict[str, Any] = {"job": job} if job and hasattr(self.decoder.task.request_arguments, "job") else {}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "The file"
             path.write_bytes(file)
@@ -111,7 +113,7 @@ class Engine:
             self.traces.move_to_end(key)
             return self.traces[key]
 
-    def attention(self, trace: Trace, layer: int, head: int | str) -> np.ndarray:
+    def attention(self, trace: Trace, layer: int, head: int | Literal["mean"]) -> np.ndarray:
         """Weights [T, T] of one head, or of all on average where `head` is "mean"."""
         with self.lock:
             weights = trace.tensor(f"h.{self._layer(layer)}.weights")

@@ -38,7 +38,8 @@ class KeptLines:
 
 class _Line:
     def __init__(self, model: Decoder):
-        self.model, self.ids, self.context = model, [], 0
+        self.model, self.context = model, 0
+        self.ids: list[int] = []
         self.cache = KeyValueCache(model, 1, model.context, compute_dtype(model))
         self.step = DecodeStep(model, self.cache)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from onedecoder import pictures
@@ -46,7 +47,7 @@ def look(
 def _attention(trace: Trace, layer: int | None) -> Figure:
     if layer is None:
         layers = range(trace.model.config.n_layer)
-        panels = [trace[f"h.{number}.weights"].mean(0) for number in layers]
+        panels = np.stack([trace[f"h.{number}.weights"].mean(0) for number in layers])
         titles = [f"layer {number + 1}" for number in layers]
     else:
         panels = trace[f"h.{layer}.weights"]

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from onedecoder.trace import Trace
 
@@ -142,7 +143,7 @@ def _panels(count: int, columns: int, width: float, height: float) -> tuple[Figu
     return figure, list(panels[:count])
 
 
-def _shares(axes: Axes, weights: np.ndarray):
+def _shares(axes: Axes, weights: np.ndarray) -> AxesImage:
     axes.set_facecolor(HIDDEN)
     # Small shares are to be seen, too.
     return axes.imshow(np.ma.masked_equal(weights, 0), cmap="magma_r", norm=PowerNorm(0.5, 0, 1))

@@ -1,12 +1,13 @@
 """Music that a decoder wrote."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from symusic import Score
 
 from onedecoder.core import TICKS_PER_SECOND, UserError, draw_piano_roll, save, write_wav
 
-WRITERS = {
+WRITERS: dict[str, Callable[[Score, Path], object]] = {
     ".mid": save,
     ".midi": save,
     ".png": draw_piano_roll,

@@ -14,6 +14,7 @@ vectors. Residuals, queries, keys and values are kept, the rest is computed when
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Trace(Mapping[str, np.ndarray]):
         hooks = []
 
         def keep(name: str, module: nn.Module, of_input: bool = False) -> None:
-            def hook(_, inputs, output):
+            def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
                 kept[name] = (inputs[0] if of_input else output)[0]
 
             hooks.append(module.register_forward_hook(hook))
@@ -52,7 +53,7 @@ class Trace(Mapping[str, np.ndarray]):
         body = self.model.transformer
         keep("token_embedding", body.wte)
         keep("position_embedding", body.wpe)
-        for layer, block in enumerate(body.h):
+        for layer, block in enumerate(self.model.blocks):
             keep(f"h.{layer}.input", block.ln_1, of_input=True)
             keep(f"h.{layer}.qkv", block.attn.c_attn)
             keep(f"h.{layer}.mixed", block.attn.c_proj, of_input=True)
@@ -81,7 +82,7 @@ class Trace(Mapping[str, np.ndarray]):
 
     def __iter__(self) -> Iterator[str]:
         yield from ("token_embedding", "position_embedding")
-        for layer, block in enumerate(self.model.transformer.h):
+        for layer, block in enumerate(self.model.blocks):
             for name in OF_BLOCK:
                 if name != "relative" or hasattr(block.attn, "relative"):
                     yield f"h.{layer}.{name}"
@@ -111,7 +112,7 @@ class Trace(Mapping[str, np.ndarray]):
         return self._of_block(int(layer), part)
 
     def _of_block(self, layer: int, part: str) -> Tensor:
-        block = self.model.transformer.h[layer]
+        block = self.model.blocks[layer]
         attention, mlp = block.attn, block.mlp
 
         def of(name: str) -> Tensor:
@@ -148,12 +149,10 @@ class Trace(Mapping[str, np.ndarray]):
 
     def _relative(self, layer: int) -> Tensor:
         """What the distances add to the scores, [H, T, T]; 0 where nothing is seen."""
-        attention = self.model.transformer.h[layer].attn
-        query = self.tensor(f"h.{layer}.q")[None]
-        scores = relative_scores(query, attention.relative, len(self.ids), attention.scaling, self.visible[None, None])[
-            0
-        ]
-        return scores.masked_fill(~self.visible, 0)
+        attention = self.model.blocks[layer].attn
+        query, relative = self.tensor(f"h.{layer}.q")[None], attention.get_parameter("relative")
+        scores = relative_scores(query, relative, len(self.ids), attention.scaling, self.visible[None, None])
+        return scores[0].masked_fill(~self.visible, 0)
 
     def lens(self, position: int, count: int = 5) -> list[list[tuple[int, float]]]:
         """What each block's output would say next at `position`: the final norm and the head on it.
@@ -171,4 +170,5 @@ class Trace(Mapping[str, np.ndarray]):
 
     def save(self, path: str) -> None:
         """All arrays as one NumPy archive (`.npz`)."""
-        np.savez_compressed(path, ids=np.array(self.ids), **self)
+        arrays: dict[str, Any] = {**self}
+        np.savez_compressed(path, ids=np.array(self.ids), **arrays)

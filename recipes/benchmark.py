@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
     transformers.logging.set_verbosity_error()
 
     device = torch.device(wanted.device)
-    machine = {
+    machine: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "transformers": transformers.__version__,

@@ -11,6 +11,7 @@ fetched from anywhere. Of larger decoders --recorded keeps what they write for t
 """
 
 import argparse
+from typing import NoReturn
 
 from onedecoder.core import UserError, run
 from onedecoder.decoder import load
@@ -47,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 class Parser(argparse.ArgumentParser):
     """Mistakes in one line."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the flags)")
 
 

@@ -15,6 +15,7 @@ line of standard input after the other.
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from onedecoder.decoder import load
 from onedecoder.interactive import converse
@@ -71,14 +72,15 @@ def main(arguments: list[str]) -> None:
     if written.removed is not None:
         print(f"the grammar removed {written.removed:.2%} of the probability", file=sys.stderr)
     shown = [task.show(row, text) for row, text in zip(rows, written.outputs, strict=True)]
-    if output.output_dir or None in shown:
+    printed = [text for text in shown if text is not None]
+    if output.output_dir or len(printed) < len(shown):
         task.write_outputs(written.outputs, rows, folder)
         print(f"{len(rows)} written to {folder}")
     else:
-        print("\n".join(shown))
+        print("\n".join(printed))
 
 
-def new_parser(request: type[RequestArguments], **options) -> Parser:
+def new_parser(request: type[RequestArguments], **options: Any) -> Parser:
     """The flags of every task, and those of one task's requests."""
     parser = Parser(request, GenerationArguments, OutputArguments, **options)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, GPT2LMHeadModel
@@ -80,9 +81,9 @@ class Generation:
     calls: int
     fixed: bool = True
 
-    def write(self, system: str, model: Decoder | GPT2LMHeadModel, **changes) -> list[list[int]]:
+    def write(self, system: str, model: GPT2LMHeadModel, **changes: Any) -> list[list[int]]:
         settings = replace(self.settings, **changes)
-        if system == OURS:
+        if isinstance(model, Decoder):
             return generate(model, self.prompts, settings, self.vocabulary, sliding=True)
         cache = {"cache_implementation": "static"} if system == COMPILED else {}  # transformers compiles for it
         return transformers_generate(model, self.prompts, settings, self.vocabulary, **cache)
@@ -100,7 +101,7 @@ class Generation:
                 result["equal_outputs"] = equal / len(outputs)
             yield result
 
-    def result(self, system: str, model: Decoder | GPT2LMHeadModel) -> tuple[Result, list[list[int]]]:
+    def result(self, system: str, model: GPT2LMHeadModel) -> tuple[Result, list[list[int]]]:
         """One line of the table, and outputs without chance in them, to compare with others'."""
         device = model.device
         first_call, _ = timed(lambda: self.write(system, model), device)
@@ -168,7 +169,7 @@ def transformers_generate(
         padding = [longest - len(prompts[index]) for index in batch]
         ids = [[vocabulary.padding] * n + [*prompts[index]] for n, index in zip(padding, batch, strict=True)]
         seen = [[0] * n + [1] * (longest - n) for n in padding]
-        written = model.generate(
+        written = model.generate(  # type: ignore[misc]  # its own type asks more of `self` than its class has
             torch.tensor(ids, device=model.device), attention_mask=torch.tensor(seen, device=model.device)
         )
         for index, new in zip(batch, written[:, longest:].tolist(), strict=True):
@@ -188,17 +189,17 @@ def sampled(cases: GenerationCases, decoder: Decoder, prompts: int, new_tokens: 
     )
 
 
-def music(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> Generation:
+def music(cases: GenerationCases, size: str, device: torch.device, dtype: torch.dtype) -> Generation:
     """Longer than the decoder's context, where transformers stops."""
-    decoder = new_decoder(cases.music_size, numbered(EVENT_VOCABULARY), MUSIC_CONTEXT).to(device, dtype)
+    decoder = new_decoder(size, numbered(EVENT_VOCABULARY), MUSIC_CONTEXT).to(device, dtype)
     settings = GenerationArguments(max_new_tokens=cases.music_tokens, do_sample=True)
-    name = f"write music with {cases.music_size}, {cases.music_tokens:,} events over a context of {MUSIC_CONTEXT:,}"
+    name = f"write music with {size}, {cases.music_tokens:,} events over a context of {MUSIC_CONTEXT:,}"
     return Generation(name, decoder, [[1]], settings, numbered(EVENT_VOCABULARY, end=-1), cases.calls)
 
 
-def beams(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> Generation:
+def beams(cases: GenerationCases, run: str, device: torch.device, dtype: torch.dtype) -> Generation:
     """The test split of a translation run, as recipes/evaluate.py writes it."""
-    opened = Run.open(cases.model)
+    opened = Run.open(run)
     data = opened.settings["task_arguments"]
     if cases.test_file:
         without = ("train_file", "validation_file", "dataset_name")
@@ -206,7 +207,7 @@ def beams(cases: GenerationCases, device: torch.device, dtype: torch.dtype) -> G
     task = opened.task(TASKS, TASKS[opened.settings["task"]].Arguments(**data))
     splits = task.load_rows(task.arguments)
     if "test" not in splits:
-        raise UserError(f"--model {cases.model}: the run has no test split; give --test_file")
+        raise UserError(f"--model {run}: the run has no test split; give --test_file")
     settings = replace(
         GenerationArguments(**opened.settings["generation"]),
         do_sample=False,
@@ -230,6 +231,6 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):
         yield from compared(sampled(cases, decoder, prompts, new_tokens).results(systems))
     if cases.model:
-        yield from compared(beams(cases, device, dtype).results((OURS, THEIRS)))
+        yield from compared(beams(cases, cases.model, device, dtype).results((OURS, THEIRS)))
     if cases.music_size:
-        yield from music(cases, device, dtype).results((OURS,))
+        yield from music(cases, cases.music_size, device, dtype).results((OURS,))

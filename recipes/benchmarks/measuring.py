@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from transformers import GPT2LMHeadModel, TrainerCallback
+from transformers import GPT2LMHeadModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.errors import UserError
 from shared.hardware import synchronize
@@ -36,7 +36,7 @@ def plain_gpt2(decoder: Decoder) -> GPT2LMHeadModel:
     model = GPT2LMHeadModel(copy.deepcopy(decoder.config))
     model.load_state_dict(decoder.state_dict(), assign=True)
     model.tie_weights()
-    return model.to(decoder.device)
+    return model.to(decoder.device)  # type: ignore[arg-type]  # transformers' decorator hides whose method it is
 
 
 def check_counts(cases: Any, names: Iterable[str]) -> None:
@@ -69,7 +69,7 @@ def peak_memory(device: torch.device) -> Result:
     """The most gigabytes held since `clean`: of tensors on a GPU, by the whole program on a CPU."""
     if device.type == "cuda":
         return {"peak_memory_gb": torch.cuda.max_memory_allocated(device) / 1e9}
-    kibibytes = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]
+    (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return {"peak_memory_gb": int(kibibytes) * 1024 / 1e9}
 
 
@@ -92,10 +92,10 @@ class Stopwatch(TrainerCallback):
         synchronize(self.device)
         return perf_counter()
 
-    def on_train_begin(self, *_, **__) -> None:
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
         self.begin = self._now()
 
-    def on_step_end(self, args, state, control, **_) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.global_step == 1:
             self.first = self._now() - self.begin
         if state.global_step == self.warmup_steps:

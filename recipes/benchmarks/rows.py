@@ -1,5 +1,7 @@
 """Packed rows as transformers' own Trainer takes them: item i holds the tokens of the packed row i."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -10,7 +12,7 @@ from shared.data.sequence import IGNORED, loss_mask
 
 
 class PlainRows(Dataset):
-    """Rows of one sequence each, for transformers' default collator."""
+    """Rows of one sequence each, for transformers' default collator; an item is what the collator takes."""
 
     def __init__(self, packed: PackedDataset):
         self.packed = packed
@@ -18,7 +20,7 @@ class PlainRows(Dataset):
     def __len__(self) -> int:
         return len(self.packed)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> Any:
         row = self.packed[index]
         return {name: row[name] for name in ("input_ids", "labels")}
 

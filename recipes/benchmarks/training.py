@@ -8,6 +8,7 @@ is counted, not the padding.
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import transformers
@@ -107,7 +108,7 @@ class Training:
 
     def arguments(self, folder: str, device: torch.device, accumulated: int) -> TrainingArguments:
         """As a recipe trains, with nothing beside it. On a CPU, without what is meant for a GPU."""
-        on_cpu = {
+        on_cpu: dict[str, Any] = {
             **{"use_cpu": True, "bf16": False, "torch_compile": False, "cuda_graph": False},
             **{"dataloader_pin_memory": False, "dataloader_num_workers": 0, "accelerator_config": None},
         }
@@ -165,7 +166,7 @@ class Training:
         return stopwatch
 
 
-def text_training(cases: TrainingCases) -> Training:
+def text_training(cases: TrainingCases, size: str) -> Training:
     """Random tokens of GPT-2's vocabulary, a row of them one sequence."""
     task = LanguageModeling(LanguageModelingArguments(), numbered(GPT2_VOCABULARY))
     rows = cases.batch_size * (cases.warmup_steps + cases.steps)
@@ -173,8 +174,8 @@ def text_training(cases: TrainingCases) -> Training:
     lines = ArrowDataset.from_dict({"input_ids": ids, "context": [1] * rows, "length": [cases.length] * rows})
     packed = PackedDataset(lines, cases.length, task.vocabulary.padding)
     return Training(
-        f"train {cases.size} on text, {cases.batch_size} rows of {cases.length:,}",
-        cases.size,
+        f"train {size} on text, {cases.batch_size} rows of {cases.length:,}",
+        size,
         task,
         packed,
         PlainRows(packed),
@@ -210,5 +211,5 @@ def pairs_training(cases: TrainingCases) -> Training:
 def training_results(cases: TrainingCases, systems: tuple[str, ...], device: torch.device) -> Iterator[Result]:
     """The lines of the table, one by one."""
     if cases.size:
-        yield from compared(text_training(cases).results(systems, device))
+        yield from compared(text_training(cases, cases.size).results(systems, device))
     yield from compared(pairs_training(cases).results(systems, device))

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,10 @@ PLAIN = Criterion()
 
 class Decoder(OneDecoderForCausalLM):
     """GPT-2 over packed rows, with the loss on learned tokens only."""
+
+    if TYPE_CHECKING:  # transformers' decorator hides whose method it is
+
+        def to(self, *args: Any, **kwargs: Any) -> Self: ...  # type: ignore[override]  # which is why
 
     attention_name = NAME
     accepts_loss_kwargs = True  # transformers' Trainer then counts the learned tokens of a step for us

@@ -94,7 +94,7 @@ def read_yaml(path: Path, flag: str) -> dict[str, Any]:
     return settings
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(main: Callable[[list[str]], object]) -> None:
     """Call `main` with the command line; what the user can mend ends in one line and exit code 2."""
     logging.disable_progress_bar()  # loading takes a split second
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no warning when data workers fork
