@@ -64,6 +64,16 @@ class Copying(TextTask):
         return {"exact": float(sum(map(str.__eq__, outputs, rows["target"])) / len(outputs))}
 
 
+def pytest_collection_modifyitems(items):
+    """Files that start processes come first: they take longest, and at the end no worker waits for another's."""
+    starting = {
+        item.path
+        for item in items
+        if hasattr(item.module, "subprocess") or {"launch", "start"} & set(item.fixturenames)
+    }
+    items.sort(key=lambda item: (item.path not in starting, len(item.path.parts)))
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """Files that datasets caches are no other test's."""
