@@ -67,7 +67,8 @@ class Reversal(TextTask):
         return {"exact": 100 * sum(right) / len(right)}
 ''',
 }
-LINE = "    task.name: task for task in ("
+LINE = '        "reversal": "tasks.reversal:Reversal",\n'
+BEFORE = '        "translation": '
 CONFIG = """# onedecoder train reversal
 size: tiny
 config_overrides: n_layer=2,n_embd=64,n_head=2
@@ -106,9 +107,11 @@ def extended(tmp_path):
         (tmp_path / "tasks" / "reversal" / name).write_text(text.lstrip(), encoding="utf-8")
     tasks = tmp_path / "tasks" / "__init__.py"
     text = tasks.read_text(encoding="utf-8")
-    assert LINE in text
-    text = text.replace(LINE, f"{LINE}Reversal, ")
-    tasks.write_text("from tasks.reversal import Reversal\n" + text)
+    if BEFORE in text:
+        tasks.write_text(text.replace(BEFORE, LINE + BEFORE))
+    else:
+        listed = text.replace("for task in (", "for task in (Reversal, ")
+        tasks.write_text("from tasks.reversal import Reversal\n" + listed)
     config = tmp_path / "recipes" / "configs" / "reversal" / "sample.yaml"
     config.parent.mkdir()
     config.write_text(CONFIG)
