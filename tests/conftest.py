@@ -6,12 +6,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read where Triton is imported: its kernels then run without a GPU
+
 import json
 
 import datasets
 import numpy as np
 import pytest
-import torch
 from datasets import Dataset, DatasetDict
 from hypothesis import settings
 
@@ -58,6 +62,16 @@ class Copying(TextTask):
 
     def score(self, outputs, rows, training_rows):
         return {"exact": float(sum(map(str.__eq__, outputs, rows["target"])) / len(outputs))}
+
+
+def pytest_collection_modifyitems(items):
+    """Files that start processes come first: they take longest, and at the end no worker waits for another's."""
+    starting = {
+        item.path
+        for item in items
+        if hasattr(item.module, "subprocess") or {"launch", "start"} & set(item.fixturenames)
+    }
+    items.sort(key=lambda item: (item.path not in starting, len(item.path.parts)))
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.utils._triton import has_triton
 
+DEVICES = {"cuda"}  # what the kernels run on
+
 # What the plain form means for the user, where it is worth a warning.
 WITHOUT = {
     "decode": "decoding runs without fused kernels",
@@ -27,7 +29,7 @@ def fast(name: str, device: torch.device, **case: Any) -> ModuleType | None:
 
     Where a GPU has to do without it, the reason is said once.
     """
-    if device.type != "cuda":
+    if device.type not in DEVICES:
         return None
     module, reason = None, "Triton is not installed"
     if has_triton():

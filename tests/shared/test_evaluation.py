@@ -115,34 +115,25 @@ def test_processes_share_the_writing_and_write_what_one_would(task, rows, writer
     assert len(written) == len(rows)
 
 
-def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows, packed, writer, tmp_path):
+@pytest.fixture
+def options(rows, tmp_path):
+    """Of `evaluate`; what is written goes to the folder `samples`."""
+    numbers = {"batch_size": 2, "max_length": 64, "seed": 0}
+    return {**numbers, "accelerator": process(), "training_rows": rows, "samples": tmp_path / "samples"}
+
+
+def test_evaluation_gives_the_tasks_scores_and_keeps_what_was_written(task, rows, packed, writer, options):
     settings = GenerationArguments(max_new_tokens=6)
-    options = {
-        "batch_size": 2,
-        "max_length": 64,
-        "seed": 0,
-        "accelerator": process(),
-        "training_rows": rows,
-        "samples": tmp_path / "samples",
-    }
     metrics = evaluate(writer, task, rows, packed, settings, **options)
     nats, tokens = likelihood(writer, packed, 2, process())
     assert metrics == {"loss": nats / tokens, "perplexity": math.exp(nats / tokens), "exact": 0.0}
-    lines = [json.loads(line) for line in (tmp_path / "samples" / "outputs.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (options["samples"] / "outputs.jsonl").read_text().splitlines()]
     outputs = outputs_for(writer, task, rows, settings, 64, 0, process())
     assert [line["output"] for line in lines] == outputs
     assert [line["source"] for line in lines] == rows["source"][:]
     assert [line["reference"] for line in lines] == rows["target"][:]
 
 
-def test_without_settings_of_generation_nothing_is_written(task, rows, packed, writer, tmp_path):
-    options = {
-        "batch_size": 2,
-        "max_length": 64,
-        "seed": 0,
-        "accelerator": process(),
-        "training_rows": rows,
-        "samples": tmp_path / "samples",
-    }
+def test_without_settings_of_generation_nothing_is_written(task, rows, packed, writer, options):
     assert evaluate(writer, task, rows, packed, None, **options).keys() == {"loss", "perplexity"}
-    assert not (tmp_path / "samples").exists()
+    assert not options["samples"].exists()

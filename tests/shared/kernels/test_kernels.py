@@ -1,5 +1,8 @@
-"""The fused kernels against PyTorch's own operations, on a GPU."""
+"""The fused kernels against PyTorch's own operations: on a GPU, or in small shapes under Triton's interpreter."""
 
+from collections import Counter
+from functools import partial
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -14,33 +17,65 @@ from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.generate import generate
 from shared.generation.sampling import Slots
+from shared.kernels import support
 from shared.model import modeling_onedecoder
 from shared.model.loss import cross_entropy_sum
 from shared.model.masks import SequenceBounds, choose_mask, dense_mask, sequence_bounds
 from shared.model.modeling_onedecoder import relative_scores
 from shared.training.ema import ExponentialMovingAverage
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernels are for GPUs")
-if torch.cuda.is_available():
-    from shared.kernels import decode as kernels
-    from shared.kernels import relative_attention as relative_kernel
-    from shared.kernels import sampling as sampling_kernel
+pytest.importorskip("triton", reason="Triton is not installed: pip install -e '.[dev]'")
+from shared.kernels import decode as kernels
+from shared.kernels import relative_attention as relative_kernel
+from shared.kernels import sampling as sampling_kernel
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter's infinities
+ON_GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_GPU else "cpu")
+HALF = torch.bfloat16 if ON_GPU else torch.float16  # the interpreter takes bfloat16 in products for integers
 NEVER_ENDS = SimpleNamespace(end=-1)
+
+
+def cases(on_gpu, interpreted):
+    """The values of a parameter: the interpreter takes a program of a kernel after the other, in Python."""
+    return on_gpu if ON_GPU else interpreted
+
+
+@pytest.fixture(autouse=True)
+def kernels_run_here(monkeypatch):
+    """On a CPU, too, the kernels are chosen wherever they support the case."""
+    if not ON_GPU:
+        monkeypatch.setattr(support, "DEVICES", {"cpu"})
+        monkeypatch.setattr(support, "has_triton", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """How often the kernels of decoding and of sampling were called, by name."""
+    calls = Counter()
+
+    def counted(name, kernel, *given, **named):
+        calls[name] += 1
+        return kernel(*given, **named)
+
+    for module, name in ((kernels, "linear"), (kernels, "attend"), (sampling_kernel, "advance")):
+        monkeypatch.setattr(module, name, partial(counted, name, getattr(module, name)))
+    return calls
 
 
 def far(result, expected):
     return ((result.double() - expected.double()).norm() / expected.double().norm()).item()
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
-@pytest.mark.parametrize("rows", [1, 2, 17, 64])
-@pytest.mark.parametrize(("width", "columns"), [(768, 2304), (3072, 768), (128, 1000)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (HALF, 1e-2)])
+@pytest.mark.parametrize("rows", cases([1, 2, 17, 64], [1, 2, 17]))
+@pytest.mark.parametrize(("width", "columns"), cases([(768, 2304), (3072, 768), (128, 1000)], [(96, 40)]))
 def test_linear_is_norm_product_gelu_and_residual(dtype, tolerance, rows, width, columns):
     torch.manual_seed(rows)
-    inputs, weight = torch.randn(rows, width).cuda(), (torch.randn(columns, width).cuda() / 20).to(dtype)
-    bias, residual = torch.randn(columns).cuda().to(dtype), torch.randn(rows, columns).cuda()
-    norm = nn.LayerNorm(width).cuda()
+    inputs, weight = torch.randn(rows, width).to(DEVICE), (torch.randn(columns, width).to(DEVICE) / 20).to(dtype)
+    bias, residual = torch.randn(columns).to(DEVICE).to(dtype), torch.randn(rows, columns).to(DEVICE)
+    norm = nn.LayerNorm(width).to(DEVICE)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     result = kernels.linear(inputs, weight, bias, norm, nn.GELU("tanh"), residual, torch.float32)
@@ -48,54 +83,59 @@ def test_linear_is_norm_product_gelu_and_residual(dtype, tolerance, rows, width,
     assert far(result, F.gelu(product, approximate="tanh") + residual) < tolerance
 
 
-@pytest.mark.parametrize("relative_attention", [0, 37])
-@pytest.mark.parametrize("num_beams", [1, 4])
-@pytest.mark.parametrize("rows", [1, 4, 64])
-def test_greedy_and_beams_write_what_the_cpu_writes_in_float64(new_decoder, relative_attention, num_beams, rows):
-    decoder = new_decoder(vocab_size=500, context=200, n_embd=128, n_head=2, relative_attention=relative_attention)
+@pytest.mark.parametrize("relative_attention", cases([0, 37], [5]))
+@pytest.mark.parametrize(("rows", "num_beams"), cases(list(product([1, 4, 64], [1, 4])), [(1, 1), (4, 4)]))
+def test_greedy_and_beams_write_what_is_written_in_float64(used, new_decoder, relative_attention, num_beams, rows):
+    vocabulary, context, width, layers = cases((500, 200, 128, 2), (20, 140, 16, 1))
+    lengths, new_tokens = cases(((1, 5, 40, 17, 100, 3, 60, 22, 9, 33), 60), ((1, 130), 3))
+    decoder = new_decoder(vocabulary, context, n_layer=layers, n_embd=width, relative_attention=relative_attention)
     for block in decoder.transformer.h if relative_attention else ():
         nn.init.normal_(block.attn.relative, std=0.3)
     torch.manual_seed(0)
-    prompts = [torch.randint(1, 500, (length,)).tolist() for length in (1, 5, 40, 17, 100, 3, 60, 22, 9, 33)]
-    settings = GenerationArguments(max_new_tokens=60, num_beams=num_beams, generation_batch_size=rows)
+    prompts = [torch.randint(1, vocabulary, (length,)).tolist() for length in lengths]
+    settings = GenerationArguments(max_new_tokens=new_tokens, num_beams=num_beams, generation_batch_size=rows)
     expected = generate(decoder.double(), prompts, settings, NEVER_ENDS)
-    assert generate(decoder.float().cuda(), prompts, settings, NEVER_ENDS) == expected
+    assert generate(decoder.float().to(DEVICE), prompts, settings, NEVER_ENDS) == expected
+    assert used["linear"] and used["attend"] and (used["advance"] > 0) == (num_beams == 1)
 
 
-def test_writing_past_the_context_is_the_cpus_too(new_decoder):
-    decoder, settings = (
-        new_decoder(vocab_size=50, context=32, n_embd=64, n_head=2),
-        GenerationArguments(max_new_tokens=99),
-    )
+@pytest.mark.skipif(not ON_GPU, reason="takes minutes in the interpreter, on the kernels of the test above")
+def test_writing_past_the_context_is_the_same(new_decoder):
+    decoder, settings = new_decoder(50, 32, n_embd=64), GenerationArguments(max_new_tokens=99)
     expected = generate(decoder.double(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True)
-    assert generate(decoder.float().cuda(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True) == expected
+    assert generate(decoder.float().to(DEVICE), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True) == expected
 
 
-@pytest.mark.parametrize("vocabulary", [50, 393, 9000, 50257])
+SETTINGS = [
+    {},
+    {"do_sample": True},
+    {"do_sample": True, "top_k": 7},
+    {"do_sample": True, "top_p": 0.8, "temperature": 0.7},
+    {"do_sample": True, "top_k": 40, "top_p": 0.6},
+]
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"do_sample": True},
-        {"do_sample": True, "top_k": 7},
-        {"do_sample": True, "top_p": 0.8, "temperature": 0.7},
-        {"do_sample": True, "top_k": 40, "top_p": 0.6},
-    ],
+    ("vocabulary", "settings"),
+    cases(
+        list(product([50, 393, 9000, 50257], SETTINGS)),
+        [*product([50], SETTINGS), (9000, SETTINGS[0]), (9000, SETTINGS[-1])],
+    ),
     ids=str,
 )
 def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
     torch.manual_seed(0)
-    rows = 200
+    rows, ended, ending, steps = cases((200, 5, 9, 3), (4, 1, 2, 2))
     settings, numbers = GenerationArguments(**settings), torch.rand(rows, 5)
-    plain, fused = (Slots(rows, 5, torch.device("cuda")) for _ in range(2))
+    plain, fused = (Slots(rows, 5, DEVICE) for _ in range(2))
     for slots in (plain, fused):
         slots.uniform.copy_(numbers)
-        slots.finished[5:] = False
+        slots.finished[ended:] = False
         slots.limit.fill_(4)
         slots.count[2] = 3
-    for _ in range(3):
-        logits = torch.randn(rows, vocabulary, device="cuda") * 3
-        logits[:9, 3] += 9
+    for _ in range(steps):
+        logits = torch.randn(rows, vocabulary, device=DEVICE) * 3
+        logits[:ending, 3] += 9
         sampling.advance(logits, plain, settings, 3)
         sampling_kernel.advance(logits, fused, settings, 3)
     # Sums of probabilities are rounded: a number that falls between two tokens may choose the other one.
@@ -111,9 +151,10 @@ def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
 def test_the_fused_loss_and_its_gradients(smoothing, alpha):
     """In float64 there is none."""
     torch.manual_seed(0)
-    states, weight = torch.randn(900, 64, device="cuda"), torch.randn(20000, 64, device="cuda") / 8
-    targets = torch.randint(0, 20000, (450,), device="cuda").repeat_interleave(2)
-    targets[100:120] = IGNORED
+    rows, vocabulary = cases((900, 20000), (40, 5000))
+    states, weight = torch.randn(rows, 64, device=DEVICE), torch.randn(vocabulary, 64, device=DEVICE) / 8
+    targets = torch.randint(0, vocabulary, (rows // 2,), device=DEVICE).repeat_interleave(2)
+    targets[rows // 9 * 2 : rows // 9 * 3] = IGNORED
     results = []
     for dtype in (torch.float32, torch.float64):
         inputs = [tensor.to(dtype, copy=True).requires_grad_() for tensor in (states, weight)]
@@ -124,38 +165,42 @@ def test_the_fused_loss_and_its_gradients(smoothing, alpha):
         assert far(ours.detach(), theirs.detach()) < 1e-4
 
 
-def test_a_step_in_bfloat16_is_near_the_modules(new_decoder):
-    decoder = new_decoder(vocab_size=500, context=64, n_embd=128, n_head=2).cuda().to(torch.bfloat16)
-    prompt = torch.randint(1, 500, (30,)).tolist()
+def test_a_step_in_half_precision_is_near_the_modules(new_decoder):
+    vocabulary, width, layers = cases((500, 128, 2), (50, 32, 1))
+    decoder = new_decoder(vocabulary, context=64, n_embd=width, n_layer=layers).to(DEVICE).to(HALF)
+    prompt = torch.randint(1, 50, (30,)).tolist()
     cache = KeyValueCache(decoder, 1, 64, compute_dtype(decoder))
     with torch.inference_mode():
         prefill(decoder, cache, {0: prompt})
-        token, position = torch.tensor([prompt[-1]], device="cuda"), torch.tensor([29], device="cuda")
+        token, position = torch.tensor([prompt[-1]], device=DEVICE), torch.tensor([29], device=DEVICE)
         logits = DecodeStep(decoder, cache)(token, position)
-        ids = torch.tensor([prompt], device="cuda")
+        ids = torch.tensor([prompt], device=DEVICE)
         expected = decoder.packed_logits(ids)[:, -1]
     assert far(logits, expected) < 2e-2
 
 
 def rows_of(*rows):
     """Positions [B, T] of rows that hold sequences of these lengths."""
-    return torch.stack([torch.cat([torch.arange(length) for length in row]) for row in rows]).cuda()
+    return torch.stack([torch.cat([torch.arange(length) for length in row]) for row in rows]).to(DEVICE)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
-@pytest.mark.parametrize("width", [16, 32, 64, 128])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (HALF, 2e-2)])
+@pytest.mark.parametrize("width", cases([16, 32, 64, 128], [16]))
 @pytest.mark.parametrize(
     ("rows", "distances"),
-    [([[300]], 70), ([[64, 1, 1, 190], [256]], 256), ([[90, 10], [33, 67]], 200), ([[1] * 50, [50]], 2)],
+    cases(
+        [([[300]], 70), ([[64, 1, 1, 190], [256]], 256), ([[90, 10], [33, 67]], 200), ([[1] * 50, [50]], 2)],
+        [([[60]], 12), ([[10, 1, 1, 28], [40]], 40), ([[1] * 20, [20]], 2)],
+    ),
     ids=str,
 )
 def test_relative_attention_is_the_dense_one_and_so_are_its_gradients(dtype, tolerance, width, rows, distances):
     torch.manual_seed(0)
     positions, heads = rows_of(*rows), 2
     shape, scaling = (*positions.shape, heads, width), width**-0.5
-    projected = torch.randn(*shape[:2], 3 * heads * width, device="cuda").to(dtype)
-    embeddings = torch.randn(heads, distances, width, device="cuda").to(dtype)
-    grad = torch.randn(shape, device="cuda").to(dtype)
+    projected = torch.randn(*shape[:2], 3 * heads * width, device=DEVICE).to(dtype)
+    embeddings = torch.randn(heads, distances, width, device=DEVICE).to(dtype)
+    grad = torch.randn(shape, device=DEVICE).to(dtype)
     results = []
     for fused in (True, False):
         kind = dtype if fused else torch.float64
@@ -175,19 +220,22 @@ def test_relative_attention_is_the_dense_one_and_so_are_its_gradients(dtype, tol
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_compiled_relative_decoder_learns_as_the_dense_one(new_decoder, monkeypatch, whole):
-    decoder = new_decoder(vocab_size=500, context=200, n_embd=128, n_head=2, relative_attention=37, spread=0.05)
-    decoder = decoder.cuda().train()
+def test_a_relative_decoder_learns_as_the_dense_one(new_decoder, monkeypatch, whole):
+    """On a GPU it is compiled."""
+    length, width = cases((200, 128), (50, 32))
+    decoder = new_decoder(vocab_size=500, context=200, n_embd=width, relative_attention=length // 5, spread=0.05)
+    decoder = decoder.to(DEVICE).train()
     for block in decoder.transformer.h:
         nn.init.normal_(block.attn.relative, std=0.3)
-    positions = rows_of([200], [200]) if whole else rows_of([70, 30, 100], [1, 199])
-    ids = torch.randint(0, 500, positions.shape, device="cuda")
+    part = length // 5
+    positions = rows_of([length], [length]) if whole else rows_of([2 * part, part, 2 * part], [1, length - 1])
+    ids = torch.randint(0, 500, positions.shape, device=DEVICE)
     labels = ids.masked_fill(positions == 0, IGNORED)
     learned = (labels.flatten() != IGNORED).nonzero()[:, 0]
 
     def step(body, mask):
         decoder.zero_grad()
-        with torch.autocast("cuda", torch.bfloat16):
+        with torch.autocast(DEVICE.type, HALF):
             states = body(ids, positions, mask).flatten(0, 1)[learned - 1]
             loss = cross_entropy_sum(states, decoder.lm_head.weight, labels.flatten()[learned]) / len(learned)
         loss.backward()
@@ -201,7 +249,8 @@ def test_a_compiled_relative_decoder_learns_as_the_dense_one(new_decoder, monkey
         raise AssertionError("scores of T x T")
 
     monkeypatch.setattr(modeling_onedecoder, "relative_scores", written_out)
-    decoder.compile_body()
+    if ON_GPU:
+        decoder.compile_body()
     mask = choose_mask(
         ids.shape,
         None if whole else positions,
@@ -212,12 +261,12 @@ def test_a_compiled_relative_decoder_learns_as_the_dense_one(new_decoder, monkey
         compiled=True,
     )
     assert isinstance(mask, SequenceBounds)
-    for ours, theirs in zip(step(decoder.compiled_body, mask), expected, strict=True):
+    for ours, theirs in zip(step(decoder.compiled_body if ON_GPU else decoder.body, mask), expected, strict=True):
         assert far(ours, theirs) < 3e-2
 
 
 def test_an_average_moves_as_in_its_plain_form(new_decoder):
-    decoder = new_decoder(n_embd=96).cuda()
+    decoder = new_decoder(n_embd=96).to(DEVICE)
     averages = [ExponentialMovingAverage(decoder, 0.9) for _ in range(2)]
     for average in averages:
         average.start()
@@ -227,6 +276,6 @@ def test_an_average_moves_as_in_its_plain_form(new_decoder):
         for weight in decoder.parameters():
             weight.data.normal_()
         for average in averages:
-            average.update(torch.tensor(decay, device="cuda"))
+            average.update(torch.tensor(decay, device=DEVICE))
         for fused, plain in zip(*(average.weights for average in averages), strict=True):
             torch.testing.assert_close(fused, plain)
