@@ -96,7 +96,7 @@ FRAMES = """async () => {
 
 
 def test_a_thousand_tokens_scroll(open_mock, record_property):
-    """Frames are measured and reported (`pytest -s`); only a page that hangs fails."""
+    """Frames are measured and reported (`pytest -s`); on a busy machine some come late, but not most of them."""
     tab = open_mock("text", "{ length: 1024 }")
     tab.locator("#tab-attention").click()
     tab.locator("#attention .folder .strip").first.wait_for()
@@ -105,4 +105,5 @@ def test_a_thousand_tokens_scroll(open_mock, record_property):
     frames = {"median_ms": times[60], "95th_percentile_ms": times[114], "longest_ms": times[-1]}
     record_property("frames", json.dumps(frames))
     print(f"\n1,024 tokens, 120 frames: {frames}")
-    assert frames["95th_percentile_ms"] < 1000
+    assert "zoomed" in tab.locator(".matrix").get_attribute("class")
+    assert frames["median_ms"] < 50 and frames["95th_percentile_ms"] < 500
