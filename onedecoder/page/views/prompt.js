@@ -70,7 +70,7 @@ function language(separator) {
 
 /** A page of recorded inputs knows these and no others. */
 function recordedForm(inputs, begin) {
-  return [el("p", { class: "quiet-words" }, "This page holds a recording and no weights. What the decoder wrote for these is in it:"),
+  return [el("p", { class: "quiet-words" }, "This page holds a recording and no weights. Choose an input, then Write replays what the decoder wrote for it:"),
     el("div", { class: "row" }, inputs.map((text) => el("button", { type: "button", onclick: () => begin({ text }) }, text || "(nothing)")))];
 }
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,10 +128,21 @@ def test_wrong_files_get_a_message_from_the_engine_itself(open_file, composer, t
         panel.locator(".message", has_text="MIDI file").wait_for()
 
 
-def test_a_recorded_page_opens(open_file, write, translator, tmp_path):
-    tab = open_file(export_recorded([translator], tmp_path / "page.html", ["The small dog sleeps."]))
+def test_a_recorded_page_replays_what_was_written(open_file, write, translator, tmp_path):
+    """Though the decoder draws at random, and though a visitor presses another token."""
+    drawing = copy.copy(translator)
+    drawing.generation = replace(translator.generation, do_sample=True, temperature=1.5)
+    tab = open_file(export_recorded([drawing], tmp_path / "page.html", ["The small dog sleeps."]))
+    assert tab.get_by_label("Draw at random").is_checked()
     write(tab)
-    assert tab.locator("#write .token.written").count() > 0
+    shown = tab.locator("#write .tokens .token")
+    line = [name.strip() for name in shown.all_text_contents()]
+    trace = drawing.trace("The small dog sleeps.", max_new_tokens=drawing.generation.max_new_tokens)
+    assert line == [name.strip() for name in trace.names]
+    assert tab.locator("#write .message").is_hidden() and tab.get_by_role("button", name="One token").is_disabled()
+    tab.locator("#write ol.bars:visible .bar:not(.chosen)").first.click()
+    tab.locator("#write .message", has_text="This page is a recording").wait_for()
+    assert [name.strip() for name in shown.all_text_contents()] == line
 
 
 @pytest.fixture
