@@ -5,12 +5,15 @@ import re
 from onedecoder.core import TextVocabulary, Vocabulary
 
 SPECIAL = re.compile(r"<\|.*?\|>")
+# Control characters have no shape: they are shown by their codes.
+VISIBLE = {**{code: f"\\x{code:02x}" for code in (*range(32), 127)}, ord("\n"): "⏎", ord("\t"): "⇥"}
 
 
 def token_names(vocabulary: Vocabulary, size: int) -> list[str]:
     """A name for each id from 0 to `size` - 1: of special tokens themselves, of events what they do, of text itself.
 
-    A leading space is shown as ·, a line break as ⏎. An id that is no token is called by its number.
+    A leading space is shown as ·, a line break as ⏎, another control character as
+    its code. An id that is no token is called by its number.
     """
     names = [f"[{index}]" for index in range(size)]
     for token, index in vocabulary.tokens.items():
@@ -24,7 +27,7 @@ def _name(vocabulary: Vocabulary, token: str) -> str:
         return special.group()
     if not isinstance(vocabulary, TextVocabulary):
         return _event(token) or (vocabulary.words(token) if token.endswith("_None") else token)
-    name = vocabulary.words(token).replace("\n", "⏎").replace("\t", "⇥")
+    name = vocabulary.words(token).translate(VISIBLE)
     return "·" + name[1:] if name.startswith(" ") else name
 
 

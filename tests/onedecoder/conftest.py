@@ -1,20 +1,23 @@
 """Runs of tiny decoders with random weights, one for every way of reading a line; JavaScript under node."""
 
 import json
+import random
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
+import unicodedata
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 
-from onedecoder import load, page
+from onedecoder import LoadedDecoder, load, page
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import new_decoder
@@ -32,6 +35,10 @@ ROWS = {
     "summarization": [{"document": text, "body": text, "summary": text, "title": ""} for text in TEXTS],
     "language_modeling": [{"text": text} for text in TEXTS],
 }
+SPECIAL_TEXTS = [
+    *("", " ", "\n", "  a", "a  b \n c", "\t\u0085\u00a0x", "\ufeffa \ufeff b", "\u180e x", "it's we'LL I'd 'tis ''s"),
+    *("<|endoftext|>", "a<|to-de|>b <|pad|>", "e\u0301 é", "👩‍👩‍👧‍👦 🇨🇭", "١٢٣ Ⅷ ½", "\x00\x7f", "a\r\nb", "x" * 300),
+]
 # task, and how its decoder reads: every task, both masks, with and without relative attention
 SHAPES = {
     "translation": ("translation", {}),
@@ -43,10 +50,11 @@ SHAPES = {
 }
 
 
-def new_run(folder, task_name, context=64, jobs=("compose", "continue", "accompany"), **shape):
+def new_run(folder, task_name, context=64, arguments=None, **shape):
     """Save a run as a training would leave it, of a decoder whose weights are random and large enough to matter."""
     kind = TASKS[task_name]
-    arguments = kind.Arguments(**({"job": list(jobs)} if task_name == "music" else {}))
+    jobs = {"job": ["compose", "continue", "accompany"]} if task_name == "music" else {}
+    arguments = kind.Arguments(**jobs, **(arguments or {}))
     rows = Dataset.from_list(ROWS[task_name]) if task_name in ROWS else None
     task = kind(arguments, kind.build_vocabulary(arguments, None, rows, 320))
     decoder = new_decoder("tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1)
@@ -75,6 +83,22 @@ def run_folders(tmp_path_factory):
 def decoders(run_folders):
     """The same, loaded."""
     return {name: load(folder, device="cpu") for name, folder in run_folders.items()}
+
+
+@pytest.fixture(scope="session")
+def both_ways(tmp_path_factory):
+    """A decoder that translates from English to German and back."""
+    folder = tmp_path_factory.mktemp("both") / "ways"
+    return load(new_run(folder, "translation", arguments={"both_directions": True}), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def demo_sized(translator):
+    """A decoder of the demo's size: 2,000 tokens, 1.06 M parameters."""
+    model = new_decoder("tiny", translator.task.vocabulary, 128)
+    model.resize_token_embeddings(2000, mean_resizing=False)
+    generation = replace(translator.generation, max_new_tokens=100)
+    return LoadedDecoder("outputs/translation", model.eval(), translator.task, generation, 128)
 
 
 @pytest.fixture(params=SHAPES)
@@ -165,3 +189,37 @@ def serving():
             thread.join()
 
     return serving
+
+
+@pytest.fixture(scope="session")
+def texts_of_all_kinds():
+    """Ten thousand random texts, and some that are known to be hard."""
+    return SPECIAL_TEXTS + random_texts(10_000)
+
+
+def random_texts(count):
+    """Strings of all kinds of characters that are assigned, words and white space among them."""
+    rng = random.Random(5)
+    spaces = [chr(code) for code in range(0x3001) if chr(code).isspace()]
+    words = ["dog", "don't", " the", "Schläfer", "3", "1999", "'s", "'ll", "<|endoftext|>", "<|to-de|>"]
+
+    def character():
+        while True:
+            kind = rng.random()
+            code = (
+                rng.randrange(32, 127)
+                if kind < 0.4
+                else rng.randrange(0x3000)
+                if kind < 0.7
+                else rng.randrange(sys.maxunicode)
+            )
+            if unicodedata.category(chr(code)) not in {"Cs", "Cn"}:  # surrogates, and what Unicode may yet assign
+                return chr(code)
+
+    def part():
+        kind = rng.random()
+        return (
+            rng.choice(spaces) * rng.randrange(1, 4) if kind < 0.2 else rng.choice(words) if kind < 0.4 else character()
+        )
+
+    return ["".join(part() for _ in range(rng.randrange(1, 30))) for _ in range(count)]

@@ -1,5 +1,7 @@
 """Using a decoder from Python."""
 
+import unicodedata
+
 import pytest
 import torch
 from symusic import Score
@@ -101,6 +103,9 @@ def test_names_say_what_a_token_is(translator, composer, decoders):
         *composer.names
     }
     assert {"C4", "rest"} <= {*decoders["chorales"].names}
+    assert {"\\x00", "\\x1d", "\\x7f"} <= {*translator.names} and not any(
+        unicodedata.category(letter) == "Cc" for letter in "".join(translator.names) if letter < "\x80"
+    )
     for decoder in decoders.values():
         assert len(decoder.names) == decoder.model.config.vocab_size
 

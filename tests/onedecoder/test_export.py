@@ -8,25 +8,15 @@ import pytest
 
 from onedecoder import page
 from onedecoder.core import UserError
-from onedecoder.decoder import LoadedDecoder
 from onedecoder.export import export, export_recorded, exported
 from onedecoder.recording import record
 from recipes import explore
-from shared.model.build import new_decoder
 
 HTML = re.compile(r'<script type="application/json" data-onedecoder="(\w+)">(.*?)</script>', re.DOTALL)
 
 
 def decoders_in(path):
     return [(kind, json.loads(text)) for kind, text in HTML.findall(path.read_text(encoding="utf-8"))]
-
-
-@pytest.fixture
-def demo_sized(translator):
-    """A decoder of the demo's size: 2,000 tokens, 1.06 M parameters."""
-    model = new_decoder("tiny", translator.task.vocabulary, 64)
-    model.resize_token_embeddings(2000, mean_resizing=False)
-    return LoadedDecoder("outputs/translation", model.eval(), translator.task, translator.generation, 64)
 
 
 def test_a_decoder_of_the_demo_takes_less_than_three_megabytes(demo_sized, tmp_path):

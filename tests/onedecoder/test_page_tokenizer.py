@@ -1,8 +1,6 @@
 """The page's byte-level BPE beside that of `tokenizers`."""
 
 import random
-import sys
-import unicodedata
 
 import pytest
 
@@ -13,44 +11,11 @@ import { Tokenizer } from "onedecoder/engine/tokenizer.js";
 const tokenizer = new Tokenizer(data.tokenizer);
 result = data.texts.map((text) => { const ids = tokenizer.encode(text); return [ids, tokenizer.decode(ids)]; });
 """
-SPECIAL_TEXTS = [
-    *("", " ", "\n", "  a", "a  b \n c", "\t\u0085\u00a0x", "\ufeffa \ufeff b", "\u180e x", "it's we'LL I'd 'tis ''s"),
-    *("<|endoftext|>", "a<|to-de|>b <|pad|>", "e\u0301 é", "👩‍👩‍👧‍👦 🇨🇭", "١٢٣ Ⅷ ½", "\x00\x7f", "a\r\nb", "x" * 300),
-]
-
-
-def random_texts(count):
-    """Strings of all kinds of characters that are assigned, words and white space among them."""
-    rng = random.Random(5)
-    spaces = [chr(code) for code in range(0x3001) if chr(code).isspace()]
-    words = ["dog", "don't", " the", "Schläfer", "3", "1999", "'s", "'ll", "<|endoftext|>", "<|to-de|>"]
-
-    def character():
-        while True:
-            kind = rng.random()
-            code = (
-                rng.randrange(32, 127)
-                if kind < 0.4
-                else rng.randrange(0x3000)
-                if kind < 0.7
-                else rng.randrange(sys.maxunicode)
-            )
-            if unicodedata.category(chr(code)) not in {"Cs", "Cn"}:  # surrogates, and what Unicode may yet assign
-                return chr(code)
-
-    def part():
-        kind = rng.random()
-        return (
-            rng.choice(spaces) * rng.randrange(1, 4) if kind < 0.2 else rng.choice(words) if kind < 0.4 else character()
-        )
-
-    return ["".join(part() for _ in range(rng.randrange(1, 30))) for _ in range(count)]
 
 
 @pytest.fixture(scope="module")
-def encoded(translator, javascript):
-    texts = SPECIAL_TEXTS + random_texts(10_000)
-    return texts, javascript(ENCODE, {"tokenizer": tokenizer(translator), "texts": texts})
+def encoded(translator, javascript, texts_of_all_kinds):
+    return texts_of_all_kinds, javascript(ENCODE, {"tokenizer": tokenizer(translator), "texts": texts_of_all_kinds})
 
 
 def test_ten_thousand_random_texts_become_the_same_tokens(encoded, translator):

@@ -229,6 +229,20 @@ def test_a_taken_port_is_named(served, translator):
         serve([translator], None, served)
 
 
+def test_the_page_is_served_to_this_machine_alone(translator, monkeypatch, capsys):
+    import uvicorn  # noqa: PLC0415 (an extra)
+
+    from onedecoder.server import serve  # noqa: PLC0415
+
+    bound = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: bound.extend(sockets))
+    serve([translator], None, 0)
+    (listening,) = bound
+    host, port = listening.getsockname()
+    listening.close()
+    assert host == "127.0.0.1" and f"http://127.0.0.1:{port}/" in capsys.readouterr().err
+
+
 def test_midi_files_are_read_on_the_server(ask, tmp_path, composer):
     path = composer.compose(seconds=3, max_new_tokens=30).save(tmp_path / "a.mid")
     found = json.loads(ask("POST", "/api/1/midi_prompt?job=continue", path.read_bytes())[2])

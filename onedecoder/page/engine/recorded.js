@@ -47,13 +47,26 @@ export class RecordedEngine {
     return found;
   }
 
-  async next(ids, context) {
-    const logits = logitsOf(this.#of(ids), ids.length - 1, this.about.config.vocabulary);
-    return { logits, allowed: allowedAfter(this.data, this.codec, ids, context) };
+  /** Refuses a line that was not recorded, before the page goes on with it. */
+  check(ids) {
+    this.#of(ids);
   }
 
+  /** Whether a recording ends here. */
+  isOver(ids) {
+    return this.#of(ids).ids.length === ids.length;
+  }
+
+  async next(ids, context) {
+    const recording = this.#of(ids), logits = logitsOf(recording, ids.length - 1, this.about.config.vocabulary);
+    const written = recording.ids[ids.length];
+    return { logits, allowed: allowedAfter(this.data, this.codec, ids, context), written };
+  }
+
+  /** Writes what was written; the settings move the probabilities that are shown. */
   choose(next, settings) {
-    return choose(next, settings);
+    const chosen = choose(next, settings);
+    return { ...chosen, id: next.written ?? chosen.id };
   }
 
   async text(ids) {

@@ -7,7 +7,7 @@
 
 import { attention } from "onedecoder/views/attention.js";
 import { cache } from "onedecoder/views/cache.js";
-import { brief, count, el } from "onedecoder/views/dom.js";
+import { bits, brief, count, el } from "onedecoder/views/dom.js";
 import { music } from "onedecoder/views/music.js";
 import { parameters } from "onedecoder/views/parameters.js";
 import { Session } from "onedecoder/views/session.js";
@@ -17,6 +17,9 @@ import { way } from "onedecoder/views/way.js";
 import { write } from "onedecoder/views/write.js";
 
 const ARTICLE = "https://jalammar.github.io/illustrated-gpt2/";
+
+/** The article's address with a text fragment: a browser scrolls to that heading, or shows the article from the top. */
+const inArticle = (section) => `${ARTICLE}#:~:text=${encodeURIComponent(section).replaceAll("-", "%2D")}`;
 
 /** Open the page. `open()` promises an engine, or a pair of engines that are to be compared. */
 export async function start(open) {
@@ -76,7 +79,7 @@ function introduction(about) {
   const { config } = about;
   return [
     el("strong", {}, about.name),
-    el("span", {}, `${about.task === about.name ? "" : `${about.task}: `}${brief(about.parameters)} parameters in ${about.weights}, `
+    el("span", {}, `${about.task === about.name ? "" : `${about.task}: `}${brief(about.parameters)} parameters in ${bits(about.weights)} each, `
       + `${config.layers} layers × ${config.heads} heads, ${config.width} wide, ${count(config.context)} positions`
       + `${config.relative ? ", relative attention" : ""}${config.mask === "prefix" ? ", prefix mask" : ""}`),
     el("code", {}, about.line),
@@ -92,7 +95,7 @@ function panelOf(view, session) {
     el("header", {},
       el("h2", {}, view.title), el("p", { class: "lead" }, view.lead),
       el("p", { class: "source" }, "In the article: ",
-        view.sections.map((section, at) => [at ? " · " : "", el("a", { href: ARTICLE, rel: "noopener", target: "_blank" }, section)]))),
+        view.sections.map((section, at) => [at ? " · " : "", el("a", { href: inArticle(section), rel: "noopener", target: "_blank" }, section)]))),
     message, nothing, body);
 
   /** Say what went wrong where it happened; what the visitor did stays as it is. */

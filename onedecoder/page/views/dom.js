@@ -89,6 +89,9 @@ export function decimal(number) {
   return number.toFixed(2).replace("-", "−");
 }
 
+/** "int8" -> "8 bits": in what a page keeps each number of its weights. */
+export const bits = (type) => `${type.match(/\d+/)[0]} bits`;
+
 /** 61.5 -> "1:01" */
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 

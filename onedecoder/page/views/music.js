@@ -29,7 +29,7 @@ function build(session, panel, guard) {
     engine,
     title: el("h4", { hidden: !beside }),
     roll: roll("Piano roll. The left and right arrow keys go from note to note.", pick),
-    says: el("p", { class: "hint" }),
+    says: el("p", { class: "hint", role: "status" }),
   }));
   for (const { engine, title } of runs) {
     title.textContent = `${engine.about.name}: ${engine.about.config.relative ? "relative" : "absolute"} attention`;

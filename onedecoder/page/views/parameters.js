@@ -1,6 +1,6 @@
 /* The article's last table, for this decoder: matrix by matrix, with the sum. */
 
-import { brief, count, el, percent, shape } from "onedecoder/views/dom.js";
+import { bits, brief, count, el, percent, shape } from "onedecoder/views/dom.js";
 
 export const parameters = {
   id: "parameters",
@@ -45,7 +45,7 @@ function build(session, panel) {
       figure(brief(total), "numbers in all"),
       figure(percent(inBlocks / total), `in ${layers} blocks`),
       figure(brief(inBlocks / layers), "in each block"),
-      figure(about.weights, "as kept in this page")),
+      figure(bits(about.weights), "for each of them")),
     el("div", { class: "scroll" }, table),
     el("h3", {}, "Why 124 M and not 117 M for gpt2"),
     ...gpt2(),

@@ -9,7 +9,7 @@ const RELEASE = 0.12; // seconds in which the damper silences a string
 /** Returns { play, stop, time, isPlaying }. Times are seconds of the piece; `ended()` is called after the last note. */
 export function player(ended) {
   let audio = null, wave = null, out = null;
-  let notes = [], next = 0, length = 0, began = 0, timer = null;
+  let notes = [], next = 0, first = 0, length = 0, began = 0, timer = null;
 
   function prepare() {
     if (audio) return;
@@ -29,6 +29,7 @@ export function player(ended) {
     notes = piece.filter(({ end }) => end > from).sort((a, b) => a.start - b.start);
     length = notes.reduce((last, { end }) => Math.max(last, end), from);
     next = 0;
+    first = from;
     began = audio.currentTime + 0.08 - from;
     timer = setInterval(feed, 80);
     feed();
@@ -36,15 +37,15 @@ export function player(ended) {
 
   function feed() {
     const now = audio.currentTime - began;
-    for (; next < notes.length && notes[next].start < now + AHEAD; next++) strike(notes[next], Math.max(0, now - notes[next].start));
+    for (; next < notes.length && notes[next].start < now + AHEAD; next++) strike(notes[next]);
     if (now > length + RELEASE) {
       stop();
       ended();
     }
   }
 
-  function strike({ pitch, start, end, velocity }, late) {
-    const at = Math.max(audio.currentTime, began + start + late);
+  function strike({ pitch, start, end, velocity }) {
+    const at = Math.max(audio.currentTime, began + Math.max(start, first));
     const until = Math.max(at + 0.05, began + end);
     const loudness = 0.22 * (velocity / 127) ** 1.6;
     const fading = 3.2 * 2 ** ((60 - pitch) / 24); // seconds: low strings ring longer

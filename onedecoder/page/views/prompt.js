@@ -35,7 +35,7 @@ function textForm(session, begin, reads) {
   const { task, examples, inputs, separators } = session.about;
   if (inputs) return recordedForm(inputs, begin);
   const area = el("textarea", { rows: 3, spellcheck: "false", value: examples[0]?.text ?? "" });
-  let separator = 0; // of a decoder that translates both ways, which way
+  let separator = 0; // of a decoder that translates both ways, into which language
   const read = () => ({ text: area.value, separator });
   reads(read);
   area.addEventListener("keydown", (event) => {
@@ -45,7 +45,10 @@ function textForm(session, begin, reads) {
   return [
     field(label, area),
     el("div", { class: "row" },
-      separators?.length > 1 && select("Then", separators.map((name, at) => [at, name]), 0, (at) => { separator = at; }),
+      separators?.length > 1 && select("Into", separators.map((name, at) => [at, language(name)]), 0, (at) => {
+        separator = at;
+        if (area.value.trim()) begin(read());
+      }),
       el("button", { type: "submit" }, "Read it"),
       examples.length > 0 && el("span", { class: "quiet-words" }, "or take one:"),
       examples.map(({ text }) => el("button", { type: "button", class: "quiet example", onclick: () => {
@@ -55,9 +58,19 @@ function textForm(session, begin, reads) {
   ];
 }
 
+/** "<|to-de|>" -> "German", as far as the browser knows the language's name. */
+function language(separator) {
+  const code = separator.replace(/^<\|to-|\|>$/g, "");
+  try {
+    return new Intl.DisplayNames("en", { type: "language" }).of(code);
+  } catch {
+    return code; // no code of a language, but what a data set calls its column
+  }
+}
+
 /** A page of recorded inputs knows these and no others. */
 function recordedForm(inputs, begin) {
-  return [el("p", { class: "quiet-words" }, "This page holds a recording and no weights. What the decoder wrote for these is in it:"),
+  return [el("p", { class: "quiet-words" }, "This page holds a recording and no weights. Choose an input, then Write replays what the decoder wrote for it:"),
     el("div", { class: "row" }, inputs.map((text) => el("button", { type: "button", onclick: () => begin({ text }) }, text || "(nothing)")))];
 }
 

@@ -33,10 +33,14 @@ export class Session extends EventTarget {
     return this.engine.about;
   }
 
-  /** Whether the line is whole: the end token is written, or no position is left (music may slide its window on). */
+  /**
+   * Whether the line is whole: the end token is written, no position is left (music may slide its window on), or a
+   * recording ends.
+   */
   get hasEnded() {
-    const { end, sliding, config } = this.about;
-    return (this.ids.length > this.context && this.ids.at(-1) === end) || (!sliding && this.ids.length >= config.context);
+    const { ids, engine } = this, { end, sliding, config } = this.about;
+    if (!ids.length) return false;
+    return (ids.length > this.context && ids.at(-1) === end) || (!sliding && ids.length >= config.context) || Boolean(engine.isOver?.(ids));
   }
 
   /** Change some of what is shown, and tell. */
@@ -73,9 +77,11 @@ export class Session extends EventTarget {
     return this.engine.choose(next, do_sample ? drawn : LIKELIEST);
   }
 
-  /** Let the token at `place` be `id`; what followed is taken back. */
+  /** Let the token at `place` be `id`; what followed is taken back. An engine may refuse the line, which then stays. */
   put(id, place, plain) {
-    this.#become([...this.ids.slice(0, place), id], [...this.chances.slice(0, place), plain[id]]);
+    const ids = [...this.ids.slice(0, place), id];
+    this.engine.check?.(ids);
+    this.#become(ids, [...this.chances.slice(0, place), plain[id]]);
   }
 
   /** Take back what was written after `length` tokens. */

@@ -77,7 +77,8 @@ function build(session, panel, guard) {
 }
 
 function ended({ ids, about }) {
-  return ids.at(-1) === about.end ? "The end token is written: the line is whole." : "All positions are used: the line ends here.";
+  if (ids.at(-1) === about.end) return "The end token is written: the line is whole.";
+  return about.kind === "recorded" ? "The recording ends here." : "All positions are used: the line ends here.";
 }
 
 /** Temperature, top-k and top-p, which move the bars as they move what is drawn. */

@@ -74,6 +74,27 @@ def open_mock(open_file, tmp_path):
 
 
 @pytest.fixture
+def on_one_core():
+    """Evaluate JavaScript in a page: what it gives, and the seconds that the page's thread computed for it.
+
+    Time on the wall would measure what else the machine is doing.
+    """
+
+    def evaluated(tab, code):
+        devtools = tab.context.new_cdp_session(tab)
+        devtools.send("Performance.enable")
+
+        def seconds():
+            metrics = devtools.send("Performance.getMetrics")["metrics"]
+            return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")
+
+        before = seconds()
+        return tab.evaluate(code), seconds() - before
+
+    return evaluated
+
+
+@pytest.fixture
 def write():
     """Let the page write until it stops by itself."""
 

@@ -2,10 +2,12 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from onedecoder.engine import Engine
 from onedecoder.export import export, export_recorded, exported
 from onedecoder.tensors import with_quantised_weights
 from onedecoder.trace import Trace
@@ -50,10 +52,96 @@ def test_the_exported_page_writes_what_python_writes(open_file, write, translato
     assert shown[: len(trace.names)] == [name.strip() for name in trace.names]
 
 
-def test_a_recorded_page_opens(open_file, write, translator, tmp_path):
-    tab = open_file(export_recorded([translator], tmp_path / "page.html", ["The small dog sleeps."]))
+WRITING = """async () => {
+  const go = document.querySelector("#write button.strong");
+  go.click();
+  while (go.textContent === "Write") await new Promise(requestAnimationFrame);
+  while (go.textContent === "Stop") await new Promise(requestAnimationFrame);
+  return document.querySelectorAll("#write .tokens .written").length;
+}"""
+
+
+def test_a_demo_s_page_writes_twenty_tokens_a_second(open_file, on_one_core, demo_sized, tmp_path, record_property):
+    """On one core, with all that is drawn for each token. The figure is reported (`pytest -s`)."""
+    tab = open_file(export([demo_sized], tmp_path / "page.html", ["The small dog sleeps."]))
+    tab.get_by_label("Pace").select_option(label="as fast as it goes")
+    tab.locator("#write .bar").first.wait_for()
+    tokens, seconds = on_one_core(tab, WRITING)
+    rate = tokens / seconds
+    record_property("tokens_per_second", rate)
+    print(f"\n{demo_sized.model.num_parameters():,} parameters: {tokens} tokens at {rate:.0f} a second")
+    assert tokens > 50 and rate >= 20
+
+
+def test_the_language_to_write_is_chosen_on_the_page(open_file, both_ways, tmp_path):
+    text = "The small dog sleeps."
+    tab = open_file(export([both_ways], tmp_path / "page.html", [text]))
+    into = tab.get_by_label("Into")
+    for number, (name, code) in enumerate({"German": "de", "English": "en"}.items()):
+        into.select_option(label=name)
+        tab.locator("#write .tokens .token", has_text=f"<|to-{code}|>").wait_for()
+        line = both_ways.prompt(text, target_lang=code).context
+        shown = tab.locator("#write .tokens .token").all_text_contents()
+        assert [name.strip() for name in shown] == [both_ways.names[index].strip() for index in line]
+        assert Engine(both_ways).prompt(text, number)["ids"] == list(line)  # and behind a server
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)> & <b>bold</b>"
+
+
+def test_wrong_texts_get_a_message_from_the_engine_itself(open_file, write, translator, tmp_path):
+    tab = open_file(export([translator], tmp_path / "page.html", ["The small dog sleeps."]))
+    text, read = tab.get_by_label("A sentence to translate"), tab.get_by_role("button", name="Read it")
+    tab.locator("#write .token").first.wait_for()
+    before = tab.locator("#write .tokens .token").count()
+    text.fill(" \n ")
+    read.click()
+    tab.locator("#write .message", has_text="There is nothing to write for").wait_for()
+    assert tab.locator("#write .tokens .token").count() == before
+    text.fill("dog " * 200)
+    read.click()
+    tab.locator("#write .note", has_text="tokens that did not fit into 64 positions were left out").wait_for()
+    text.fill(HOSTILE)
+    read.click()
+    tab.locator("#write .token", has_text="<").first.wait_for()
     write(tab)
-    assert tab.locator("#write .token.written").count() > 0
+    for button in tab.locator("[role=tab]").all():
+        button.click()
+        tab.wait_for_timeout(200)
+        assert tab.locator("main :is(img, b, script)").count() == 0
+
+
+def test_wrong_files_get_a_message_from_the_engine_itself(open_file, composer, tmp_path):
+    tab = open_file(export([composer], tmp_path / "page.html"), view="music")
+    panel = tab.locator("#music")
+    panel.get_by_label("Job").select_option(label="continue a primer")
+    wrong = {
+        "renamed.mid": b"A text, which somebody has renamed.",
+        "empty.mid": b"",
+        "cut.mid": b"MThd\0\0\0\6\0\1\0\1",
+    }
+    for name, content in wrong.items():
+        (tmp_path / name).write_bytes(content)
+        panel.get_by_label("MIDI file").set_input_files(tmp_path / name)
+        panel.locator(".file-name", has_text=name).wait_for()
+        panel.locator(".message", has_text="MIDI file").wait_for()
+
+
+def test_a_recorded_page_replays_what_was_written(open_file, write, translator, tmp_path):
+    """Though the decoder draws at random, and though a visitor presses another token."""
+    drawing = copy.copy(translator)
+    drawing.generation = replace(translator.generation, do_sample=True, temperature=1.5)
+    tab = open_file(export_recorded([drawing], tmp_path / "page.html", ["The small dog sleeps."]))
+    assert tab.get_by_label("Draw at random").is_checked()
+    write(tab)
+    shown = tab.locator("#write .tokens .token")
+    line = [name.strip() for name in shown.all_text_contents()]
+    trace = drawing.trace("The small dog sleeps.", max_new_tokens=drawing.generation.max_new_tokens)
+    assert line == [name.strip() for name in trace.names]
+    assert tab.locator("#write .message").is_hidden() and tab.get_by_role("button", name="One token").is_disabled()
+    tab.locator("#write ol.bars:visible .bar:not(.chosen)").first.click()
+    tab.locator("#write .message", has_text="This page is a recording").wait_for()
+    assert [name.strip() for name in shown.all_text_contents()] == line
 
 
 @pytest.fixture

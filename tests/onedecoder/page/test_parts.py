@@ -95,14 +95,20 @@ FRAMES = """async () => {
 }"""
 
 
-def test_a_thousand_tokens_scroll(open_mock, record_property):
-    """Frames are measured and reported (`pytest -s`); only a page that hangs fails."""
+def test_a_thousand_tokens_scroll(open_mock, on_one_core, record_property):
+    """A frame takes less than a sixtieth of a second of one core. When frames came is reported (`pytest -s`)."""
     tab = open_mock("text", "{ length: 1024 }")
     tab.locator("#tab-attention").click()
     tab.locator("#attention .folder .strip").first.wait_for()
     assert tab.locator("#attention .token").count() == 1024
-    times = tab.evaluate(FRAMES)
-    frames = {"median_ms": times[60], "95th_percentile_ms": times[114], "longest_ms": times[-1]}
+    times, seconds = on_one_core(tab, FRAMES)
+    frames = {
+        "core_ms": 1000 * seconds / len(times),
+        "median_ms": times[60],
+        "95th_percentile_ms": times[114],
+        "longest_ms": times[-1],
+    }
     record_property("frames", json.dumps(frames))
     print(f"\n1,024 tokens, 120 frames: {frames}")
-    assert frames["95th_percentile_ms"] < 1000
+    assert "zoomed" in tab.locator(".matrix").get_attribute("class")
+    assert frames["core_ms"] < 1000 / 60

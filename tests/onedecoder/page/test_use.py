@@ -33,7 +33,7 @@ def test_another_token_can_be_chosen_where_one_was_written(open_mock, write):
     assert tab.locator("#write .tokens .written").last.inner_text() == other
 
 
-def test_temperature_moves_the_bars(open_mock):
+def test_temperature_top_k_and_top_p_move_the_bars(open_mock):
     tab = open_mock("translation")
     first = tab.locator("#write .bar .number").first
     first.wait_for()
@@ -43,6 +43,10 @@ def test_temperature_moves_the_bars(open_mock):
     tab.wait_for_function("before => document.querySelector('#write .bar .number').textContent !== before", arg=greedy)
     tab.get_by_label("Top-k").fill("3")
     tab.wait_for_function("() => document.querySelectorAll('#write .bar.out').length === 7")
+    tab.get_by_label("Top-k").fill("0")
+    tab.wait_for_function("() => document.querySelectorAll('#write .bar.out').length === 0")
+    tab.get_by_label("Top-p").fill("0.1")
+    tab.wait_for_function("() => document.querySelectorAll('#write .bar.out').length > 4")
 
 
 def test_the_tabs_and_the_line_go_by_keyboard(open_mock):

@@ -12,6 +12,7 @@ VIEWS = {
     "text": ["write", "way", "attention", "cache", "parameters"],
     "music": ["write", "way", "attention", "cache", "music", "parameters"],
 }
+ARTICLE = re.compile(r"https://jalammar\.github\.io/illustrated-gpt2/#:~:text=[^-]+$")  # a section, by a text fragment
 SHOWN = {
     "write": ".bar:visible",
     "way": ".way .strip",
@@ -32,7 +33,7 @@ def test_every_view_shows_itself_and_names_its_section_of_the_article(open_mock,
     for view in VIEWS[task]:
         tab.locator(f"#tab-{view}").click()
         tab.locator(f"#{view} {SHOWN[view]}").first.wait_for()
-        assert tab.locator(f"#{view} .source a").count() >= 1
+        assert ARTICLE.match(tab.locator(f"#{view} .source a").first.get_attribute("href"))
         assert tab.locator(f"#{view} .message").is_hidden()
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} is wider than the window"
 
@@ -99,6 +100,9 @@ def test_subwords_are_joined_to_words_and_words_are_linked(open_mock, write):
     tab.locator("#attention .links .written button", has_text="Kellner").click()
     assert tab.locator("#attention .links .written button").count() == tokens - 2  # Kell·ner, köst·liche
     assert tab.locator("#attention .link.chosen").count() > 0
+    tab.locator("#attention .segments label", has_text="mean").click()
+    tab.locator(".matrix[aria-label*='mean of the heads']").wait_for()
+    assert tab.locator("#attention .link").count() > 0
     assert tab.locator(".matrix").get_attribute("aria-label").endswith("zoom.")
 
 
