@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
 from shared.model.decoder import Decoder
 from shared.task import Constraint, Task
@@ -37,7 +38,7 @@ def check_candidates(kind: type[Task], settings: GenerationArguments) -> None:
 
 
 def generate_best(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     task: Task,
     prompts: list[Sequence[int]],
     settings: GenerationArguments,
