@@ -10,10 +10,10 @@ from shared.data.arguments import TextDataArguments
 from shared.data.loading import hold_out_validation, load_rows
 from shared.data.sequence import Sequence
 from shared.errors import UserError
-from shared.task import RequestArguments, Row, TextTask
+from shared.task import Row, TextRequestArguments, TextTask
 from tasks.translation.reading import read_translation_files, translation_rows
 from tasks.translation.sample import sample
-from tasks.translation.scores import score
+from tasks.translation.scores import compare, score
 
 
 @dataclass
@@ -28,8 +28,8 @@ class TranslationArguments(TextDataArguments):
 
 
 @dataclass
-class TranslationRequestArguments(RequestArguments):
-    """Which way to translate."""
+class TranslationRequestArguments(TextRequestArguments):
+    """Which way to translate, and how the translation is to begin."""
 
     target_lang: str | None = field(
         default=None, metadata={"help": "The language to write, of those learned (default: the training's)."}
@@ -94,6 +94,9 @@ class Translation(TextTask):
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
         return score(outputs, rows["target"])
+
+    def compare(self, outputs: list[str], others: list[str], rows: Dataset) -> dict[str, dict[str, float]]:
+        return compare(outputs, others, rows["target"])
 
 
 def separator(language: str) -> str:
