@@ -11,6 +11,7 @@ from shared.data.loading import hold_out_validation, load_rows
 from shared.data.sequence import Sequence
 from shared.errors import UserError
 from shared.task import Row, TextRequestArguments, TextTask
+from tasks.translation.comet import check_installed, comet
 from tasks.translation.reading import read_translation_files, translation_rows
 from tasks.translation.sample import sample
 from tasks.translation.scores import compare, score
@@ -24,6 +25,10 @@ class TranslationArguments(TextDataArguments):
     target_lang: str = field(default="de", metadata={"help": "The language to translate to: a column's name."})
     both_directions: bool = field(
         default=False, metadata={"help": "Learn every pair the other way round, too; scored is the first direction."}
+    )
+    comet: str | None = field(
+        default=None,
+        metadata={"help": "Score with this COMET model, too, such as Unbabel/wmt22-comet-da (needs unbabel-comet)."},
     )
 
 
@@ -77,6 +82,8 @@ class Translation(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:
+        if arguments.comet:
+            check_installed(arguments.comet)  # before anything is learned or written
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
@@ -93,7 +100,10 @@ class Translation(TextTask):
         return {"source": given.strip(), "target": "", "to": self.request_arguments.target_lang}
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
-        return score(outputs, rows["target"])
+        scores = score(outputs, rows["target"])
+        if self.arguments.comet:
+            scores["comet"] = comet(outputs, rows["source"], rows["target"], self.arguments.comet)
+        return scores
 
     def compare(self, outputs: list[str], others: list[str], rows: Dataset) -> dict[str, dict[str, float]]:
         return compare(outputs, others, rows["target"])
