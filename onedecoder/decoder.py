@@ -138,6 +138,7 @@ class LoadedDecoder:
                 seed=seed,
                 constraint=constraint,
                 progress=progress,
+                rows=rows,
             )
         removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
         return Written([task.decode(ids) for ids in written], [prompt.cut for prompt in prompts], removed)
@@ -191,11 +192,14 @@ class LoadedDecoder:
         generation = replace(generation, max_new_tokens=min(generation.max_new_tokens, max(1, self.max_length // 2)))
         if task.needs_input and not str(given).strip():
             raise UserError(f"nothing to look into: give the {task.name} decoder a text")
-        prompt = task.prompt(task.request(str(given)), self.max_length, generation.max_new_tokens).context
+        row = task.request(str(given))
+        prompt = task.prompt(row, self.max_length, generation.max_new_tokens).context
         line = list(prompt)
         if write:
             constraint = task.constraint()
-            (written,) = generate_best(self.model, task, [prompt], generation, seed=seed, constraint=constraint)
+            (written,) = generate_best(
+                self.model, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
+            )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]
         return self.trace_ids(line, len(prompt))

@@ -129,6 +129,14 @@ class Task(ABC):
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """The sequence of one row up to where the decoder begins to write."""
 
+    def reversed_sequence(self, row: Row, output: Any, max_length: int) -> Sequence | None:
+        """The sequence that asks for the row's source after an output; None for one that does not fit.
+
+        Raises:
+            UserError: if the run has not learned that direction.
+        """
+        raise UserError(f"--rerank_reverse: this {self.name} run has not learned to write a source after its output")
+
     @abstractmethod
     def decode(self, ids: list[int]) -> Any:
         """The output that a continuation stands for, whatever ids it holds."""

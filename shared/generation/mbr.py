@@ -13,8 +13,9 @@ from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
+from shared.generation.reverse import generate_reranked
 from shared.model.decoder import Decoder
-from shared.task import Constraint, Task
+from shared.task import Constraint, Row, Task
 
 
 def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> int:
@@ -47,8 +48,17 @@ def generate_best(
     streams: Sequence[int] | None = None,
     constraint: Constraint | None = None,
     progress: str | None = None,
+    rows: Sequence[Row] | None = None,
 ) -> list[list[int]]:
-    """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility."""
+    """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility.
+
+    With `rerank_reverse` it is the hypothesis that `shared.generation.reverse` chooses, for which the prompts' `rows`
+    are needed.
+    """
+    if settings.rerank_reverse:
+        if rows is None:
+            raise ValueError("--rerank_reverse needs the rows of the prompts")
+        return generate_reranked(decoder, task, rows, prompts, settings, progress=progress)
     count = settings.num_candidates
     streams = range(len(prompts)) if streams is None else streams
     written = generate(

@@ -76,9 +76,19 @@ class Translation(TextTask):
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         lines = super().sequences(row, max_length, training)
         if training and self.arguments.both_directions:
-            turned = {"source": row["target"], "target": row["source"], "to": self.arguments.source_lang}
-            lines += super().sequences(turned, max_length, training)
+            lines += super().sequences(self._turned(row, row["target"]), max_length, training)
         return lines
+
+    def _turned(self, row: Row, text: str) -> Row:
+        """The row whose source is a `text` in the language that this row is translated to."""
+        forward = row.get("to") in (None, self.arguments.target_lang)
+        back = self.arguments.source_lang if forward else self.arguments.target_lang
+        return {"source": text, "target": row["source"], "to": back}
+
+    def reversed_sequence(self, row: Row, output: str, max_length: int) -> Sequence | None:
+        if not self.arguments.both_directions:
+            return super().reversed_sequence(row, output, max_length)
+        return super().sequences(self._turned(row, output), max_length, training=False)[0]
 
     @classmethod
     def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:
