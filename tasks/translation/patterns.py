@@ -323,7 +323,8 @@ def negation(rng: Random) -> Pair:
         features, order = {"tense": rng.choice(("present", "past"))}, "statement"
     while features["tense"] == MUST:  # "must not" is "darf nicht": there the languages part ways
         features = timed(rng, "modal")
-    return say(clause(rng, person(rng), event(rng), negated=True, **features), order)
+    verb = rng.choice(VERBS["mishap"]) if features["tense"] == "past" and rng.random() < 0.4 else event(rng)
+    return say(clause(rng, person(rng), verb, negated=True, **features), order)
 
 
 def question(rng: Random) -> Pair:

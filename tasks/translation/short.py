@@ -75,7 +75,7 @@ def plain(rng: Random) -> Pair:
 
 def actor(rng: Random, asked: bool) -> tuple[NounPhrase | Pronoun, Verb]:
     """Who does what."""
-    kind = rng.choice(("event",) * 6 + ("animal",) * 3 + ("mishap", "routine", "departure"))
+    kind = rng.choice(("event",) * 6 + ("animal",) * 3 + ("mishap",) * 2 + ("routine", "departure"))
     if kind == "animal":
         return animal_and_verb(rng, definite=asked)
     if kind == "departure":
