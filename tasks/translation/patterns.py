@@ -108,7 +108,7 @@ def noun_phrase(
     elif determiner == "two":
         determiner = rng.choice(tuple(NUMBERS))
     adjective = None
-    if not plain and rng.random() < (0.2 if noun.kind in PEOPLE else 0.4) and ADJECTIVES_OF[noun.en]:
+    if not plain and rng.random() < (0.3 if noun.kind in PEOPLE else 0.4) and ADJECTIVES_OF[noun.en]:
         adjective = rng.choice(ADJECTIVES_OF[noun.en])
     return NounPhrase(noun, determiner, plural, adjective)
 

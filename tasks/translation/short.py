@@ -144,6 +144,8 @@ def pointing(rng: Random) -> Pair:
     noun = rng.choice(NOUNS[rng.choice((*THINGS, *PEOPLE))])
     what = noun_phrase(rng, noun)
     what = replace(what, determiner="the") if what.determiner == "this" else what
+    if ADJECTIVES_OF[noun.en] and rng.random() < 0.6:  # "ein neuer", "ein neues": elsewhere these endings are rare
+        what = replace(what, adjective=rng.choice(ADJECTIVES_OF[noun.en]))
     order = rng.choice(("statement", "statement", "question"))
     negated = order == "statement" and what.determiner in ("a", "") and rng.random() < 0.25
     return equal(THESE if what.plural else THIS, what, what.german("nom", negated), order, negated)
@@ -165,4 +167,4 @@ def asking(rng: Random) -> Pair:
     return Pair("What is this?", "Was ist das?")
 
 
-SHORT = {plain: 30, identity: 7, pointing: 6, asking: 3}
+SHORT = {plain: 30, identity: 7, pointing: 10, asking: 3}
