@@ -7,6 +7,7 @@ from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.generate import n_best
 from shared.generation.mbr import check_candidates, generate_best
 from shared.generation.processors import MASKS, Written, active, process
 from shared.hardware import BF16
@@ -16,6 +17,7 @@ from shared.model.inspection import attention_weights
 from shared.model.masks import dense_mask
 from shared.model.modeling_onedecoder import relative_scores
 from shared.runs.cli import Parser, as_flags, run
+from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
 from shared.task import RequestArguments, Row, Task, TextTask
 from tasks import TASKS
@@ -66,7 +68,9 @@ __all__ = [
     "dense_mask",
     "draw_piano_roll",
     "generate_best",
+    "joined",
     "load_decoder",
+    "n_best",
     "prefill",
     "process",
     "relative_scores",

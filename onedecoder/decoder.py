@@ -27,7 +27,9 @@ from onedecoder.core import (
     UserError,
     check_candidates,
     generate_best,
+    joined,
     load_decoder,
+    n_best,
 )
 from onedecoder.naming import token_names
 from onedecoder.piece import Piece
@@ -36,14 +38,15 @@ from onedecoder.trace import Trace
 Output = str | Piece
 
 
-def load(name: str | Path, device: str | None = None) -> "LoadedDecoder":
+def load(name: str | Path, device: str | None = None, ensemble: Iterable[str | Path] = ()) -> "LoadedDecoder":
     """The decoder of a run's folder, of a folder in transformers' format, or by a name on the hub such as `gpt2`.
 
     What is no run writes on from any text (as the task `language_modeling`). It runs on `device`, by default on a GPU
-    where there is one.
+    where there is one. With the runs of an `ensemble`, which need the same task and vocabulary, every token's
+    probability is the mean of theirs and its own.
 
     Raises:
-        UserError: there is no GPT-2 by that name.
+        UserError: there is no GPT-2 by that name, or a run of the ensemble has another task or vocabulary.
     """
     name, folder = str(name), Path(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -55,7 +58,8 @@ def load(name: str | Path, device: str | None = None) -> "LoadedDecoder":
         model = load_decoder(name)
         task, max_length = LanguageModeling(LanguageModeling.Arguments(), TextVocabulary.load(name)), model.context
         generation = GenerationArguments(**LanguageModeling.generation_defaults)
-    return LoadedDecoder(name, model.to(device).eval(), task, generation, max_length)
+    model = joined(model.to(device).eval(), task, [str(each) for each in ensemble], TASKS)
+    return LoadedDecoder(name, model, task, generation, max_length)
 
 
 def is_run(folder: Path) -> bool:
@@ -71,6 +75,13 @@ class Written(NamedTuple):
     outputs: list[Any]
     cut: list[int]
     removed: float | None
+
+
+class Hypothesis(NamedTuple):
+    """One of the best outputs, and its log-probability / length ** length_penalty."""
+
+    score: float
+    output: Any
 
 
 @dataclass
@@ -118,7 +129,7 @@ class LoadedDecoder:
         """What is written for rows of the `task`, which knows what is asked of an output."""
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens) for row in rows]
         constraint = task.constraint()
-        with torch.autocast("cuda", torch.bfloat16, enabled=BF16 and self.model.device.type == "cuda"):
+        with self._autocast():
             written = generate_best(
                 self.model,
                 task,
@@ -127,9 +138,38 @@ class LoadedDecoder:
                 seed=seed,
                 constraint=constraint,
                 progress=progress,
+                rows=rows,
             )
         removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
         return Written([task.decode(ids) for ids in written], [prompt.cut for prompt in prompts], removed)
+
+    def n_best(self, given: str, count: int = 5, **settings: Any) -> list[Hypothesis]:
+        """The `count` best outputs for `given` that beam search finds, the best first.
+
+        `settings` are those of a call; `num_beams` is at least `count`.
+        """
+        task, generation = self.asked({"num_beams": max(count, self.generation.num_beams), **settings})
+        return self.write_n_best(task, [task.request(given)], generation, count)[0]
+
+    def write_n_best(
+        self, task: Task, rows: list[Row], generation: GenerationArguments, count: int
+    ) -> list[list[Hypothesis]]:
+        """The `count` best outputs for each of the rows; a hypothesis is scored as `length_penalty` says.
+
+        Raises:
+            UserError: if there are fewer beams, or the task's outputs follow a grammar.
+        """
+        if not 0 < count <= generation.num_beams:
+            raise UserError(f"--num_return_sequences {count} needs --num_beams {max(count, 1)} or more")
+        if task.constraint():
+            raise UserError(f"--num_return_sequences {count}: {task.name} follows a grammar, and has no beams")
+        prompts = [task.prompt(row, self.max_length, generation.max_new_tokens).context for row in rows]
+        with self._autocast():
+            found = n_best(self.model, prompts, generation, task.vocabulary)
+        return [[Hypothesis(each.score, task.decode(each.ids)) for each in best[:count]] for best in found]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cuda", torch.bfloat16, enabled=BF16 and self.model.device.type == "cuda")
 
     def compose(self, prime: str | Path = "", *, seconds: float | None = None, seed: int = 0, **settings: Any) -> Piece:
         """A piece of at most `seconds`, after the MIDI file `prime` where one is given (`job` says how, see the task).
@@ -152,11 +192,14 @@ class LoadedDecoder:
         generation = replace(generation, max_new_tokens=min(generation.max_new_tokens, max(1, self.max_length // 2)))
         if task.needs_input and not str(given).strip():
             raise UserError(f"nothing to look into: give the {task.name} decoder a text")
-        prompt = task.prompt(task.request(str(given)), self.max_length, generation.max_new_tokens).context
+        row = task.request(str(given))
+        prompt = task.prompt(row, self.max_length, generation.max_new_tokens).context
         line = list(prompt)
         if write:
             constraint = task.constraint()
-            (written,) = generate_best(self.model, task, [prompt], generation, seed=seed, constraint=constraint)
+            (written,) = generate_best(
+                self.model, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
+            )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]
         return self.trace_ids(line, len(prompt))

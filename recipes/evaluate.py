@@ -3,10 +3,15 @@
     python recipes/evaluate.py outputs/translation
     python recipes/evaluate.py outputs/en-de --num_beams 5 --test_file test_2017.jsonl --name test_2017
     accelerate launch recipes/evaluate.py outputs/en-de        # on all GPUs
+    python recipes/evaluate.py outputs/en-de --ensemble outputs/seed_2 outputs/seed_3
+    python recipes/evaluate.py outputs/en-de --outputs of_another_program.txt
+    python recipes/evaluate.py outputs/en-de --compare_to outputs/seed_2
 
 Data and ways to write are those the run was trained with, unless flags say otherwise. The scores go to RUN/metrics.json
 and the model card under --name, the outputs to RUN/NAME. Without a name, what other settings than the run's own were
-scored with is named after these, such as test_num_beams_5: the training's scores stay as they are.
+scored with is named after these, such as test_num_beams_5: the training's scores stay as they are. With --outputs the
+decoder writes nothing, and the outputs given are scored; --compare_to tests whether what two runs have written for the
+same rows differs by more than chance.
 """
 
 import re
@@ -15,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from datasets import Dataset
 
 from shared.errors import UserError
 from shared.evaluation import evaluate
@@ -22,9 +28,13 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.hardware import BF16
 from shared.runs.cli import Parser, run
+from shared.runs.ensemble import joined
 from shared.runs.folder import CARD, SAMPLES, Run, add_metrics, read_metrics
+from shared.runs.given import compare_saved, score_given
 from shared.runs.model_card import model_card, write_card
 from shared.runs.pipeline import load_splits, pack, print_metrics
+from shared.tables import table
+from shared.task import Task
 from tasks import TASKS
 
 OF_TRAINING = ("train", "parameters")
@@ -40,6 +50,18 @@ class ScoreArguments:
     name: str | None = field(
         default=None,
         metadata={"help": "What to call the scores (default: the split, and those settings that are not the run's)."},
+    )
+    ensemble: list[str] | None = field(
+        default=None,
+        metadata={"help": "More runs of the same vocabulary: each token's probability is the mean of all of them."},
+    )
+    outputs: str | None = field(
+        default=None,
+        metadata={"help": "Score the outputs in this file, a line for each row (or .jsonl with 'output')."},
+    )
+    compare_to: str | None = field(
+        default=None,
+        metadata={"help": "Another run: compare what both have saved under --name, by paired bootstrap resampling."},
     )
     eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once."})
     seed: int = field(
@@ -67,28 +89,38 @@ def main(arguments: list[str]) -> dict[str, Any]:
     check_candidates(kind, generation)
 
     task = opened.task(TASKS, data)
-    name = name_of(score, own, {**asdict(data), **asdict(generation), "seed": score.seed})
+    wanted = {**asdict(data), **asdict(generation), "seed": score.seed}
+    name = name_of(score, own, {**wanted, "ensemble": score.ensemble, "outputs": score.outputs})
     splits = load_splits(kind, data, opened.seed)
     if score.split not in splits:
         raise UserError(f"--split {score.split}: the data have {', '.join(splits)}; give --{score.split}_file")
     rows = splits[score.split]
 
+    samples = SAMPLES if name == "test" else name
+    if score.compare_to:
+        return print_comparison(task, rows, opened.folder, Run.open(score.compare_to).folder, samples)
+
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
-    decoder = opened.decoder(task).to(accelerator.device)
     model = opened.model
-    metrics = evaluate(
-        decoder,
-        task,
-        rows,
-        pack(task, rows, model, score.split, training=False, seed=score.seed),
-        generation,
-        training_rows=splits.get("train"),
-        batch_size=score.eval_batch_size,
-        max_length=model.max_length,
-        seed=score.seed,
-        accelerator=accelerator,
-        samples=opened.folder / (SAMPLES if name == "test" else name),
-    )
+    if score.outputs:
+        outputs, metrics = score_given(task, Path(score.outputs), rows, splits.get("train"))
+        if accelerator.is_main_process:
+            task.write_outputs(outputs, rows, opened.folder / samples)
+    else:
+        decoder = opened.decoder(task).to(accelerator.device)
+        metrics = evaluate(
+            joined(decoder, task, score.ensemble or [], TASKS),
+            task,
+            rows,
+            pack(task, rows, model, score.split, training=False, seed=score.seed),
+            generation,
+            training_rows=splits.get("train"),
+            batch_size=score.eval_batch_size,
+            max_length=model.max_length,
+            seed=score.seed,
+            accelerator=accelerator,
+            samples=opened.folder / samples,
+        )
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})
         if (opened.folder / CARD).is_file():
@@ -96,6 +128,25 @@ def main(arguments: list[str]) -> dict[str, Any]:
             write_card(opened.folder, model_card(task, settings, read_metrics(opened.folder)))
         print_metrics(opened.folder, {name: metrics})
     return metrics
+
+
+def print_comparison(task: Task, rows: Dataset, folder: Path, other: Path, samples: str) -> dict[str, Any]:
+    """Which of two runs has written better, as a table; returns its numbers."""
+    if folder.resolve() == other.resolve():
+        raise UserError(f"--compare_to {other} is the run itself: name another")
+    found = compare_saved(task, rows, folder / samples, other / samples)
+    lines = [
+        {
+            "score": name,
+            str(folder): f"{each['score']:.2f}",
+            str(other): f"{each['other']:.2f}",
+            "difference": f"{each['score'] - each['other']:+.2f}",
+            "p": f"{each['p_value']:.3f}",
+        }
+        for name, each in found.items()
+    ]
+    print(table([*lines[0]], lines))
+    return found
 
 
 def name_of(score: ScoreArguments, own: dict[str, Any], wanted: dict[str, Any]) -> str:

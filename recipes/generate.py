@@ -6,6 +6,9 @@
     python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
     python recipes/generate.py outputs/music --prime beginning.mid --prime_seconds 10 --seconds 30
     python recipes/generate.py outputs/translation --interactive
+    python recipes/generate.py outputs/translation "The small dog sleeps." --target_prefix "Der kleine"
+    python recipes/generate.py outputs/translation "The small dog sleeps." --num_beams 5 --num_return_sequences 5
+    python recipes/generate.py outputs/translation "I drink coffee." --ensemble outputs/seed_2 outputs/seed_3
 
 Inputs are arguments, a file, or standard input (also named -). How to write is what the run was trained with, unless
 flags say otherwise. The same seed writes the same. With --interactive the decoder is loaded once, and writes for one
@@ -40,6 +43,14 @@ class OutputArguments:
         },
     )
     num_samples: int = field(default=1, metadata={"help": "How many outputs for each input."})
+    num_return_sequences: int = field(
+        default=1,
+        metadata={"help": "Print the N best of the --num_beams hypotheses for each input, with their scores."},
+    )
+    ensemble: list[str] | None = field(
+        default=None,
+        metadata={"help": "More runs of the same vocabulary: each token's probability is the mean of all of them."},
+    )
     output_dir: str | None = field(
         default=None,
         metadata={"help": "Write the outputs here (default: text is printed, music goes to RUN/generated)."},
@@ -61,11 +72,16 @@ def main(arguments: list[str]) -> None:
     folder = Path(output.output_dir or opened.folder / "generated")
     if output.interactive:
         settings = {**asdict(request_arguments), **asdict(generation)}
-        converse(load(given.run), settings, folder, output.seed)
+        converse(load(given.run, ensemble=output.ensemble or ()), settings, folder, output.seed)
         return
     rows = requests(task, given.inputs, output)
+    decoder = load(given.run, ensemble=output.ensemble or ())
+    if output.num_return_sequences != 1:
+        for best in decoder.write_n_best(task, rows, generation, output.num_return_sequences):
+            print("\n".join(f"{score:.4f}\t{text}" for score, text in best))
+        return
     progress = "generating" if sys.stderr.isatty() else None
-    written = load(given.run).write(task, rows, generation, seed=output.seed, progress=progress)
+    written = decoder.write(task, rows, generation, seed=output.seed, progress=progress)
     for number, cut in enumerate(written.cut, 1):
         if cut:
             print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)

@@ -65,6 +65,7 @@ def outputs_for(
             seed=seed,
             constraint=constraint,
             progress="generating" if accelerator.is_main_process else None,
+            rows=[rows[index] for index in mine],
         )
     gathered = dict(gather_object(list(zip(mine, written, strict=True))))
     return [task.decode(gathered[index]) for index in range(len(prompts))]

@@ -14,7 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Tokens
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -27,6 +27,7 @@ from shared.data.arguments import DataArguments
 from shared.data.packing import Augment
 from shared.data.sequence import Sequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
+from shared.errors import UserError
 from shared.files import atomic_directory
 
 Row = Mapping[str, Any]
@@ -39,6 +40,15 @@ class RequestArguments:
 
 
 Request = RequestArguments  # by a name that the tasks' attribute `RequestArguments` does not hide
+
+
+@dataclass
+class TextRequestArguments(RequestArguments):
+    """How a text is to begin."""
+
+    target_prefix: str = field(
+        default="", metadata={"help": "What the output is to begin with; the decoder goes on after it."}
+    )
 
 
 class Constraint(Protocol):
@@ -132,6 +142,14 @@ class Task(ABC):
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """The sequence of one row up to where the decoder begins to write."""
 
+    def reversed_sequence(self, row: Row, output: Any, max_length: int) -> Sequence | None:
+        """The sequence that asks for the row's source after an output; None for one that does not fit.
+
+        Raises:
+            UserError: if the run has not learned that direction.
+        """
+        raise UserError(f"--rerank_reverse: this {self.name} run has not learned to write a source after its output")
+
     @abstractmethod
     def decode(self, ids: list[int]) -> Any:
         """The output that a continuation stands for, whatever ids it holds."""
@@ -161,6 +179,17 @@ class Task(ABC):
     ) -> dict[str, float]:
         """Metrics of the negative log-likelihood of `rows`: `nats` in all, over `tokens` learned tokens."""
         return {"perplexity": perplexity(nats, tokens)}
+
+    def compare(self, outputs: list[Any], others: list[Any], rows: Dataset) -> dict[str, dict[str, float]]:
+        """Which of two lists of outputs is better, by paired bootstrap resampling (Koehn 2004).
+
+        Each metric has the `score` of `outputs`, that of the `others`, and `p_value`, the probability of so large a
+        difference where there is none.
+
+        Raises:
+            UserError: if the task has no such metric.
+        """
+        raise UserError(f"the outputs of {self.name} have no scores to be compared by: leave out --compare_to")
 
     def report(self, metrics: Mapping[str, Any]) -> str | None:
         """The metrics of a split for people to read, as Markdown; None where the numbers need no explanation."""
@@ -193,6 +222,8 @@ class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
     utility: ClassVar["staticmethod[[Any, Any], float] | None"] = staticmethod(sentence_chrf)
+    RequestArguments = TextRequestArguments
+    request_arguments: TextRequestArguments
     vocabulary: TextVocabulary
     separator: ClassVar[str]  # the token that names the job, where there is only one
     separator_words: ClassVar[str]  # what it means in English; its embedding starts from that of these words
@@ -229,11 +260,19 @@ class TextTask(Task):
         return [build_sequence(source, self.separator_ids(row), target, self.vocabulary.end, max_length)]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        source = self.vocabulary.encode(self.texts(row, self.arguments)[0])
-        return build_prompt(source, self.separator_ids(row), max_length, new_tokens)
+        source, begun = self.vocabulary.encode(self.texts(row, self.arguments)[0]), self.prefix_ids()
+        if len(begun) > max_length // 4:
+            raise UserError(
+                f"--target_prefix has {len(begun)} tokens: give a shorter one, of at most {max_length // 4}"
+            )
+        return build_prompt(source, [*self.separator_ids(row), *begun], max_length, new_tokens)
+
+    def prefix_ids(self) -> list[int]:
+        """What the output is to begin with, as the target's first tokens."""
+        return self.vocabulary.encode(self.request_arguments.target_prefix.strip())
 
     def decode(self, ids: list[int]) -> str:
-        return self.vocabulary.decode(ids).strip()
+        return self.vocabulary.decode([*self.prefix_ids(), *ids]).strip()
 
     def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
         """`outputs.jsonl`: a line of JSON for each row (see `record`)."""

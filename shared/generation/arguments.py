@@ -31,6 +31,13 @@ class GenerationArguments:
     early_stopping: bool = field(
         default=False, metadata={"help": "End beam search as soon as num_beams hypotheses are finished."}
     )
+    rerank_reverse: float = field(
+        default=0.0,
+        metadata={
+            "help": "Of the num_beams hypotheses take the one with the best score + this weight * log p(source | "
+            "output) per token; for a decoder that has learned both directions."
+        },
+    )
     num_candidates: int = field(
         default=1, metadata={"help": "With --do_sample: draw so many outputs and keep the one most like the others."}
     )
@@ -55,5 +62,9 @@ class GenerationArguments:
             raise UserError(f"--top_p is {self.top_p}: give a share above 0 and up to 1")
         if self.do_sample and self.num_beams > 1:
             raise UserError(f"--do_sample and --num_beams {self.num_beams} exclude each other: choose one")
+        if self.rerank_reverse < 0:
+            raise UserError(f"--rerank_reverse is {self.rerank_reverse}: give 0 (off) or a weight above")
+        if self.rerank_reverse and self.num_beams == 1:
+            raise UserError(f"--rerank_reverse {self.rerank_reverse} chooses among beams: give --num_beams as well")
         if self.num_candidates > 1 and not self.do_sample:
             raise UserError(f"--num_candidates {self.num_candidates} are drawn: give --do_sample true as well")

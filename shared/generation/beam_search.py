@@ -2,19 +2,27 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.cuda_graph import replayed
-from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.decode_step import new_step
+from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, Written, active, process
 from shared.model.decoder import Decoder
 
 WORST = -1e9
 STRIDE = 4  # steps between two looks at a GPU, each of which waits for it: one step too many costs more than a look
+
+
+class Hypothesis(NamedTuple):
+    """The ids of one continuation without its end, and what beam search scores it by."""
+
+    score: float  # log-probability / length ** length_penalty
+    ids: list[int]
 
 
 class BeamSearch:
@@ -95,10 +103,17 @@ class BeamSearch:
     def done(self) -> bool:
         return bool(self.over.all())
 
-    def best(self) -> list[list[int]]:
-        """The best hypothesis of each sentence, without its end."""
-        sentences = zip(self.finished[:, 0].tolist(), self.limits.tolist(), strict=True)
-        return [until(self.end, ids[:limit]) for ids, limit in sentences]
+    def ranked(self) -> list[list[Hypothesis]]:
+        """The finished hypotheses of each sentence, the best first: K of them, or all that there can be."""
+        sentences = zip(self.finished_scores.tolist(), self.finished.tolist(), self.limits.tolist(), strict=True)
+        return [
+            [
+                Hypothesis(score, until(self.end, each[:limit]))
+                for score, each in zip(scores, ids, strict=True)
+                if score > WORST / 2
+            ]
+            for scores, ids, limit in sentences
+        ]
 
 
 def until(end: int, ids: list[int]) -> list[int]:
@@ -107,14 +122,14 @@ def until(end: int, ids: list[int]) -> list[int]:
 
 
 def search(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     prompts: Tokens[Tokens[int]],
     settings: GenerationArguments,
     end: int,
     done: Callable[[int], object] = lambda count: None,
-) -> list[list[int]]:
-    """The best continuation of each prompt; `done` is told how many more are finished. Prompts of like length together
-    are fastest."""
+) -> list[list[Hypothesis]]:
+    """The best `num_beams` continuations of each prompt; `done` is told how many more prompts are finished. Prompts of
+    like length together are fastest."""
     limits = [min(settings.max_new_tokens, decoder.context - len(prompt)) for prompt in prompts]
     length = min(decoder.context, max(map(len, prompts)) + max(limits))
     sentences = max(1, settings.generation_batch_size // settings.num_beams)
@@ -138,18 +153,17 @@ class _Batches:
     ):
         self.decoder, self.sentences, self.beams = decoder, sentences, settings.num_beams
         slots = sentences * settings.num_beams
-        self.cache = KeyValueCache(decoder, slots, length, compute_dtype(decoder), beams=True)
-        self.decode = DecodeStep(decoder, self.cache)
+        self.decode = new_step(decoder, slots, length, beams=True)
         self.hypotheses = BeamSearch(sentences, longest, settings, end, decoder.device)
         self.tokens = torch.zeros(slots, dtype=torch.long, device=decoder.device)
         self.positions = torch.zeros_like(self.tokens)
         self.grow = replayed(self._grow, decoder.device, longest)
 
-    def search(self, prompts: Tokens[Tokens[int]], limits: list[int]) -> list[list[int]]:
-        """The best continuation of each prompt, of at most its limit's tokens."""
+    def search(self, prompts: Tokens[Tokens[int]], limits: list[int]) -> list[list[Hypothesis]]:
+        """The best continuations of each prompt, of at most its limit's tokens."""
         stride = 1 if self.decoder.device.type == "cpu" else STRIDE
         prompts = [prompt for prompt in prompts for _ in range(self.beams)]
-        prefill(self.decoder, self.cache, dict(enumerate(prompts)))
+        self.decode.prefill(dict(enumerate(prompts)))
         self.hypotheses.begin(limits)
         self.tokens.copy_(torch.tensor([prompt[-1] for prompt in prompts]))
         self.positions.copy_(torch.tensor([len(prompt) - 1 for prompt in prompts]))
@@ -157,11 +171,11 @@ class _Batches:
             self.grow()
             if number % stride == 0 and self.hypotheses.done:
                 break
-        return self.hypotheses.best()
+        return self.hypotheses.ranked()
 
     def _grow(self) -> None:
         origins, new = self.hypotheses.step(self.decode(self.tokens, self.positions))
         self.tokens.copy_(new)
         # A beam whose context is full is over, but still takes part: it rewrites its last position.
         self.positions.copy_((self.positions + 1).clamp(max=self.decoder.context - 1))
-        self.cache.reorder(origins, self.positions)
+        self.decode.cache.reorder(origins, self.positions)

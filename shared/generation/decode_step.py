@@ -4,6 +4,7 @@ A step does what the decoder's modules do, for a single token in every slot: the
 the keys and values that the cache holds.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation import decode_operations
-from shared.generation.cache import KeyValueCache
+from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.ensemble import Ensemble, mean_of
 from shared.kernels.support import fast
 from shared.model.decoder import Decoder
 
@@ -90,6 +92,45 @@ class DecodeStep:
             raised = linear(states, layer.up, layer.up_bias, layer.norm_2, layer.activation)
             states = linear(raised, layer.down, layer.down_bias, residual=states, dtype=wide)
         return linear(states, self.head, norm=gpt2.ln_f, dtype=wide)
+
+    def prefill(self, prompts: dict[int, list[int]]) -> None:
+        """Read prompts into slots of the cache."""
+        prefill(self.decoder, self.cache, prompts)
+
+
+class EnsembleStep:
+    """The steps of several decoders as one: log-probabilities of the mean distribution in place of logits.
+
+    It stands for its own cache as well: what happens to the slots happens to those of every decoder.
+    """
+
+    def __init__(self, steps: Sequence[DecodeStep]):
+        self.steps, self.cache = steps, self
+        self.slots, self.device = steps[0].cache.slots, steps[0].cache.device
+        self.logits_dtype = steps[0].logits_dtype
+
+    def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return mean_of([step(tokens, positions) for step in self.steps])
+
+    def prefill(self, prompts: dict[int, list[int]]) -> None:
+        for step in self.steps:
+            step.prefill(prompts)
+
+    def reorder(self, origins: Tensor, positions: Tensor) -> None:
+        for step in self.steps:
+            step.cache.reorder(origins, positions)
+
+    def keep(self, slots: Tensor) -> None:
+        for step in self.steps:
+            step.cache.keep(slots)
+        self.slots = len(slots)
+
+
+def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool = False) -> DecodeStep | EnsembleStep:
+    """A step over an empty cache of so many `slots`, each of `length` tokens."""
+    if isinstance(decoder, Ensemble):
+        return EnsembleStep([new_step(each, slots, length, beams) for each in decoder.decoders])
+    return DecodeStep(decoder, KeyValueCache(decoder, slots, length, compute_dtype(decoder), beams))
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:

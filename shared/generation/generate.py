@@ -8,8 +8,9 @@ of its own. A slot that is finished makes room for a prompt that waits.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Tokens
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,9 +21,9 @@ from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation import beam_search
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.cuda_graph import replayed
-from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.decode_step import new_step
+from shared.generation.ensemble import Ensemble
 from shared.generation.sampling import Sampler
 from shared.model.decoder import Decoder
 from shared.task import Constraint
@@ -46,7 +47,7 @@ class _Request:
 
 @torch.inference_mode()
 def generate(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     prompts: Tokens[Tokens[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
@@ -68,31 +69,58 @@ def generate(
         UserError: if beams are asked for under a constraint.
         ValueError: if a prompt is empty or fills the context.
     """
+    if constraint:
+        if settings.num_beams > 1:
+            raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
+        constraint.removed, constraint.tokens = 0.0, 0
+    if settings.num_beams > 1:
+        return [found[0].ids for found in n_best(decoder, prompts, settings, vocabulary, progress=progress)]
+    requests, longest_first = _requests(decoder, prompts)
+    streams = range(len(prompts)) if streams is None else streams
+    with _writing(decoder, len(prompts), progress) as bar:
+        if requests:
+            batch = _RunningBatch(decoder, longest_first, settings, vocabulary.end, seed, streams, constraint, sliding)
+            batch.write(bar.update)
+    return [request.written for request in requests]
+
+
+@torch.inference_mode()
+def n_best(
+    decoder: Decoder | Ensemble,
+    prompts: list[Tokens[int]],
+    settings: GenerationArguments,
+    vocabulary: Vocabulary,
+    *,
+    progress: str | None = None,
+) -> list[list[beam_search.Hypothesis]]:
+    """The `num_beams` best continuations of every prompt that beam search finds, the best first, with their scores."""
+    requests, longest_first = _requests(decoder, prompts)
+    with _writing(decoder, len(prompts), progress) as bar:
+        ordered = [request.prompt for request in longest_first]
+        found = beam_search.search(decoder, ordered, settings, vocabulary.end, bar.update) if ordered else []
+    by_index = dict(zip((request.index for request in longest_first), found, strict=True))
+    return [by_index[request.index] for request in requests]
+
+
+def _requests(decoder: Decoder | Ensemble, prompts: list[Tokens[int]]) -> tuple[list[_Request], list[_Request]]:
+    """A request for each prompt, in the prompts' order and the longest first."""
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
             raise ValueError(
                 f"prompt {index} has {len(prompt)} tokens: from 1 to {decoder.context - 1} can be continued"
             )
-    if constraint:
-        if settings.num_beams > 1:
-            raise UserError(f"--num_beams {settings.num_beams}: here is a grammar to follow, give --num_beams 1")
-        constraint.removed, constraint.tokens = 0.0, 0
     requests = [_Request(index, [*map(int, prompt)]) for index, prompt in enumerate(prompts)]
-    longest_first = sorted(requests, key=lambda request: -len(request.prompt))
+    return requests, sorted(requests, key=lambda request: -len(request.prompt))
+
+
+@contextmanager
+def _writing(decoder: Decoder | Ensemble, count: int, progress: str | None) -> Iterator[tqdm]:
+    """The decoder in its evaluation mode, with a bar of the outputs that are finished."""
     was_training = decoder.training
     decoder.eval()
-    with tqdm(total=len(prompts), desc=progress, disable=progress is None, unit="output") as bar:
-        if requests and settings.num_beams > 1:
-            ordered = [request.prompt for request in longest_first]
-            found = beam_search.search(decoder, ordered, settings, vocabulary.end, bar.update)
-            for request, ids in zip(longest_first, found, strict=True):
-                request.written = ids
-        elif requests:
-            streams = range(len(prompts)) if streams is None else streams
-            batch = _RunningBatch(decoder, longest_first, settings, vocabulary.end, seed, streams, constraint, sliding)
-            batch.write(bar.update)
+    with tqdm(total=count, desc=progress, disable=progress is None, unit="output") as bar:
+        yield bar
     decoder.train(was_training)
-    return [request.written for request in requests]
 
 
 class _RunningBatch:
@@ -117,8 +145,8 @@ class _RunningBatch:
             self.longest = min(self.longest, self.context - min(len(request.prompt) for request in requests))
         slots = min(settings.generation_batch_size, len(requests))
         length = min(self.context, max(len(request.prompt) for request in requests) + self.longest)
-        self.cache = KeyValueCache(decoder, slots, length, compute_dtype(decoder))
-        self.sampler = Sampler(DecodeStep(decoder, self.cache), self.longest, settings, end, constraint)
+        self.decode = new_step(decoder, slots, length)
+        self.sampler = Sampler(self.decode, self.longest, settings, end, constraint)
         self.waiting: deque[_Request] = deque(requests)
         self.running: list[_Request | None] = [None] * slots
         self.limits, self.count = [0] * slots, [0] * slots
@@ -144,7 +172,7 @@ class _RunningBatch:
         if not begun:
             return
         windows = {slot: request.window(self.context) for slot, request in begun.items()}
-        prefill(self.decoder, self.cache, windows)
+        self.decode.prefill(windows)
         for slot, request in begun.items():
             done = len(request.written)
             self.running[slot], self.count[slot] = request, done

@@ -11,9 +11,11 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
+from shared.generation.reverse import generate_reranked
 from shared.model.decoder import Decoder
-from shared.task import Constraint, Task
+from shared.task import Constraint, Row, Task
 
 
 def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> int:
@@ -37,7 +39,7 @@ def check_candidates(kind: type[Task], settings: GenerationArguments) -> None:
 
 
 def generate_best(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     task: Task,
     prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
@@ -46,8 +48,17 @@ def generate_best(
     streams: Sequence[int] | None = None,
     constraint: Constraint | None = None,
     progress: str | None = None,
+    rows: Sequence[Row] | None = None,
 ) -> list[list[int]]:
-    """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility."""
+    """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility.
+
+    With `rerank_reverse` it is the hypothesis that `shared.generation.reverse` chooses, for which the prompts' `rows`
+    are needed.
+    """
+    if settings.rerank_reverse:
+        if rows is None:
+            raise ValueError("--rerank_reverse needs the rows of the prompts")
+        return generate_reranked(decoder, task, rows, prompts, settings, progress=progress)
     count = settings.num_candidates
     streams = range(len(prompts)) if streams is None else streams
     written = generate(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shared.data.vocabulary import Vocabulary
 from shared.generation.arguments import GenerationArguments
+from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.generation.sampling import draw
 from shared.model.decoder import Decoder
@@ -19,7 +20,7 @@ from shared.task import Constraint
 
 @torch.no_grad()
 def generate(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     prompts: list[Tokens[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
@@ -41,7 +42,7 @@ def generate(
 
 
 def write(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     prompt: Tokens[int],
     settings: GenerationArguments,
     end: int,
@@ -77,7 +78,7 @@ def write(
     return written
 
 
-def beam_search(decoder: Decoder, prompt: Tokens[int], settings: GenerationArguments, end: int) -> list[int]:
+def beam_search(decoder: Decoder | Ensemble, prompt: Tokens[int], settings: GenerationArguments, end: int) -> list[int]:
     """The best of `num_beams` hypotheses, by log-probability / length ** length_penalty, the end counted."""
     beams, penalty = settings.num_beams, settings.length_penalty
     longest = min(settings.max_new_tokens, decoder.context - len(prompt))
@@ -104,7 +105,7 @@ def beam_search(decoder: Decoder, prompt: Tokens[int], settings: GenerationArgum
     return best_ids[:-1] if best_ids[-1] == end else best_ids
 
 
-def next_logits(decoder: Decoder, ids: list[int], given: int) -> Tensor:
+def next_logits(decoder: Decoder | Ensemble, ids: list[int], given: int) -> Tensor:
     """Logits [1, V] after `ids`, of which the first `given` are context (which matters to the prefix mask)."""
     prefix = torch.arange(len(ids))[None] < given
     return decoder.packed_logits(torch.tensor([ids]), prefix)[:, -1]

@@ -21,7 +21,7 @@ from shared.data.loading import (
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import END
 from shared.errors import UserError
-from shared.task import Row, TextTask, perplexity
+from shared.task import RequestArguments, Row, TextTask, perplexity
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
 
@@ -50,6 +50,7 @@ class LanguageModeling(TextTask):
     arguments: LanguageModelingArguments
     name = "language_modeling"
     Arguments = LanguageModelingArguments
+    RequestArguments = RequestArguments  # the text that it goes on from is its source
     generation_defaults: ClassVar = {"do_sample": True, "top_k": 40}
     needs_input = False
     likelihood_metrics = ("perplexity", "word_perplexity", "bits_per_byte")

@@ -140,5 +140,29 @@ def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, fl
     return scores
 
 
+def compare(outputs: Sequence[str], others: Sequence[str], references: Sequence[str]) -> dict[str, dict[str, float]]:
+    """ROUGE of two systems, and the p-value of their difference by paired bootstrap, as sacreBLEU defines it.
+
+    Of 1,000 resamples of the rows with a fixed seed (Koehn 2004, https://aclanthology.org/W04-3250) it is the share
+    whose difference lies as far from their mean as what was measured lies from 0.
+    """
+    scorer = RougeScorer(ROUGE, tokenizer=STEMMED)
+    scores = np.array(
+        [
+            [[scorer.score(_sentence_lines(reference), _sentence_lines(text))[name].fmeasure for name in ROUGE[:3]]
+             for text in texts]
+            for reference, *texts in zip(references, outputs, others, strict=True)
+        ]
+    )  # fmt: skip
+    ours, other = 100 * scores.mean(0)
+    drawn = np.random.default_rng(0).integers(len(scores), size=(1000, len(scores)))
+    differences = 100 * (scores[:, 0] - scores[:, 1])[drawn].mean(1)
+    extreme = (np.abs(differences - differences.mean(0)) >= np.abs(ours - other)).sum(0)
+    return {
+        name: {"score": float(ours[index]), "other": float(other[index]), "p_value": float(extreme[index] + 1) / 1001}
+        for index, name in enumerate(ROUGE[:3])
+    }
+
+
 def _sentence_lines(text: str) -> str:
     return SENTENCE_END.sub(r"\1\n", text)

@@ -17,7 +17,7 @@ from shared.task import RequestArguments, Row, TextTask
 from tasks.summarization.ranking import ranked
 from tasks.summarization.reading import summarization_rows
 from tasks.summarization.sample import sample
-from tasks.summarization.scores import agreement, score
+from tasks.summarization.scores import agreement, compare, score
 from tasks.summarization.sentences import first_sentences, openings
 
 
@@ -137,3 +137,10 @@ class Summarization(TextTask):
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
         references, documents, bodies = rows["summary"], rows["document"], rows["body"]
         return score(outputs, references, documents, bodies, self.arguments.lead_words, rows["title"])
+
+    def compare(self, outputs: list[str], others: list[str], rows: Dataset) -> dict[str, dict[str, float]]:
+        return compare(outputs, others, rows["summary"])
+
+    def prefix_ids(self) -> list[int]:
+        prefix = self.request_arguments.target_prefix.strip()
+        return self.vocabulary.encode(f" {prefix}" if prefix and self.arguments.separator_text else prefix)

@@ -109,7 +109,7 @@ def noun_phrase(
     elif determiner == "two":
         determiner = rng.choice(tuple(NUMBERS))
     adjective = None
-    if not plain and rng.random() < (0.2 if noun.kind in PEOPLE else 0.4) and ADJECTIVES_OF[noun.en]:
+    if not plain and rng.random() < (0.3 if noun.kind in PEOPLE else 0.4) and ADJECTIVES_OF[noun.en]:
         adjective = rng.choice(ADJECTIVES_OF[noun.en])
     return NounPhrase(noun, determiner, plural, adjective)
 
@@ -334,7 +334,8 @@ def negation(rng: Random) -> Pair:
     while features["tense"] == MUST:  # "must not" is "darf nicht": there the languages part ways
         features = timed(rng, "modal")
     features["negated"] = True
-    return say(clause(rng, person(rng), event(rng), **features), order)
+    verb = rng.choice(VERBS["mishap"]) if features["tense"] == "past" and rng.random() < 0.4 else event(rng)
+    return say(clause(rng, person(rng), verb, **features), order)
 
 
 def question(rng: Random) -> Pair:

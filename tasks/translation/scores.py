@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.significance import PairedTest
 
 from shared.errors import UserError
 
@@ -38,3 +39,17 @@ def score(predictions: Sequence[str], references: Sequence[str], ter: bool = Fal
     matches = sum(text == reference for text, reference in zip(predictions, references, strict=True))
     scores["exact"] = 100 * matches / len(predictions)
     return scores
+
+
+def compare(outputs: Sequence[str], others: Sequence[str], references: Sequence[str]) -> dict[str, dict[str, float]]:
+    """`bleu` and `chrf` of two systems, and the p-value of their difference by sacreBLEU's paired bootstrap.
+
+    1,000 resamples (Koehn 2004, https://aclanthology.org/W04-3250), with sacreBLEU's seed.
+    """
+    systems = [("others", list(others)), ("outputs", list(outputs))]  # the first is what the second is compared with
+    _, found = PairedTest(systems, {"bleu": BLEU(), "chrf": CHRF()}, [list(references)], test_type="bs")()
+    # Of equal scores sacreBLEU finds no resample whose difference is larger, and would call that significant.
+    return {
+        name: {"score": ours.score, "other": other.score, "p_value": ours.p_value if ours.score != other.score else 1.0}
+        for name, (other, ours) in zip(("bleu", "chrf"), list(found.values())[1:], strict=True)
+    }

@@ -76,7 +76,7 @@ def plain(rng: Random) -> Pair:
 
 def actor(rng: Random, asked: bool) -> tuple[NounPhrase | Pronoun, Verb]:
     """Who does what."""
-    kind = rng.choice(("event",) * 6 + ("animal",) * 3 + ("mishap", "routine", "departure"))
+    kind = rng.choice(("event",) * 6 + ("animal",) * 3 + ("mishap",) * 2 + ("routine", "departure"))
     if kind == "animal":
         return animal_and_verb(rng, definite=asked)
     if kind == "departure":
@@ -147,6 +147,8 @@ def pointing(rng: Random) -> Pair:
     noun = rng.choice(NOUNS[rng.choice((*THINGS, *PEOPLE))])
     what = noun_phrase(rng, noun)
     what = replace(what, determiner="the") if what.determiner == "this" else what
+    if ADJECTIVES_OF[noun.en] and rng.random() < 0.6:  # "ein neuer", "ein neues": elsewhere these endings are rare
+        what = replace(what, adjective=rng.choice(ADJECTIVES_OF[noun.en]))
     order = rng.choice(("statement", "statement", "question"))
     negated = order == "statement" and what.determiner in ("a", "") and rng.random() < 0.25
     return equal(THESE if what.plural else THIS, what, what.german("nom", negated), order, negated)
@@ -168,4 +170,4 @@ def asking(rng: Random) -> Pair:
     return Pair("What is this?", "Was ist das?")
 
 
-SHORT = {plain: 30, identity: 7, pointing: 6, asking: 3}
+SHORT = {plain: 30, identity: 7, pointing: 10, asking: 3}

@@ -10,10 +10,11 @@ from shared.data.arguments import TextDataArguments
 from shared.data.loading import hold_out_validation, load_rows
 from shared.data.sequence import Sequence
 from shared.errors import UserError
-from shared.task import RequestArguments, Row, TextTask
+from shared.task import Row, TextRequestArguments, TextTask
+from tasks.translation.comet import check_installed, comet
 from tasks.translation.reading import read_translation_files, translation_rows
 from tasks.translation.sample import sample
-from tasks.translation.scores import score
+from tasks.translation.scores import compare, score
 
 
 @dataclass
@@ -25,11 +26,15 @@ class TranslationArguments(TextDataArguments):
     both_directions: bool = field(
         default=False, metadata={"help": "Learn every pair the other way round, too; scored is the first direction."}
     )
+    comet: str | None = field(
+        default=None,
+        metadata={"help": "Score with this COMET model, too, such as Unbabel/wmt22-comet-da (needs unbabel-comet)."},
+    )
 
 
 @dataclass
-class TranslationRequestArguments(RequestArguments):
-    """Which way to translate."""
+class TranslationRequestArguments(TextRequestArguments):
+    """Which way to translate, and how the translation is to begin."""
 
     target_lang: str | None = field(
         default=None, metadata={"help": "The language to write, of those learned (default: the training's)."}
@@ -73,12 +78,24 @@ class Translation(TextTask):
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         lines = [*super().sequences(row, max_length, training)]
         if training and self.arguments.both_directions:
-            turned = {"source": row["target"], "target": row["source"], "to": self.arguments.source_lang}
-            lines += super().sequences(turned, max_length, training)
+            lines += super().sequences(self._turned(row, row["target"]), max_length, training)
         return lines
+
+    def _turned(self, row: Row, text: str) -> Row:
+        """The row whose source is a `text` in the language that this row is translated to."""
+        forward = row.get("to") in (None, self.arguments.target_lang)
+        back = self.arguments.source_lang if forward else self.arguments.target_lang
+        return {"source": text, "target": row["source"], "to": back}
+
+    def reversed_sequence(self, row: Row, output: str, max_length: int) -> Sequence | None:
+        if not self.arguments.both_directions:
+            return super().reversed_sequence(row, output, max_length)
+        return super().sequences(self._turned(row, output), max_length, training=False)[0]
 
     @classmethod
     def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:
+        if arguments.comet:
+            check_installed(arguments.comet)  # before anything is learned or written
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
@@ -95,7 +112,13 @@ class Translation(TextTask):
         return {"source": given.strip(), "target": "", "to": self.request_arguments.target_lang}
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
-        return score(outputs, rows["target"])
+        scores = score(outputs, rows["target"])
+        if self.arguments.comet:
+            scores["comet"] = comet(outputs, rows["source"], rows["target"], self.arguments.comet)
+        return scores
+
+    def compare(self, outputs: list[str], others: list[str], rows: Dataset) -> dict[str, dict[str, float]]:
+        return compare(outputs, others, rows["target"])
 
 
 def separator(language: str) -> str:

@@ -17,8 +17,10 @@ from shared.errors import UserError
 from tasks.summarization.naming import from_source, is_named, names, subject
 from tasks.summarization.ngrams import fragments
 from tasks.summarization.scores import agreement
+from tasks.summarization.scores import compare as compare_summaries
 from tasks.summarization.scores import score as score_summaries
 from tasks.summarization.sentences import first_sentences, openings
+from tasks.translation.scores import compare as compare_translations
 from tasks.translation.scores import score as score_translations
 
 HYPOTHESES = ["Ein Mann mit einem Hut.", "Zwei Hunde spielen im Schnee.", ""]
@@ -217,3 +219,32 @@ def test_the_same_through_evaluate_without_network(tmp_path, monkeypatch, summar
     baselines = {"bodies": ["Cats sat. They slept.", "one. Two"], "lead_words": 3}
     expected = score_summaries(SUMMARIES, LEADS, DOCUMENTS, **baselines)
     assert summarization.compute(**given, **baselines) == expected != summary_scores
+
+
+@pytest.mark.parametrize("compare", [compare_translations, compare_summaries])
+def test_two_systems_are_compared_by_paired_bootstrap(compare):
+    references = [
+        f"the {word} sat on mat number {number}"
+        for number, word in enumerate(["cat", "dog", "hen", "cow", "owl", "pig"])
+    ]
+    better = [*references[:5], "a pig"]
+    worse = ["the mat", *references[1:3], "a cow sat there", "owl", "a pig"]
+    found = compare(better, worse, references)
+    assert len(found) >= 2
+    for each in found.values():
+        assert each["score"] > each["other"] and 1 / 1001 <= each["p_value"] < 0.5
+    turned = compare(worse, better, references)
+    for name, each in compare(better, better, references).items():
+        assert each["score"] == each["other"] == found[name]["score"] and each["p_value"] == 1
+        assert turned[name]["score"] == found[name]["other"] and turned[name]["other"] == found[name]["score"]
+    assert {name: each["p_value"] for name, each in turned.items()} == pytest.approx(
+        {name: each["p_value"] for name, each in found.items()}
+    )
+
+
+def test_the_compared_scores_are_those_of_the_scores():
+    translations = compare_translations(HYPOTHESES, REFERENCES, REFERENCES)
+    assert translations["bleu"]["score"] == pytest.approx(score_translations(HYPOTHESES, REFERENCES)["bleu"])
+    summaries, scores = compare_summaries(SUMMARIES, LEADS, LEADS), score_summaries(SUMMARIES, LEADS)
+    assert summaries["rouge2"]["score"] == pytest.approx(scores["rouge2"])
+    assert summaries["rouge2"]["other"] == pytest.approx(100)

@@ -1,6 +1,10 @@
 """Translation's lines: one way, and both."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
+from datasets import Dataset
 
 from shared.errors import UserError
 from tasks.translation.task import Translation, TranslationArguments, TranslationRequestArguments
@@ -47,3 +51,25 @@ def test_a_language_that_was_not_learned():
     task = new_task(TranslationRequestArguments(target_lang="en"))
     with pytest.raises(UserError, match="--target_lang en: the run has not learned"):
         task.prompt(task.request("Tee"), 64, 8)
+
+
+def test_comet_scores_where_it_is_installed(monkeypatch):
+    """Against a stand-in: the package and its models are gigabytes."""
+    seen = []
+
+    def predict(rows, batch_size, gpus):
+        seen.extend(rows)
+        return SimpleNamespace(system_score=0.75)
+
+    model = SimpleNamespace(predict=predict)
+    loaders = {"download_model": lambda name: f"/models/{name}", "load_from_checkpoint": lambda path: model}
+    monkeypatch.setitem(sys.modules, "comet", SimpleNamespace(**loaders))
+    scores = new_task(comet="a/model").score(["Ich trinke."], Dataset.from_list([ROW]), None)
+    assert scores["comet"] == 75 and scores["exact"] == 0
+    assert seen == [{"src": "I drink tea.", "mt": "Ich trinke.", "ref": "Ich trinke Tee."}]
+
+
+def test_comet_that_is_not_installed_is_said_before_anything_is_learned(monkeypatch):
+    monkeypatch.delitem(sys.modules, "comet", raising=False)
+    with pytest.raises(UserError, match="--comet a/model needs the package unbabel-comet: pip install unbabel-comet"):
+        Translation.load_rows(TranslationArguments(comet="a/model"))

@@ -1,0 +1,30 @@
+"""Several runs of one task and one vocabulary, opened as one decoder."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.errors import UserError
+from shared.generation.ensemble import Ensemble
+from shared.model.decoder import Decoder
+from shared.runs.folder import Run
+from shared.task import Task
+
+
+def joined(decoder: Decoder, task: Task, names: Sequence[str], tasks: Mapping[str, type[Task]]) -> Decoder | Ensemble:
+    """The run's `decoder`, and those of the runs called `names`, as one.
+
+    Raises:
+        UserError: if one of them is of another task or has another vocabulary.
+    """
+    others = []
+    for name in names:
+        opened = Run.open(name)
+        if opened.kind(tasks) is not type(task):
+            raise UserError(f"--ensemble {name}: a run of {opened.settings['task']}, not of {task.name}")
+        theirs = opened.task(tasks)
+        if theirs.vocabulary.tokens != task.vocabulary.tokens:
+            raise UserError(
+                f"--ensemble {name}: it has another vocabulary; train on the same rows with the same --vocab_size, and "
+                "another --seed"
+            )
+        others.append(opened.decoder(theirs).to(decoder.device))
+    return Ensemble([decoder, *others]) if others else decoder

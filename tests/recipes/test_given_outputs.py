@@ -1,0 +1,123 @@
+"""Outputs from elsewhere, two runs compared, several runs as one, a forced beginning, a list of the best."""
+
+import json
+import shutil
+
+import pytest
+
+from onedecoder import load
+from shared.errors import UserError
+from tasks.translation.scores import score
+from tests.onedecoder.conftest import TEXTS, new_run
+
+PAIRS = [("A dog.", "Ein Hund."), ("The dog sleeps.", "Der Hund schläft."), ("I drink coffee.", "Ich trinke Kaffee.")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    rows = [json.dumps({"en": en, "de": de}) for en, de in PAIRS]
+    (folder / "test.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    new_run(folder / "run", "translation")
+    new_run(folder / "other", "translation")
+    new_run(folder / "prefix", "translation", mask="prefix")
+    new_run(folder / "summaries", "summarization")
+    return folder
+
+
+@pytest.fixture
+def evaluate(place, python):
+    return lambda name, *flags: python("evaluate", place / name, f"--test_file={place / 'test.jsonl'}", *flags)
+
+
+def test_outputs_from_elsewhere_are_scored_without_the_decoder(place, evaluate):
+    (place / "theirs.txt").write_text("Ein Hund.\nEin Hund schläft.\n\n", encoding="utf-8")
+    weights = place / "run" / "model.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(b"")  # nothing reads it
+    finished = evaluate("run", f"--outputs={place / 'theirs.txt'}", "--name=theirs")
+    weights.write_bytes(kept)
+    assert finished.returncode == 0, finished.stderr
+    expected = score(["Ein Hund.", "Ein Hund schläft.", ""], [de for _, de in PAIRS])
+    assert json.loads((place / "run" / "metrics.json").read_text())["theirs"] == expected
+    saved = [json.loads(line) for line in (place / "run" / "theirs" / "outputs.jsonl").read_text().splitlines()]
+    assert [row["output"] for row in saved] == ["Ein Hund.", "Ein Hund schläft.", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "message"),
+    [
+        ("short.txt", "Ein Hund.", "1 outputs for 3 rows; give one for each, in order"),
+        ("bad.jsonl", '{"output": 3}\n' * 3, "each line needs a text 'output'"),
+        ("torn.jsonl", '{"output"\n', "each line needs a text 'output'"),
+        ("missing.txt", None, "give a text file in UTF-8"),
+    ],
+)
+def test_outputs_that_cannot_be_scored_are_named(place, evaluate, name, contents, message):
+    if contents is not None:
+        (place / name).write_text(contents)
+    finished = evaluate("run", f"--outputs={place / name}")
+    assert finished.returncode == 2 and finished.stderr.splitlines()[-1].startswith("error: ")
+    assert name in finished.stderr.splitlines()[-1] and message in finished.stderr.splitlines()[-1]
+
+
+def test_two_runs_are_compared_by_what_they_have_saved(place, evaluate):
+    for name, outputs in {"run": [de for _, de in PAIRS], "other": ["x", "Der Hund schläft.", "y"]}.items():
+        (place / f"{name}.txt").write_text("\n".join(outputs), encoding="utf-8")
+        assert evaluate(name, f"--outputs={place / f'{name}.txt'}", "--name=same").returncode == 0
+    finished = evaluate("run", f"--compare_to={place / 'other'}", "--name=same")
+    assert finished.returncode == 0, finished.stderr
+    head, bleu, chrf = finished.stdout.splitlines()
+    assert head.split() == ["score", str(place / "run"), str(place / "other"), "difference", "p"]
+    assert bleu.split()[:2] == ["bleu", "100.00"] and bleu.split()[3].startswith("+")
+    assert chrf.split()[:2] == ["chrf", "100.00"] and 0 < float(chrf.split()[-1]) <= 1
+    assert "is the run itself" in evaluate("other", f"--compare_to={place / 'other'}", "--name=same").stderr
+    refused = evaluate("run", f"--compare_to={place / 'prefix'}", "--name=same")
+    assert refused.returncode == 2 and "prefix/same/outputs.jsonl" in refused.stderr
+
+
+def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
+    finished = evaluate("run", f"--ensemble={place / 'prefix'}", "--max_new_tokens=6")
+    assert finished.returncode == 0, finished.stderr
+    assert any("ensemble_prefix" in name for name in json.loads((place / "run" / "metrics.json").read_text()))
+    several = load(place / "run", device="cpu", ensemble=[place / "prefix"])
+    alone = load(place / "run", device="cpu")
+    texts = TEXTS[:2]
+    assert several(texts) != alone(texts)
+    printed = python("generate", place / "run", *texts, "--ensemble", place / "prefix")
+    assert printed.stdout == "".join(f"{text}\n" for text in several(texts))
+    twins = load(place / "run", device="cpu", ensemble=[place / "other"])  # of the same weights
+    assert twins(texts, num_beams=3) == alone(texts, num_beams=3)
+
+
+def test_runs_that_are_no_ensemble_are_named(place):
+    with pytest.raises(UserError, match="a run of summarization, not of translation"):
+        load(place / "run", ensemble=[place / "summaries"])
+    changed = shutil.copytree(place / "other", place / "changed")
+    path = changed / "tokenizer.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"<|to-de|>"', '"<|to-xx|>"'), encoding="utf-8")
+    with pytest.raises(UserError, match="has another vocabulary"):
+        load(place / "run", ensemble=[changed])
+
+
+def test_an_output_begins_as_it_is_told(place, python):
+    decoder = load(place / "run", device="cpu")
+    free, forced = decoder("I drink coffee."), decoder("I drink coffee.", target_prefix="Der kleine ")
+    assert forced.startswith("Der kleine") and not free.startswith("Der kleine")
+    assert len(forced) > len("Der kleine")
+    printed = python("generate", place / "run", "I drink coffee.", "--target_prefix=Der kleine")
+    assert printed.stdout.strip() == forced
+    refused = python("generate", place / "run", "I drink coffee.", f"--target_prefix={'Der Hund ' * 20}")
+    assert refused.returncode == 2 and "--target_prefix has" in refused.stderr.splitlines()[-1]
+
+
+def test_the_best_are_listed_with_their_scores(place, python):
+    decoder = load(place / "run", device="cpu")
+    best = decoder.n_best("I drink coffee.", 3, max_new_tokens=8)
+    assert len(best) == 3 and best[0].output == decoder("I drink coffee.", num_beams=3, max_new_tokens=8)
+    assert [each.score for each in best] == sorted((each.score for each in best), reverse=True)
+    flags = ["--num_beams=3", "--num_return_sequences=3", "--max_new_tokens=8"]
+    printed = python("generate", place / "run", "I drink coffee.", *flags)
+    assert printed.stdout == "".join(f"{score:.4f}\t{output}\n" for score, output in best)
+    refused = python("generate", place / "run", "Tee.", "--num_return_sequences=2")
+    assert refused.stderr.splitlines()[-1] == "error: --num_return_sequences 2 needs --num_beams 2 or more"
