@@ -9,28 +9,32 @@ Task.sequences:    └────────────── from a row ─�
 Task.prompt:       └─────────────────┘└── Task.decode ───┘
 """
 
+from __future__ import annotations
+
 import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
-
-import torch
-from datasets import Dataset, DatasetDict
-from sacrebleu.metrics import CHRF
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from shared.data.arguments import DataArguments
-from shared.data.packing import Augment
 from shared.data.sequence import Sequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.files import atomic_directory
 
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset, DatasetDict
+    from sacrebleu.metrics import CHRF
+    from torch import Tensor
+
+    from shared.data.packing import Augment
+
 Row = Mapping[str, Any]
-CHRF_SCORER = CHRF()
 
 
 @dataclass
@@ -171,6 +175,13 @@ def perplexity(nats: float, count: int) -> float:
         return math.inf
 
 
+@cache
+def _chrf() -> CHRF:
+    from sacrebleu.metrics import CHRF  # noqa: PLC0415 (only what compares outputs needs it)
+
+    return CHRF()
+
+
 class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
@@ -219,7 +230,7 @@ class TextTask(Task):
     @staticmethod
     def utility(output: str, other: str) -> float:
         """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
-        return CHRF_SCORER.sentence_score(output, [other]).score
+        return _chrf().sentence_score(output, [other]).score
 
     def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
         """`outputs.jsonl`: a line of JSON for each row (see `record`)."""

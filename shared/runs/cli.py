@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 import yaml
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
 from shared.errors import Interrupted, UserError, first_line
 from shared.runs.launch import follow_launcher, missing_processes
+from shared.threads import settle_threads
 
 
 class Parser(HfArgumentParser):
@@ -98,9 +98,7 @@ def run(main: Callable[[list[str]], None]) -> None:
     """Call `main` with the command line; what the user can mend ends in one line and exit code 2."""
     logging.disable_progress_bar()  # loading takes a split second
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no warning when data workers fork
-    if "ACCELERATE_MIXED_PRECISION" in os.environ and "WORLD_SIZE" not in os.environ:
-        # accelerate launch allows each process one thread; one that is alone may have all cores.
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    settle_threads()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
     signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
     follow_launcher()

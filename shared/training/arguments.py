@@ -1,6 +1,5 @@
 """The flags of a training: transformers' own, and a few of ours."""
 
-import os
 from dataclasses import dataclass, field
 
 import torch
@@ -8,13 +7,14 @@ import transformers
 
 from shared.errors import UserError
 from shared.hardware import BF16
+from shared.threads import processors
 from shared.training.muon import MUON
 
 GPU = torch.cuda.is_available()
 
 
 # A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
-WORKERS = min(4, len(os.sched_getaffinity(0)) // torch.cuda.device_count()) if GPU else 0
+WORKERS = min(4, processors() // torch.cuda.device_count()) if GPU else 0
 
 
 @dataclass
