@@ -50,11 +50,14 @@ def settle_threads() -> None:
             torch.set_num_threads(threads)
 
 
-def _set_by_launcher() -> bool:
-    """Whether the number in the environment is `accelerate launch`'s, which its own command line does not name."""
+def _set_by_launcher(launcher: Path | None = None) -> bool:
+    """Whether the number in the environment is `accelerate launch`'s own choice.
+
+    The environment and the command line that the `launcher` was started with, in /proc, say what the user chose.
+    """
     if "ACCELERATE_MIXED_PRECISION" not in os.environ:
         return False
-    launcher = Path(f"/proc/{os.getppid()}")
+    launcher = launcher or Path(f"/proc/{os.getppid()}")
     try:
         environment = (launcher / "environ").read_bytes().split(b"\0")
         flags = (launcher / "cmdline").read_bytes().split(b"\0")

@@ -54,7 +54,7 @@ class TextVocabulary:
         self.end, self.padding = tokenizer.eos_token_id, tokenizer.pad_token_id
 
     @classmethod
-    def load(cls, name: str) -> "TextVocabulary":
+    def load(cls, name: str) -> TextVocabulary:
         """From a hub name, a folder holding a tokenizer, or an earlier run."""
         from transformers import AutoTokenizer, GPT2Config  # noqa: PLC0415 (brings PyTorch, which --help does without)
 
@@ -72,7 +72,7 @@ class TextVocabulary:
             ) from error
 
     @classmethod
-    def train(cls, texts: Iterable[str], size: int, separators: Mapping[str, str]) -> "TextVocabulary":
+    def train(cls, texts: Iterable[str], size: int, separators: Mapping[str, str]) -> TextVocabulary:
         """A new byte-level BPE of at most `size` tokens, the separators included, learned from `texts`."""
         new = {END, PADDING, *separators}
         from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 (as above)
