@@ -4,19 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from onedecoder.core import (
-    COMPOSE,
-    JOBS,
-    MASKS,
-    MEANING,
-    REST,
-    STEP,
-    VELOCITIES,
-    ChoraleVocabulary,
-    MusicVocabulary,
-    TextTask,
-    UserError,
-)
+from onedecoder.core import MASKS, TextTask, UserError
+from onedecoder.core_music import COMPOSE, JOBS, MEANING, REST, STEP, VELOCITIES, ChoraleVocabulary, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 
 KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4}

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from onedecoder.core import MEANING, TICKS_PER_SECOND
+from onedecoder.core_music import MEANING, TICKS_PER_SECOND
 from onedecoder.trace import Trace
 
 FAINT = 0.01  # of the weight, below which no arc is drawn

@@ -3,7 +3,9 @@
 import sys
 from importlib import import_module
 
-from onedecoder.core import TASKS, UserError, run
+from shared.errors import UserError
+from shared.runs.cli import run
+from tasks import TASKS
 
 RECIPES = {
     "train": "train a decoder for a task: onedecoder train translation --train_file …",

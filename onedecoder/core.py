@@ -1,4 +1,4 @@
-"""All that this package takes from the house's other rooms, in one place."""
+"""What this package takes from the house's other rooms; what is of music alone is in `core_music`."""
 
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
@@ -21,33 +21,16 @@ from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
 from shared.task import RequestArguments, Row, Task, TextTask
 from tasks import TASKS
-from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
-from tasks.language_modeling import LanguageModeling
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, save
-from tasks.midi.rendering import draw_piano_roll, write_wav
-from tasks.midi.sample import VELOCITIES
-from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
-from tasks.music.jobs import JOBS
 
 __all__ = [
     "BF16",
-    "COMPOSE",
-    "JOBS",
     "MASKS",
-    "MEANING",
-    "REST",
     "SETTINGS",
-    "STEP",
     "TASKS",
-    "TICKS_PER_SECOND",
-    "VELOCITIES",
-    "ChoraleVocabulary",
     "DecodeStep",
     "Decoder",
     "GenerationArguments",
     "KeyValueCache",
-    "LanguageModeling",
-    "MusicVocabulary",
     "Parser",
     "RequestArguments",
     "Row",
@@ -66,7 +49,6 @@ __all__ = [
     "check_candidates",
     "compute_dtype",
     "dense_mask",
-    "draw_piano_roll",
     "generate_best",
     "joined",
     "load_decoder",
@@ -75,6 +57,4 @@ __all__ = [
     "process",
     "relative_scores",
     "run",
-    "save",
-    "write_wav",
 ]

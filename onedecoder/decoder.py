@@ -16,7 +16,6 @@ from onedecoder.core import (
     TASKS,
     Decoder,
     GenerationArguments,
-    LanguageModeling,
     RequestArguments,
     Row,
     Run,
@@ -56,8 +55,9 @@ def load(name: str | Path, device: str | None = None, ensemble: Iterable[str | P
         model = opened.decoder(task)
     else:
         model = load_decoder(name)
-        task, max_length = LanguageModeling(LanguageModeling.Arguments(), TextVocabulary.load(name)), model.context
-        generation = GenerationArguments(**LanguageModeling.generation_defaults)
+        kind, max_length = TASKS["language_modeling"], model.context
+        task = kind(kind.Arguments(), TextVocabulary.load(name))
+        generation = GenerationArguments(**kind.generation_defaults)
     model = joined(model.to(device).eval(), task, [str(each) for each in ensemble], TASKS)
     return LoadedDecoder(name, model, task, generation, max_length)
 

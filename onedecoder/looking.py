@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from onedecoder import pictures
 from onedecoder.about import matrices
 from onedecoder.arcs import arcs
-from onedecoder.core import MusicVocabulary, atomic_directory
+from onedecoder.core import atomic_directory
+from onedecoder.core_music import MusicVocabulary
 from onedecoder.counts import counts
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.trace import Trace

@@ -1,18 +1,16 @@
 """Music that a decoder wrote."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from symusic import Score
+from onedecoder.core import UserError
 
-from onedecoder.core import TICKS_PER_SECOND, UserError, draw_piano_roll, save, write_wav
+if TYPE_CHECKING:
+    from symusic import Score
 
-WRITERS: dict[str, Callable[[Score, Path], object]] = {
-    ".mid": save,
-    ".midi": save,
-    ".png": draw_piano_roll,
-    ".wav": write_wav,
-}
+SUFFIXES = (".mid", ".midi", ".png", ".wav")
 
 
 class Piece:
@@ -24,17 +22,22 @@ class Piece:
     @property
     def seconds(self) -> float:
         """How long it sounds."""
+        from onedecoder.core_music import TICKS_PER_SECOND  # noqa: PLC0415 (a text's decoder needs none of it)
+
         notes = self.score.tracks[0].notes
         return max((note.time + note.duration for note in notes), default=0) / TICKS_PER_SECOND
 
     def save(self, path: str | Path) -> Path:
         """Write it as a MIDI file (`.mid`), a piano roll (`.png`) or a recording (`.wav`), as the name says."""
+        from onedecoder.core_music import draw_piano_roll, save, write_wav  # noqa: PLC0415 (as above)
+
         path = Path(path)
-        if path.suffix.lower() not in WRITERS:
-            raise UserError(f"{path}: a piece is saved as {', '.join(WRITERS)}; give a name that ends so")
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{path}: a piece is saved as {', '.join(SUFFIXES)}; give a name that ends so")
+        write = dict(zip(SUFFIXES, (save, save, draw_piano_roll, write_wav), strict=True))[path.suffix.lower()]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            WRITERS[path.suffix.lower()](self.score, path)
+            write(self.score, path)
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from error
         return path

@@ -24,9 +24,9 @@ def train(task: str, **settings: Any) -> LoadedDecoder:
 
 def run_recipe(task: str, flags: list[str]) -> None:
     """`recipes/TASK.py` with its flags."""
-    from shared.runs.pipeline import train as run  # noqa: PLC0415 (the Trainer takes seconds to import)
+    from shared.runs.flags import recipe  # noqa: PLC0415 (takes seconds to import)
 
-    run(TASKS[task], flags)
+    recipe(TASKS[task])(flags)
 
 
 def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ accelerate launch recipes/chorales.py --config recipes/configs/chorales/jsb.yaml
 """
 
 from shared.runs.cli import run
-from shared.runs.pipeline import train
+from shared.runs.flags import recipe
 from tasks.chorales import Chorales
 
 if __name__ == "__main__":
-    run(lambda arguments: train(Chorales, arguments))
+    run(recipe(Chorales))

@@ -23,7 +23,7 @@ from shared.runs.experiments import (
     run_cells,
     summaries,
 )
-from shared.runs.pipeline import REPOSITORY, parse
+from shared.runs.flags import REPOSITORY, parse
 from shared.tables import table
 from tasks import TASKS
 

@@ -20,13 +20,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from onedecoder.decoder import load
-from onedecoder.interactive import converse
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
-from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
-from shared.runs.folder import Run
 from shared.task import RequestArguments, Row, Task
 from tasks import TASKS
 
@@ -63,7 +59,14 @@ class OutputArguments:
 
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
-    opened = Run.open(first.parse_known_args(arguments)[0].run)
+    run_name = first.parse_known_args(arguments)[0].run
+    # Imported once the flags are read: --help does without PyTorch, which takes seconds.
+    from onedecoder.decoder import load  # noqa: PLC0415
+    from onedecoder.interactive import converse  # noqa: PLC0415
+    from shared.generation.mbr import check_candidates  # noqa: PLC0415
+    from shared.runs.folder import Run  # noqa: PLC0415
+
+    opened = Run.open(run_name)
     parser = new_parser(opened.kind(TASKS).RequestArguments)
     request_arguments, generation, output, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()

@@ -20,7 +20,8 @@ from onedecoder.core import TASKS, Parser, UserError, run
 from onedecoder.naming import token_names
 from shared.data.packing import PackedDataset
 from shared.model.start import start_vocabulary
-from shared.runs.pipeline import load_splits, pack, parse
+from shared.runs.flags import parse
+from shared.runs.pipeline import load_splits, pack
 from shared.tables import table
 
 WIDTH = 100

@@ -5,8 +5,8 @@ accelerate launch recipes/language_modeling.py --train_file train.jsonl --test_f
 """
 
 from shared.runs.cli import run
-from shared.runs.pipeline import train
+from shared.runs.flags import recipe
 from tasks.language_modeling import LanguageModeling
 
 if __name__ == "__main__":
-    run(lambda arguments: train(LanguageModeling, arguments))
+    run(recipe(LanguageModeling))

@@ -5,8 +5,8 @@ accelerate launch recipes/music.py --midi_dir maestro-v3.0.0 --size medium --max
 """
 
 from shared.runs.cli import run
-from shared.runs.pipeline import train
+from shared.runs.flags import recipe
 from tasks.music import Music
 
 if __name__ == "__main__":
-    run(lambda arguments: train(Music, arguments))
+    run(recipe(Music))

@@ -5,8 +5,8 @@ accelerate launch recipes/summarization.py --train_file train.jsonl --test_file 
 """
 
 from shared.runs.cli import run
-from shared.runs.pipeline import train
+from shared.runs.flags import recipe
 from tasks.summarization import Summarization
 
 if __name__ == "__main__":
-    run(lambda arguments: train(Summarization, arguments))
+    run(recipe(Summarization))

@@ -31,7 +31,7 @@ from shared.runs.experiments import (
     score_of,
     summaries,
 )
-from shared.runs.pipeline import REPOSITORY, parse
+from shared.runs.flags import REPOSITORY, parse
 from shared.tables import table
 from tasks import TASKS
 

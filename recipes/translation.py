@@ -6,8 +6,8 @@
 """
 
 from shared.runs.cli import run
-from shared.runs.pipeline import train
+from shared.runs.flags import recipe
 from tasks.translation import Translation
 
 if __name__ == "__main__":
-    run(lambda arguments: train(Translation, arguments))
+    run(recipe(Translation))

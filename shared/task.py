@@ -9,29 +9,33 @@ Task.sequences:    └────────────── from a row ─�
 Task.prompt:       └─────────────────┘└── Task.decode ───┘
 """
 
+from __future__ import annotations
+
 import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
-
-import torch
-from datasets import Dataset, DatasetDict
-from sacrebleu.metrics import CHRF
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from shared.data.arguments import DataArguments
-from shared.data.packing import Augment
 from shared.data.sequence import Sequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
 
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset, DatasetDict
+    from sacrebleu.metrics import CHRF
+    from torch import Tensor
+
+    from shared.data.packing import Augment
+
 Row = Mapping[str, Any]
-CHRF_SCORER = CHRF()
 
 
 @dataclass
@@ -95,7 +99,7 @@ class Task(ABC):
     input_kind: ClassVar[Literal["text", "lines", "file"]] = "text"  # one input is a text, a line, or a file's path
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
     # How good an output would be if another one were the reference; None where there is no such measure.
-    utility: ClassVar["staticmethod[[Any, Any], float] | None"] = None
+    utility: ClassVar[staticmethod[[Any, Any], float] | None] = None
     # A task says here of which kind its own are.
     arguments: DataArguments
     vocabulary: Vocabulary
@@ -213,15 +217,22 @@ def perplexity(nats: float, count: int) -> float:
         return math.inf
 
 
+@cache
+def _chrf() -> CHRF:
+    from sacrebleu.metrics import CHRF  # noqa: PLC0415 (only what compares outputs needs it)
+
+    return CHRF()
+
+
 def sentence_chrf(output: str, other: str) -> float:
     """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
-    return CHRF_SCORER.sentence_score(output, [other]).score
+    return _chrf().sentence_score(output, [other]).score
 
 
 class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
-    utility: ClassVar["staticmethod[[Any, Any], float] | None"] = staticmethod(sentence_chrf)
+    utility: ClassVar[staticmethod[[Any, Any], float] | None] = staticmethod(sentence_chrf)
     RequestArguments = TextRequestArguments
     request_arguments: TextRequestArguments
     vocabulary: TextVocabulary

@@ -1,12 +1,14 @@
 """Where the rows come from, and how many of them are used: flags that tasks share."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass
 class DataArguments:
     """How many rows of each split to use."""
+
+    _argument_group_name: ClassVar[str] = "data"
 
     train_share: float = field(
         default=1.0,

@@ -5,14 +5,18 @@ names of `Vocabulary`. A decoder moves from one vocabulary to another by the tok
 name the new ones (`shared.model.build.new_embeddings`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, GPT2Config, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from shared.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 END = "<|endoftext|>"
 PADDING = "<|pad|>"
@@ -53,8 +57,10 @@ class TextVocabulary:
         self.end, self.padding = tokenizer.eos_token_id, tokenizer.pad_token_id
 
     @classmethod
-    def load(cls, name: str) -> "TextVocabulary":
+    def load(cls, name: str) -> TextVocabulary:
         """From a hub name, a folder holding a tokenizer, or an earlier run."""
+        from transformers import AutoTokenizer, GPT2Config  # noqa: PLC0415 (brings PyTorch, which --help does without)
+
         try:
             # Every decoder here is a GPT-2. Asked of a run that carries its modelling file, transformers would ask the
             # user on standard input whether to trust it.
@@ -69,9 +75,11 @@ class TextVocabulary:
             ) from error
 
     @classmethod
-    def train(cls, texts: Iterable[str], size: int, separators: Mapping[str, str]) -> "TextVocabulary":
+    def train(cls, texts: Iterable[str], size: int, separators: Mapping[str, str]) -> TextVocabulary:
         """A new byte-level BPE of at most `size` tokens, the separators included, learned from `texts`."""
         new = {END, PADDING, *separators}
+        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 (as above)
+
         smallest = len(pre_tokenizers.ByteLevel.alphabet()) + len(new)
         if size < smallest:
             raise UserError(f"--vocab_size {size} is too small: the bytes and separators alone take {smallest}")

@@ -1,6 +1,7 @@
 """How to write: flags, under the names of transformers' GenerationConfig."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from shared.errors import UserError
 
@@ -10,6 +11,8 @@ LOWEST_TEMPERATURE = 1e-4  # below it scaled logits leave float32's range, and t
 @dataclass
 class GenerationArguments:
     """How to write. A setting at its default here does nothing."""
+
+    _argument_group_name: ClassVar[str] = "generation"
 
     max_new_tokens: int = field(default=128, metadata={"help": "The most tokens written after a prompt."})
     min_new_tokens: int = field(default=0, metadata={"help": "No end before so many tokens are written."})

@@ -1,7 +1,7 @@
 """Which decoder to train: flags."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from shared.errors import ExclusiveSettingsError, UserError
 from shared.model.build import SIZES
@@ -10,6 +10,8 @@ from shared.model.build import SIZES
 @dataclass
 class ModelArguments:
     """Which decoder to train, and on which form of the sequence."""
+
+    _argument_group_name: ClassVar[str] = "model"
 
     model_name_or_path: str | None = field(
         default=None,

@@ -5,25 +5,51 @@ import json
 import os
 import signal
 import sys
+from argparse import Action, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 import yaml
 from transformers import HfArgumentParser
 from transformers.utils import logging
 
 from shared.errors import Interrupted, UserError, first_line
 from shared.runs.launch import follow_launcher, missing_processes
+from shared.runs.usage import EVERY_FLAG, Usage, describe
+from shared.threads import settle_threads
 
 
 class Parser(HfArgumentParser):
     """HfArgumentParser with one-line mistakes, which reads `--config file.yaml` like flags given first."""
 
-    def __init__(self, *dataclasses: Any, **kwargs: Any):
-        super().__init__(dataclasses, allow_abbrev=False, **kwargs)
+    def __init__(
+        self,
+        *dataclasses: Any,
+        usage: Usage = EVERY_FLAG,
+        without_effect: Mapping[str, str] | None = None,
+        add_help: bool = True,
+    ) -> None:
+        """`without_effect` names flags of the dataclasses that are refused, and says why."""
+        super().__init__(dataclasses, allow_abbrev=False, add_help=False)
+        self.shown, self.without_effect = usage, without_effect or {}
+        for group in self._action_groups:  # one that a dataclass opened holds none of its flags in itself
+            for action in [action for action in group._group_actions if action.dest in self.without_effect]:
+                group._group_actions.remove(action)
+                self._remove(action)
+                self.set_defaults(**{action.dest: action.default})
+        if add_help:
+            self.add_argument("-h", "--help", action=Help, nargs=0, help="Show this and end.")
+            if usage.common is not None:
+                self.add_argument("--help_all", "--help-all", action=Help, nargs=0, help="Show every flag and end.")
         self.add_argument("--config", help="A YAML file of the same names; the command line beats it.")
+
+    def _remove(self, action: Action) -> None:
+        """Take a flag back, as if its dataclass had none: it keeps the dataclass's default."""
+        if action in self._actions:
+            self._actions.remove(action)
+        for option in action.option_strings:
+            self._option_string_actions.pop(option, None)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (--help lists the flags)")
@@ -67,9 +93,20 @@ class Parser(HfArgumentParser):
         return [*as_flags(settings), "--config="]  # ends a list, which would take in the word that follows
 
     def _refuse(self, name: str, kind: str) -> NoReturn:
+        plain = name.lstrip("-").replace("-", "_")
+        if reason := self.without_effect.get(plain):
+            raise UserError(f"--{plain} does nothing here, since {reason}: leave it out")
         names = [option.lstrip("-") for option in self._option_string_actions]
-        near = difflib.get_close_matches(name.lstrip("-").replace("-", "_"), names, n=1)
+        near = difflib.get_close_matches(plain, names, n=1)
         raise UserError(f"unknown {kind} '{name}'" + (f": did you mean '{near[0]}'?" if near else " (see --help)"))
+
+
+class Help(Action):
+    """--help and --help_all."""
+
+    def __call__(self, parser: Parser, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+        print(describe(parser, parser.shown, everything=option_string not in {"-h", "--help"}), end="")
+        parser.exit()
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:
@@ -98,9 +135,7 @@ def run(main: Callable[[list[str]], object]) -> None:
     """Call `main` with the command line; what the user can mend ends in one line and exit code 2."""
     logging.disable_progress_bar()  # loading takes a split second
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no warning when data workers fork
-    if "ACCELERATE_MIXED_PRECISION" in os.environ and "WORLD_SIZE" not in os.environ:
-        # accelerate launch allows each process one thread; one that is alone may have all cores.
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    settle_threads()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
     signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
     follow_launcher()

@@ -20,6 +20,7 @@ from shared.errors import UserError, first_line
 from shared.files import atomic_directory
 from shared.runs.cli import Parser
 from shared.runs.folder import METRICS
+from shared.threads import processors
 
 RESULTS = "results.json"
 ENVIRONMENT = dict(os.environ)  # before accelerate leaves its own settings in it, which are not the runs'
@@ -137,7 +138,7 @@ def environment(number: int, processes: int) -> dict[str, str]:
     """The environment of the `number`-th of so many processes: one of the GPUs in turn, its share of the cores."""
     count = torch.cuda.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
-    cores = max(1, len(os.sched_getaffinity(0)) // processes)
+    cores = max(1, processors() // processes)
     chosen = {"CUDA_VISIBLE_DEVICES": visible[number % count]} if count else {}
     return {"OMP_NUM_THREADS": str(cores), **ENVIRONMENT, **chosen}
 

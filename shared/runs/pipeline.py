@@ -2,7 +2,6 @@
 
 import copy
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -21,10 +20,9 @@ from shared.data.vocabulary import vocabulary_folder
 from shared.errors import Interrupted, UserError
 from shared.files import atomic_directory, reserved
 from shared.generation.arguments import GenerationArguments
-from shared.generation.mbr import check_candidates
 from shared.model.arguments import ModelArguments
 from shared.model.start import build_decoder
-from shared.runs.cli import Parser
+from shared.runs.flags import parse
 from shared.runs.folder import SAMPLES, add_metrics, read_metrics, save_settings
 from shared.runs.launch import resuming_command
 from shared.runs.model_card import model_card, write_card
@@ -34,41 +32,6 @@ from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import checkpoints, tidy
 from shared.training.hub import push
 from shared.training.trainer import Trainer
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def parse(
-    kind: type[Task], arguments: list[str]
-) -> tuple[DataArguments, ModelArguments, GenerationArguments, TrainingArguments]:
-    """The settings of one training.
-
-    Raises:
-        UserError: for what is unknown or cannot be meant.
-    """
-    base = {"output_dir": f"outputs/{kind.name}", **kind.generation_defaults}
-    data, model, generation, training, _ = Parser(
-        kind.Arguments, ModelArguments, GenerationArguments, TrainingArguments
-    ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
-    generation.check()
-    check_candidates(kind, generation)
-    model.check(has_source=kind.needs_input)
-    if training.rdrop_alpha and not model.dropout:
-        raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
-    if model.bpe_dropout and data.preprocessing_num_workers:
-        raise UserError("--bpe_dropout draws in the rows' order: leave out --preprocessing_num_workers")
-    if not 0 < data.train_share <= 1:
-        raise UserError(f"--train_share {data.train_share}: give a share above 0 and up to 1")
-    return data, model, generation, training
-
-
-def sample_config(kind: type[Task], data: DataArguments) -> Path | None:
-    """Without data of the user's, the embedded sample is meant, and the settings that fit it."""
-    if not data.sample:
-        return None
-    path = REPOSITORY / "recipes" / "configs" / kind.name / "sample.yaml"
-    print(f"no data given: the embedded sample, with {path.relative_to(REPOSITORY)}", file=sys.stderr)
-    return path
 
 
 def train(kind: type[Task], arguments: list[str]) -> None:

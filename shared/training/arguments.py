@@ -1,20 +1,36 @@
 """The flags of a training: transformers' own, and a few of ours."""
 
-import os
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 import transformers
 
 from shared.errors import UserError
 from shared.hardware import BF16
+from shared.threads import processors
 from shared.training.muon import MUON
 
 GPU = torch.cuda.is_available()
 
 
 # A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
-WORKERS = min(4, len(os.sched_getaffinity(0)) // torch.cuda.device_count()) if GPU else 0
+WORKERS = min(4, processors() // torch.cuda.device_count()) if GPU else 0
+
+SCORES = "each task has scores of its own, of whole splits"
+LIGER = "the loss has a kernel of its own, and Liger has none for GPT-2's blocks"
+# transformers' flags that change nothing here, and why.
+WITHOUT_EFFECT = {
+    **dict.fromkeys(("prediction_loss_only", "eval_do_concat_batches", "eval_use_gather_object"), SCORES),
+    **dict.fromkeys(("eval_accumulation_steps", "include_for_metrics", "batch_eval_metrics", "label_names"), SCORES),
+    **dict.fromkeys(("bf16_full_eval", "fp16_full_eval"), "splits are scored in the precision of the training"),
+    **dict.fromkeys(("use_liger_kernel", "liger_kernel_config"), LIGER),
+    "remove_unused_columns": "rows are packed already",
+    "length_column_name": "packed rows are all of one length",
+    "use_cache": "training keeps no cache of keys and values",
+    "dataloader_persistent_workers": "workers stay wherever there are any",
+    "local_rank": "the launcher says it",
+}
 
 
 @dataclass
@@ -23,6 +39,8 @@ class TrainingArguments(transformers.TrainingArguments):
 
     The learning rate warms up and decays along a cosine; bfloat16 is used where the GPU has it.
     """
+
+    _argument_group_name: ClassVar[str] = "training"
 
     output_dir: str = field(default="outputs", metadata={"help": "The run's folder."})
     dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
@@ -35,6 +53,25 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Leave it false: all weights are used."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "true: go on from the last checkpoint in --output_dir; or a checkpoint's folder."},
+    )
+    num_train_epochs: float = field(default=3.0, metadata={"help": "How often to go through the training rows."})
+    max_steps: int = field(default=-1, metadata={"help": "Train so many steps, whatever --num_train_epochs says."})
+    gradient_accumulation_steps: int = field(
+        default=1, metadata={"help": "Batches of each device that are added up to one step."}
+    )
+    label_smoothing_factor: float = field(
+        default=0.0, metadata={"help": "Of a target's probability, the share that goes to all tokens alike (0: none)."}
+    )
+    load_best_model_at_end: bool = field(
+        default=False, metadata={"help": "Keep the weights of the best evaluation, not the last ones."}
+    )
+    metric_for_best_model: str | None = field(
+        default=None, metadata={"help": "What is best: a score as metrics.json names it (default: loss)."}
+    )
+    seed: int = field(default=42, metadata={"help": "Where the random numbers start."})
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
     do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
     do_predict: bool = field(default=True, metadata={"help": "Whether to score the test split after training."})
@@ -92,7 +129,7 @@ class TrainingArguments(transformers.TrainingArguments):
     hub_strategy: str = field(
         default="end", metadata={"help": "With --push_to_hub, when to push: the finished run, at the end."}
     )
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Leave it false: rows are packed already."})
+    remove_unused_columns: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.ema_decay < 1:
@@ -111,6 +148,7 @@ class TrainingArguments(transformers.TrainingArguments):
             raise UserError(
                 "--auto_find_batch_size: what is compiled is compiled for one size; give --torch_compile false"
             )
+        self._check_trackers()
         # What transformers' own class would change: it compiles the whole model, evaluates wherever training does, and
         # guesses by a metric's name which way is better. The Trainer here does each in its own way.
         kept = ("torch_compile", "torch_compile_backend", "torch_compile_mode", "greater_is_better", "optim", "do_eval")
@@ -125,3 +163,22 @@ class TrainingArguments(transformers.TrainingArguments):
             setattr(self, name, value)
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+
+    def _check_trackers(self) -> None:
+        """UserError for a tracker that there is not; transformers would say so once the data are read."""
+        asked = [self.report_to] if isinstance(self.report_to, str) else self.report_to or []
+        if asked in ([], ["none"], ["all"]):
+            return
+        from transformers.integrations import integration_utils  # noqa: PLC0415 (rarely needed)
+
+        known, installed = (
+            integration_utils.INTEGRATION_TO_CALLBACK,
+            integration_utils.get_available_reporting_integrations(),
+        )
+        for name in asked:
+            if name not in known:
+                raise UserError(f"--report_to {name}: give none, all, or some of {', '.join(sorted(known))}")
+            if name not in installed:
+                raise UserError(
+                    f"--report_to {name}: the package is not installed: pip install {name.replace('_', '-')}"
+                )

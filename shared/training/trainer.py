@@ -17,7 +17,7 @@ from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from shared.data.packing import PackedDataset, collate_counted
-from shared.errors import UserError
+from shared.errors import UserError, first_line
 from shared.evaluation import evaluate
 from shared.generation.arguments import GenerationArguments
 from shared.model.decoder import Decoder
@@ -92,6 +92,7 @@ class Trainer(ResumableTrainer):
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
         )
+        self._check_optimizer()
         self.add_callback(EpochOfRows)
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows, self.training_rows = eval_rows, training_rows
@@ -113,6 +114,15 @@ class Trainer(ResumableTrainer):
     def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         if self.is_world_process_zero():
             self.hub_model_id = new_repository(self.args)
+
+    def _check_optimizer(self) -> None:
+        """UserError for an optimizer whose package is missing, before anything is written."""
+        if self.args.optim == MUON or not self.args.do_train:
+            return
+        try:
+            self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        except (ImportError, ValueError) as error:
+            raise UserError(f"--optim {self.args.optim}: {first_line(error)}") from error
 
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.optim == MUON:

@@ -3,27 +3,20 @@
 For pre-training what the other recipes start from, and for writing freely.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
-
-from datasets import Dataset, DatasetDict
+from typing import TYPE_CHECKING, ClassVar
 
 from shared.data.arguments import TextDataArguments, WritingArguments
-from shared.data.loading import (
-    clean_text,
-    convert_rows,
-    hold_out_validation,
-    load_files,
-    load_rows,
-    origin,
-)
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import END
 from shared.errors import UserError
 from shared.task import RequestArguments, Row, TextTask, perplexity
-from tasks.summarization.reading import summarization_rows
-from tasks.summarization.sample import sample
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 
 @dataclass
@@ -65,11 +58,18 @@ class LanguageModeling(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: LanguageModelingArguments) -> DatasetDict:
+        from datasets import Dataset, DatasetDict
+
+        from shared.data.loading import hold_out_validation, load_rows
+        from tasks.language_modeling.reading import read_documents, text_rows
+        from tasks.summarization.sample import sample
+
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
-            splits = load_rows(**arguments.sources, read=_read_documents)
-        splits = DatasetDict({split: _text_rows(rows, arguments) for split, rows in splits.items()})
+            splits = load_rows(**arguments.sources, read=read_documents)
+        column, joined = arguments.text_column, arguments.concatenate
+        splits = DatasetDict({split: text_rows(rows, column, joined) for split, rows in splits.items()})
         return hold_out_validation(splits, arguments.validation_split_percentage)
 
     @classmethod
@@ -118,32 +118,3 @@ class LanguageModeling(TextTask):
 
     def record(self, row: Row, output: str) -> dict[str, str]:
         return {"prompt": row["text"], "output": output}
-
-
-def _text_rows(rows: Dataset, arguments: LanguageModelingArguments) -> Dataset:
-    column = arguments.text_column
-    if column not in rows.column_names:
-        if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
-            articles = summarization_rows(rows)
-            return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
-        raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
-    if arguments.concatenate:
-        joined = Dataset.from_dict(
-            {"text": ["".join(line if line.endswith("\n") else line + "\n" for line in rows[column] if line)]}
-        )
-        joined.info.description = origin(rows)
-        rows, column = joined, "text"
-    return convert_rows(
-        rows, lambda row: {"text": text} if (text := clean_text(row[column], column)) else None, ["text"]
-    )
-
-
-def _read_documents(paths: list[str], split: str) -> Dataset:
-    """Text files as one document each, everything else as rows."""
-    return load_files(paths, split, sample_by="document")
-
-
-def _article_text(article: Row) -> Row:
-    """Title, lead and body, as one would read an article."""
-    title, _, body = article["document"].partition("\n")
-    return {"text": f"{title}\n{article['summary']}\n{body}"}

@@ -4,21 +4,20 @@ Liu et al. 2018, "Generating Wikipedia by Summarizing Long Sequences"; Khandelwa
 Summarization Using a Single Pre-Trained Transformer".
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from __future__ import annotations
 
-from datasets import Dataset, DatasetDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from shared.data.arguments import TextDataArguments
-from shared.data.loading import hold_out_validation, load_rows, origin
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
 from shared.task import RequestArguments, Row, TextTask
 from tasks.summarization.ranking import ranked
-from tasks.summarization.reading import summarization_rows
-from tasks.summarization.sample import sample
-from tasks.summarization.scores import agreement, compare, score
 from tasks.summarization.sentences import first_sentences, openings
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 
 @dataclass
@@ -75,7 +74,6 @@ class Summarization(TextTask):
     separator_words = "In summary:"
     line = "article … <|summarize|> lead … <|endoftext|>"
     output_metrics = ("rouge1", "rouge2", "rougeL", "names_in_source", "subject_named")
-    utility = staticmethod(agreement)
 
     def __init__(
         self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments: RequestArguments
@@ -93,6 +91,12 @@ class Summarization(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: SummarizationArguments) -> DatasetDict:
+        from datasets import Dataset, DatasetDict
+
+        from shared.data.loading import hold_out_validation, load_rows, origin
+        from tasks.summarization.reading import summarization_rows
+        from tasks.summarization.sample import sample
+
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
@@ -123,6 +127,12 @@ class Summarization(TextTask):
         text = super().decode(ids)
         return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
 
+    @staticmethod
+    def utility(output: str, other: str) -> float:
+        from tasks.summarization.scores import agreement
+
+        return agreement(output, other)
+
     def record(self, row: Row, output: str) -> dict[str, str]:
         return {"source": self.texts(row, self.arguments)[0], "output": output, "reference": row["summary"]}
 
@@ -135,10 +145,14 @@ class Summarization(TextTask):
         return output + "\n"
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
+        from tasks.summarization.scores import score
+
         references, documents, bodies = rows["summary"], rows["document"], rows["body"]
         return score(outputs, references, documents, bodies, self.arguments.lead_words, rows["title"])
 
     def compare(self, outputs: list[str], others: list[str], rows: Dataset) -> dict[str, dict[str, float]]:
+        from tasks.summarization.scores import compare
+
         return compare(outputs, others, rows["summary"])
 
     def prefix_ids(self) -> list[int]:

@@ -1,20 +1,17 @@
 """Translation without an encoder: `I am a student <|to-de|> Ich bin Student <|endoftext|>`."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
 
-from datasets import Dataset, DatasetDict
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from shared.data.arguments import TextDataArguments
-from shared.data.loading import hold_out_validation, load_rows
 from shared.data.sequence import Sequence
 from shared.errors import UserError
 from shared.task import Row, TextRequestArguments, TextTask
-from tasks.translation.comet import check_installed, comet
-from tasks.translation.reading import read_translation_files, translation_rows
-from tasks.translation.sample import sample
-from tasks.translation.scores import compare, score
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 
 @dataclass
@@ -57,6 +54,8 @@ class Translation(TextTask):
 
     @classmethod
     def separators(cls, arguments: TranslationArguments) -> dict[str, str]:
+        from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
         languages = [arguments.target_lang]
         if arguments.both_directions:
             languages.append(arguments.source_lang)
@@ -94,6 +93,13 @@ class Translation(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:
+        from datasets import Dataset, DatasetDict
+
+        from shared.data.loading import hold_out_validation, load_rows
+        from tasks.translation.comet import check_installed
+        from tasks.translation.reading import read_translation_files, translation_rows
+        from tasks.translation.sample import sample
+
         if arguments.comet:
             check_installed(arguments.comet)  # before anything is learned or written
         if arguments.sample:
@@ -112,12 +118,18 @@ class Translation(TextTask):
         return {"source": given.strip(), "target": "", "to": self.request_arguments.target_lang}
 
     def score(self, outputs: list[str], rows: Dataset, training_rows: Dataset | None) -> dict[str, Any]:
+        from tasks.translation.scores import score
+
         scores = score(outputs, rows["target"])
         if self.arguments.comet:
+            from tasks.translation.comet import comet
+
             scores["comet"] = comet(outputs, rows["source"], rows["target"], self.arguments.comet)
         return scores
 
     def compare(self, outputs: list[str], others: list[str], rows: Dataset) -> dict[str, dict[str, float]]:
+        from tasks.translation.scores import compare
+
         return compare(outputs, others, rows["target"])
 
 

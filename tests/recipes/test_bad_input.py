@@ -138,3 +138,13 @@ def test_runs_that_are_not_there(python, name):
     assert finished.returncode == 2
     assert finished.stderr.splitlines()[-1].startswith("error: there is no run in outputs/nowhere")
     assert "Traceback" not in finished.stderr
+
+
+def test_packages_that_are_missing(refused, monkeypatch):
+    monkeypatch.setattr("transformers.integrations.integration_utils.is_tensorboard_available", lambda: False)
+    assert "pip install tensorboard" in refused("translation", "--report_to=tensorboard")
+    assert "--report_to tensorbord: give none" in refused("translation", "--report_to=tensorbord")
+    monkeypatch.setattr("transformers.trainer_optimizer.is_galore_torch_available", lambda: False)
+    message = refused("translation", "--optim=galore_adamw", "--optim_target_modules=all-linear")
+    assert "--optim galore_adamw" in message and "galore" in message
+    assert "does nothing here" in refused("translation", "--use_liger_kernel=true")

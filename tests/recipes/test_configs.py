@@ -13,7 +13,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import SIZES, new_decoder
 from shared.runs.cli import Parser, as_flags
-from shared.runs.pipeline import parse
+from shared.runs.flags import parse
 from tasks import TASKS
 from tests.recipes.conftest import REPOSITORY
 

@@ -9,7 +9,8 @@ from onedecoder.naming import token_names
 from recipes.inspect_data import main
 from shared.errors import UserError
 from shared.model.start import start_vocabulary
-from shared.runs.pipeline import load_splits, pack, parse
+from shared.runs.flags import parse
+from shared.runs.pipeline import load_splits, pack
 from tasks.translation import Translation
 
 FLAGS = ["--max_train_samples=12", "--max_length=64"]

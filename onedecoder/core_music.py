@@ -1,0 +1,23 @@
+"""What this package takes from the tasks of music, whose libraries nothing else needs."""
+
+from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, save
+from tasks.midi.rendering import draw_piano_roll, write_wav
+from tasks.midi.sample import VELOCITIES
+from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
+from tasks.music.jobs import JOBS
+
+__all__ = [
+    "COMPOSE",
+    "JOBS",
+    "MEANING",
+    "REST",
+    "STEP",
+    "TICKS_PER_SECOND",
+    "VELOCITIES",
+    "ChoraleVocabulary",
+    "MusicVocabulary",
+    "draw_piano_roll",
+    "save",
+    "write_wav",
+]
