@@ -41,6 +41,7 @@ TOKENIZER = MIDILike(
 SUSTAIN_PEDAL = 64  # the number of the control change; and a value of at least 64 is a pedal held down
 LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND  # a piano string left alone is silent by then
 LONGEST_NOTE = 20 * TICKS_PER_SECOND  # longer ones are those of files in which the pedal is never let go
+LONGEST_PIECE = 24  # hours; a file that lasts longer has a tempo or a pause that nobody meant
 
 
 def _number(kind: str, value: str) -> int:
@@ -79,7 +80,7 @@ def performance(path: str | Path) -> Score:
     note. Pitched tracks are merged, drums are left out, velocities are rounded into 32 bins.
 
     Raises:
-        UserError: the file cannot be read, is no MIDI file, or holds no pitched note.
+        UserError: the file cannot be read, is no MIDI file, holds no pitched note, or lasts longer than a day.
     """
     score = read_pitched(path)
     for track in score.tracks:
@@ -88,7 +89,11 @@ def performance(path: str | Path) -> Score:
 
 
 def read_pitched(path: str | Path) -> Score:
-    """The tracks of a MIDI file that hold pitched notes, as they stand; the errors are those of `performance`."""
+    """The tracks of a MIDI file that hold pitched notes, as they stand.
+
+    Raises:
+        UserError: as `performance`.
+    """
     try:
         score = Score.from_midi(Path(path).read_bytes())
     except OSError as error:
@@ -98,6 +103,13 @@ def read_pitched(path: str | Path) -> Score:
     score.tracks = [track for track in score.tracks if not track.is_drum and track.notes]
     if not score.tracks:
         raise UserError(f"{path}: holds no pitched note (it is empty, or drums only): leave it out")
+    tracks = [track.notes.numpy() for track in score.to("second").tracks]
+    times = np.concatenate([time for notes in tracks for time in (notes["time"], notes["time"] + notes["duration"])])
+    if not (np.isfinite(times).all() and times.min() >= 0 and times.max() <= 3600 * LONGEST_PIECE):
+        raise UserError(
+            f"{path}: lasts longer than {LONGEST_PIECE} hours: a tempo or a pause in it cannot be meant; "
+            "mend it or leave it out"
+        )
     return score
 
 
