@@ -1,9 +1,8 @@
 """MIDI files that nobody would write: each is read or named in one line, and none takes much memory.
 
-`FAULTS=full` tries 10,000 mutated files and 3,000 of extremes; otherwise a few hundred of each.
+`make test-faults` tries 10,000 mutated files and 3,000 of extremes; `make test` a few hundred of each.
 """
 
-import os
 import random
 import resource
 from collections import Counter
@@ -16,8 +15,8 @@ from shared.errors import UserError
 from tasks.midi.codec import decode, encode, one_piano, save
 from tasks.music.melody import melody_and_performance
 from tasks.music.reading import read_folder
+from tests.faults.harness import FULL
 
-FULL = os.environ.get("FAULTS") == "full"
 MUTATED, EXTREME = (10_000, 3_000) if FULL else (400, 400)
 MEMORY = 1 << 30  # bytes that a file may take
 WAITS = (0, 1, 127, 128, 16_383, 2**20, 2**24 - 1, 2**27, 2**28 - 1)  # ticks; the last is the longest that MIDI has
