@@ -31,16 +31,22 @@ TOKENIZER = MIDILike(
         pitch_range=(0, 127),
         beat_res={(0, 2): TICKS_PER_BEAT},  # shifts up to two beats, which are one second
         num_velocities=32,
-        special_tokens=["PAD", "<|endoftext|>", "<|compose|>", "<|continue|>", "<|accompany|>"],
+        special_tokens=[
+            "PAD",
+            "<|endoftext|>",
+            *(f"<|{job}|>" for job in ("compose", "continue", "accompany", "infill", "gap")),
+        ],
         use_time_signatures=False,
         use_pitchdrum_tokens=False,
     )
 )
-"""393 ids, special tokens first. MidiTok cannot be without its `PAD_None`, so this is the one padding token."""
+"""395 ids, special tokens first. MidiTok cannot be without its `PAD_None`, so this is the one padding token."""
 
+PIANO = (21, 108)  # the lowest and the highest key
 SUSTAIN_PEDAL = 64  # the number of the control change; and a value of at least 64 is a pedal held down
 LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND  # a piano string left alone is silent by then
 LONGEST_NOTE = 20 * TICKS_PER_SECOND  # longer ones are those of files in which the pedal is never let go
+LONGEST_PIECE = 24  # hours; a file that lasts longer has a tempo or a pause that nobody meant
 
 
 def _number(kind: str, value: str) -> int:
@@ -79,7 +85,7 @@ def performance(path: str | Path) -> Score:
     note. Pitched tracks are merged, drums are left out, velocities are rounded into 32 bins.
 
     Raises:
-        UserError: the file cannot be read, is no MIDI file, or holds no pitched note.
+        UserError: the file cannot be read, is no MIDI file, holds no pitched note, or lasts longer than a day.
     """
     score = read_pitched(path)
     for track in score.tracks:
@@ -88,7 +94,11 @@ def performance(path: str | Path) -> Score:
 
 
 def read_pitched(path: str | Path) -> Score:
-    """The tracks of a MIDI file that hold pitched notes, as they stand; the errors are those of `performance`."""
+    """The tracks of a MIDI file that hold pitched notes, as they stand.
+
+    Raises:
+        UserError: as `performance`.
+    """
     try:
         score = Score.from_midi(Path(path).read_bytes())
     except OSError as error:
@@ -98,6 +108,13 @@ def read_pitched(path: str | Path) -> Score:
     score.tracks = [track for track in score.tracks if not track.is_drum and track.notes]
     if not score.tracks:
         raise UserError(f"{path}: holds no pitched note (it is empty, or drums only): leave it out")
+    tracks = [track.notes.numpy() for track in score.to("second").tracks]
+    times = np.concatenate([time for notes in tracks for time in (notes["time"], notes["time"] + notes["duration"])])
+    if not (np.isfinite(times).all() and times.min() >= 0 and times.max() <= 3600 * LONGEST_PIECE):
+        raise UserError(
+            f"{path}: lasts longer than {LONGEST_PIECE} hours: a tempo or a pause in it cannot be meant; "
+            "mend it or leave it out"
+        )
     return score
 
 
@@ -159,14 +176,18 @@ def one_piano(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, velocity
     return score
 
 
+def columns(score: Score) -> np.ndarray:
+    """Onset, offset, pitch and velocity of a performance's notes. Shape [4, notes], of its own."""
+    notes = score.tracks[0].notes.numpy()
+    onset, duration, pitch, velocity = (notes[name].astype(int) for name in ("time", "duration", "pitch", "velocity"))
+    return np.stack([onset, onset + duration, pitch, velocity])
+
+
 def excerpt(score: Score, start: int, stop: int) -> Score:
     """The notes of a performance that begin from tick `start` to before `stop`, where all end; `start` becomes 0."""
-    notes = score.tracks[0].notes.numpy()
-    within = (start <= notes["time"]) & (notes["time"] < stop)
-    onset, duration, pitch, velocity = (
-        notes[name][within].astype(int) for name in ("time", "duration", "pitch", "velocity")
-    )
-    return one_piano(onset - start, np.minimum(onset + duration, stop) - start, pitch, velocity)
+    notes = columns(score)
+    onset, offset, pitch, velocity = notes[:, (start <= notes[0]) & (notes[0] < stop)]
+    return one_piano(onset - start, np.minimum(offset, stop) - start, pitch, velocity)
 
 
 def encode(score: Score) -> list[int]:
@@ -178,11 +199,22 @@ def encode(score: Score) -> list[int]:
     order = np.argsort(ticks, kind="stable")  # at one tick, notes end before others begin: they began earlier
     ticks, events = ticks[order], events[order]
 
-    seconds, rest = np.divmod(np.diff(ticks, prepend=0), TICKS_PER_SECOND)
+    shifts, count = _waits(np.diff(ticks, prepend=0))
+    return np.insert(events, np.repeat(np.arange(len(events)), count), shifts).tolist()
+
+
+def _waits(ticks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The shifts of some waits [N] in a row, and how many each takes [N]: whole seconds first, then what is left."""
+    seconds, rest = np.divmod(ticks, TICKS_PER_SECOND)
     count = seconds + (rest > 0)
     shifts = np.full(count.sum(), _TIME_SHIFT[TICKS_PER_SECOND])
-    shifts[np.cumsum(count)[rest > 0] - 1] = _TIME_SHIFT[rest[rest > 0]]  # whole seconds first, then what is left
-    return np.insert(events, np.repeat(np.arange(len(events)), count), shifts).tolist()
+    shifts[np.cumsum(count)[rest > 0] - 1] = _TIME_SHIFT[rest[rest > 0]]
+    return shifts, count
+
+
+def waits(ticks: int) -> list[int]:
+    """The shifts that take so many ticks."""
+    return _waits(np.array([ticks]))[0].tolist()
 
 
 def decode(events: Iterable[int]) -> Score:

@@ -8,7 +8,9 @@ import pretty_midi
 
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode
 
-COMPOSE, CONTINUE, ACCOMPANY = (f"<|{job}|>_None" for job in ("compose", "continue", "accompany"))
+COMPOSE, CONTINUE, ACCOMPANY, INFILL, GAP = (
+    f"<|{name}|>_None" for name in ("compose", "continue", "accompany", "infill", "gap")
+)
 END = "<|endoftext|>_None"
 FILE = "tokenizer.json"
 

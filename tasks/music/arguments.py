@@ -27,6 +27,11 @@ class MusicArguments(WritingArguments):
     segment_seconds: float = field(
         default=15, metadata={"help": "Seconds of melody and performance in a line, at most, to accompany."}
     )
+    hole_seconds: float = field(default=5, metadata={"help": "Seconds of the holes to fill, to infill."})
+    future: bool = field(
+        default=True,
+        metadata={"help": "To compare: whether validation and test show what comes behind a hole, to infill."},
+    )
     shuffle_melodies: bool = field(
         default=False,
         metadata={"help": "To compare: score each validation and test piece after the next one's melody."},
@@ -35,6 +40,9 @@ class MusicArguments(WritingArguments):
     stretch: float = field(default=0.05, metadata={"help": "Change the tempo by up to this share in training."})
     velocity_shift: int = field(
         default=0, metadata={"help": "Move velocities by up to so many of their 32 bins in training."}
+    )
+    late_release: float = field(
+        default=0.0, metadata={"help": "Hold this share of the notes too long in training, to learn to end them."}
     )
 
     def __post_init__(self) -> None:
@@ -45,9 +53,10 @@ class MusicArguments(WritingArguments):
             raise ValueError(f"--job {' '.join(self.job)}: give each job once")
         if self.shuffle_melodies and "accompany" not in self.job:
             raise ValueError(f"--shuffle_melodies is for --job accompany: leave it out with {' '.join(self.job)}")
-        if not self.segment_seconds >= 1:
-            raise ValueError(f"--segment_seconds is {self.segment_seconds}: give 1 or more")
-        for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
+        for name in ("segment_seconds", "hole_seconds"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
+        for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31, "late_release": 0.5}.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
 
@@ -63,7 +72,8 @@ class MusicRequestArguments(RequestArguments):
     job: str | None = field(
         default=None,
         metadata={
-            "help": "compose, continue or accompany (default: with a MIDI file continue or else accompany, if learned)."
+            "help": "compose, continue, accompany or infill (default: with a MIDI file continue or else accompany, if "
+            "learned; with --from and --to infill)."
         },
     )
     seconds: float | None = field(default=None, metadata={"help": "Write so many seconds, at most."})
@@ -73,7 +83,23 @@ class MusicRequestArguments(RequestArguments):
     )
     write_prime: bool = field(default=True, metadata={"help": "Whether a continuation is written with its primer."})
 
+    hole_from: float | None = field(
+        default=None,
+        metadata={"aliases": ["--from"], "help": "Fill a hole in the MIDI file that begins at this second …"},
+    )
+    hole_to: float | None = field(default=None, metadata={"aliases": ["--to"], "help": "… and ends at this one."})
+    all_keys: bool = field(default=False, metadata={"help": "Strike any of MIDI's 128 keys, not a piano's 88 alone."})
+
+    @property
+    def hole(self) -> tuple[float, float] | None:
+        """Where a hole to fill begins and ends, in seconds."""
+        return None if self.hole_from is None or self.hole_to is None else (self.hole_from, self.hole_to)
+
     def __post_init__(self) -> None:
+        if (self.hole_from is None) != (self.hole_to is None):
+            raise ValueError("--from and --to say together where a hole is: give both")
+        if self.hole and not 0 <= self.hole[0] < self.hole[1]:
+            raise ValueError(f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more")
         for name in ("seconds", "prime_seconds"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0")

@@ -10,7 +10,9 @@ The language is that of `codec.encode`: what this grammar lets through is what `
 - The end comes when nothing sounds.
 
 And it is kept from running on: no note sounds longer than 20 s, no 10 s pass without a new one (in a performance they
-may), and everything is released before the tokens, or the seconds asked for, are used up.
+may), and everything is released before the tokens are used up. Where seconds are asked for, no note begins later. To
+forbid long waits as they run out would leave the decoder nothing but to strike keys, all at once: so what still sounds
+may ring on for a second, and a silence within the last second is the end.
 """
 
 from collections.abc import Sequence as Tokens
@@ -19,12 +21,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.midi.codec import LONGEST_NOTE, MEANING, TICKS_PER_SECOND
-from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
+from tasks.midi.codec import LONGEST_NOTE, MEANING, PIANO, TICKS_PER_SECOND
+from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
+from tasks.music.infilling import length_of_hole
 
 LONGEST_SILENCE = 10 * TICKS_PER_SECOND
 PITCHES = 128
 NEVER = 2**40  # later than any tick
+RINGING = TICKS_PER_SECOND  # after the last note may begin
 WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn, Velocity, TimeShift, NoteOff
 
 KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special")
@@ -32,19 +36,22 @@ NOTE_ON, NOTE_OFF, _, TIME_SHIFT, _ = range(len(KINDS))
 
 
 class EventConstraint:
-    """A `shared.task.Constraint`. With `seconds`, all notes have ended so long after the prompt, at the latest.
+    """A `shared.task.Constraint`. With `seconds`, no note begins so long after the prompt, and all end within a second.
 
-    A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, `<|compose|>` and `<|accompany|>` begin
-    in silence. What is composed (or continued, after no primer) has a note at least, and begins with it.
+    Keys are those of a piano, unless `all_keys` may be struck.
+
+    A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
+    composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
+    it, and may end behind it.
 
     The state, for R rows: `sounding` bool [R, 128] and when each key was `struck` [R, 128], in ticks of 10 ms as `now`
     is, which starts from 0 with the first new token; `silence`, ticks since a note began; `released` and `begun`, the
     order of the last note that ended in this tick and the pitch of the last that began; `velocity`, whether one is due;
     `shifted`, whether no further shift may follow; `owing`, whether a note must come before the end; `ended`; `left`,
-    tokens that may still be written.
+    tokens that may still be written; `hole`, the tick where what comes behind a hole begins.
     """
 
-    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None):
+    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
         self.removed, self.tokens = 0.0, 0
         self.vocabulary = vocabulary
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
@@ -59,9 +66,11 @@ class EventConstraint:
             self.column[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
         self.column[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
+        low, high = (0, PITCHES) if all_keys else PIANO
+        self.playable = (low <= self.pitches) & (self.pitches <= high)
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        for name in ("kind", "value", "column", "pitches", "ticks"):
+        for name in ("kind", "value", "column", "pitches", "playable", "ticks"):
             setattr(self, name, getattr(self, name).to(device))
         return {
             name: torch.tensor(value, device=device).expand(slots, *torch.tensor(value).shape).clone()
@@ -76,8 +85,9 @@ class EventConstraint:
 
     def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
         """The state after `written`, one row of it: `advance` for a whole line, without tensors."""
-        compose, continue_, accompany = (self.vocabulary.tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY))
-        start = max((place for place, token in enumerate(prompt) if token in (compose, accompany)), default=-1)
+        tokens = self.vocabulary.tokens
+        compose, continue_, accompany, infill = (tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY, INFILL))
+        start = max((place for place, token in enumerate(prompt) if token in (compose, accompany, infill)), default=-1)
         from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
         struck: dict[int, int] = {}
         now = origin = silence = 0
@@ -97,7 +107,9 @@ class EventConstraint:
                 velocity, shifted = kind == "NoteOn", kind == "TimeShift" and value < TICKS_PER_SECOND
         if not written:
             origin = now
+        hole = length_of_hole(prompt, self.vocabulary) if start >= 0 and prompt[start] == infill else None
         return {
+            "hole": NEVER if hole is None else hole - origin,
             "sounding": [pitch in struck for pitch in range(PITCHES)],
             "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
             "now": now - origin,
@@ -121,25 +133,27 @@ class EventConstraint:
         age = now - oldest // PITCHES
         # Some note may have to wait for the next tick to be released: that takes a shift.
         waiting = ~silent & ((begun >= 0) | (oldest < state["released"]))
-        late = (age >= LONGEST_NOTE) | (now >= self.limit)
+        begin_by = state["hole"].clamp(max=self.limit)
+        late = (age >= LONGEST_NOTE) | (now >= self.limit + RINGING)
         # Then no note may be passed over by one struck later, which would have to wait for the next tick.
         in_order = late | (state["silence"] >= LONGEST_SILENCE) | (left <= notes)
 
         note_off = sounding & (begun < 0)[:, None] & (order > state["released"][:, None])
         note_off &= ~in_order[:, None] | (order == oldest[:, None])
         # What a note-on takes: itself, its velocity, a shift, and the release of its note and all others.
-        can_begin = ~late & (left >= notes + WHOLE_NOTE)
-        note_on = ~sounding & (self.pitches > begun[:, None]) & can_begin[:, None]
-        # Where nothing sounds, a shift leads to a note, which takes a tick at least.
-        room = torch.minimum(self.limit - now - silent.long(), LONGEST_SILENCE - state["silence"])
-        room = torch.where(silent, room, torch.minimum(room, LONGEST_NOTE - age))
+        can_begin = ~late & (left >= notes + WHOLE_NOTE) & (now < begin_by)
+        note_on = ~sounding & self.playable & (self.pitches > begun[:, None]) & can_begin[:, None]
+        # Where nothing sounds, a shift leads to a note.
+        last = torch.where(silent, begin_by - 1, (now + LONGEST_NOTE - age).clamp(max=self.limit + RINGING))
+        room = torch.minimum(last - now, LONGEST_SILENCE - state["silence"])
         can_shift = waiting | (left > torch.where(silent, WHOLE_NOTE, notes))
         room = torch.where(can_shift & ~state["shifted"], torch.maximum(room, waiting.long()), 0)
         shift = self.ticks <= room[:, None]
         end = (silent & ~state["owing"])[:, None]
 
         columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
-        columns &= ~state["velocity"][:, None]
+        over = silent & ~state["owing"] & (now > 0) & (now >= self.limit - TICKS_PER_SECOND)
+        columns &= ~(state["velocity"] | over)[:, None]
         columns[:, 2 * PITCHES] = state["velocity"]
         columns &= ~(state["ended"] | (left <= 0))[:, None]
         columns[:, -2] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes

@@ -3,6 +3,7 @@
                <|compose|>    events …        <|endoftext|>
     primer     <|continue|>   continuation …
     melody     <|accompany|>  performance     <|endoftext|>
+    past <|gap|> future <|infill|>   middle   <|endoftext|>
     └── context: attended to ┘└── learned ────────────────┘
 
 One decoder may learn several: every piece then gives lines of each kind.
@@ -16,9 +17,9 @@ from shared.data.sequence import Sequence, windows
 from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, decode, encode, excerpt
-from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, MusicVocabulary
+from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 
-JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY}
+JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY, "infill": INFILL}
 SHORTEST_SEGMENT = TICKS_PER_SECOND
 
 

@@ -37,7 +37,7 @@ def skyline(score: Score) -> Score:
     notes = score.tracks[0].notes.numpy()
     onset, pitch = notes["time"].astype(int), notes["pitch"].astype(int)
     offset = onset + notes["duration"]
-    highest = np.zeros(offset.max(initial=0) + CHORD + 1, dtype=int)
+    highest = np.zeros(offset.max(initial=0) + CHORD + 1, dtype=np.int8)
     for index in np.argsort(pitch, kind="stable"):
         highest[onset[index] : offset[index]] = pitch[index]
     kept = np.flatnonzero(pitch >= highest[onset + CHORD])

@@ -13,7 +13,7 @@ from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
-from tasks.midi.codec import TICKS_PER_SECOND, decode, encode, performance, seconds
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, seconds
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import CACHE, read_chorales
@@ -22,6 +22,7 @@ from tasks.music import jobs
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
 from tasks.music.constraint import EventConstraint
+from tasks.music.infilling import Hole, filled, infill
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.reading import read_folder
@@ -49,17 +50,21 @@ class Music(Task):
             "compose": "<|compose|> events … <|endoftext|>",
             "continue": "primer … <|continue|> continuation …",
             "accompany": "melody … <|accompany|> performance … <|endoftext|>",
+            "infill": "past … <|gap|> future … <|infill|> middle … <|endoftext|>",
         }
         return "\n    ".join(lines[job] for job in self.arguments.job)
 
     @property
     def sliding(self) -> bool:
-        """A melody is the first to be lost: what accompanies it ends with the context."""
-        return "accompany" not in self.arguments.job
+        """A melody, or what is around a hole, is the first to be lost: what goes with it ends with the context."""
+        return not {"accompany", "infill"} & {*self.arguments.job}
 
     @property
     def augment(self) -> Augmentation | None:
-        augmentation = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
+        arguments = self.arguments
+        augmentation = Augmentation(
+            arguments.transpose, arguments.stretch, arguments.velocity_shift, arguments.late_release
+        )
         return augmentation if augmentation != Augmentation() else None
 
     @classmethod
@@ -80,8 +85,12 @@ class Music(Task):
     @classmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
         file = Path(name) / FILE
-        is_music = file.is_file() and "tokenization" in json.loads(file.read_text(encoding="utf-8"))
-        return MusicVocabulary() if is_music else TextVocabulary.load(name)
+        saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if "tokenization" not in saved:
+            return TextVocabulary.load(name)
+        if saved["config"]["special_tokens"] != TOKENIZER.config.special_tokens:
+            raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
+        return MusicVocabulary()
 
     @classmethod
     def build_vocabulary(
@@ -96,6 +105,9 @@ class Music(Task):
             "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride),
             "continue": lambda: jobs.continue_(row, self.vocabulary, max_length, stride),
             "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, arguments.segment_seconds),
+            "infill": lambda: infill(
+                row, self.vocabulary, max_length, arguments.hole_seconds, None if training else arguments.future
+            ),
         }
         return [line for job in arguments.job[: None if training else 1] for line in lines[job]()]
 
@@ -105,6 +117,9 @@ class Music(Task):
         Of a primer the last events stay, of a melody the first. A decoder that has learned to compose only goes on from
         a primer as from its own beginning: `<|compose|> primer`.
         """
+        if row["job"] == "infill":
+            hole = Hole.cut(decode(row["given"]), *row["hole"])
+            return hole.line(self.vocabulary, max(max_length - new_tokens, max_length // 2))
         given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
         room = max(max_length - new_tokens, max_length // 2) - 1
         if row["job"] == "accompany":
@@ -114,7 +129,8 @@ class Music(Task):
         return Sequence(line, cut=len(given) - len(kept))
 
     def constraint(self) -> EventConstraint:
-        return EventConstraint(self.vocabulary, self.request_arguments.seconds)
+        asked = self.request_arguments
+        return EventConstraint(self.vocabulary, asked.seconds, asked.all_keys)
 
     def decode(self, ids: list[int]) -> list[int]:
         return ids
@@ -125,16 +141,31 @@ class Music(Task):
         A row has the `job` and the events `given`. UserError where the run has not learned what is asked for.
         """
         learned = self.arguments.job
-        fitting = ("continue", "accompany", "compose") if given else ("compose", "continue")
-        job = self.request_arguments.job or next((known for known in fitting if known in learned), "accompany")
+        fitting = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
+        if self.request_arguments.hole:
+            fitting = ("infill",)
+        job = self.request_arguments.job or next((known for known in fitting if known in learned), learned[0])
         if job not in learned:
             raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+        if job == "infill":
+            return self._with_hole(given)
         if job == "accompany" and not given:
             raise UserError("there is no melody to accompany: give a MIDI file with --prime FILE")
         if job == "accompany":
             return self._melody(encode(melody_and_performance(given)[0]))
         events = encode(performance(given)) if given else []
         return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds)}
+
+    def _with_hole(self, given: str) -> Row:
+        """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
+        hole = self.request_arguments.hole
+        if not given or not hole:
+            raise UserError("to fill a hole takes a piece and its place: give --prime FILE --from SECONDS --to SECONDS")
+        piece = performance(given)
+        start, stop = (round(time * TICKS_PER_SECOND) for time in hole)
+        if start >= piece.end():
+            raise UserError(f"--from {hole[0]}: {given} ends after {piece.end() / TICKS_PER_SECOND:.1f} s")
+        return {"job": "infill", "given": encode(piece), "hole": [start, stop]}
 
     def _melody(self, events: list[int]) -> Row:
         """The row that asks for the accompaniment of a melody's beginning."""
@@ -154,6 +185,10 @@ class Music(Task):
         first = rows.select(range(min(self.arguments.num_samples, len(rows))))
         if job == "accompany":
             return [self._melody(melody) for melody in first["melody"]]
+        if job == "infill":
+            start = PRIMER_SECONDS * TICKS_PER_SECOND
+            hole = [start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)]
+            return [{"job": job, "given": events, "hole": hole} for events in first["events"]]
         return [{"job": job, "given": self._beginning(events, PRIMER_SECONDS)} for events in first["events"]]
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
@@ -177,6 +212,11 @@ class Music(Task):
         """
         pieces, marked = [], []
         for row, output in zip(rows, outputs, strict=True):
+            if row["job"] == "infill":
+                piece, start, stop = decode(row["given"]), *row["hole"]
+                pieces.append(filled(piece, start, stop, decode(output)))
+                marked.append(filled(piece, start, stop, decode([])))
+                continue
             accompanied = row["job"] == "accompany"
             whole = self.request_arguments.write_prime and not accompanied
             pieces.append(decode([*row["given"], *output] if whole else output))

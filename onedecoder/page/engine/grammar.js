@@ -14,7 +14,7 @@
 import { LONGEST_NOTE, OFF, ON, SHIFT, TICKS_PER_SECOND, VELOCITY } from "onedecoder/engine/events.js";
 
 const LONGEST_SILENCE = 10 * TICKS_PER_SECOND;
-const PITCHES = 128;
+const PITCHES = 128, LOWEST = 21, HIGHEST = 108; // of MIDI, and of a piano
 const WHOLE_NOTE = 4; // tokens of a note from silence: note-on, velocity, shift, note-off
 
 export class Grammar {
@@ -94,7 +94,7 @@ export class Grammar {
     for (let id = 0; id < kind.length && !over; id++) {
       const key = value[id];
       const may =
-        (kind[id] === ON && canBegin && key > begun && !struck.has(key)) ||
+        (kind[id] === ON && canBegin && key > begun && key >= LOWEST && key <= HIGHEST && !struck.has(key)) ||
         (kind[id] === OFF && struck.has(key) && begun < 0 && mayEnd(order(key))) ||
         (kind[id] === SHIFT && key <= room) ||
         (id === end && silent && !state.owing);

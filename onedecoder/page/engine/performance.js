@@ -6,12 +6,18 @@ import { clock, readMidi } from "onedecoder/engine/midi.js";
 
 const SUSTAIN_PEDAL = 64, DOWN = 64; // the number of the control change, and the least value of a pedal held down
 const CHORD = TICKS_PER_SECOND / 20; // notes struck within so many ticks are one chord
+const LONGEST_PIECE = 24; // hours; a file that lasts longer has a tempo or a pause that nobody meant
 const single = Math.fround; // times in seconds are kept in 32 bits, as the library of the Python package keeps them
 
 function pitched(bytes) {
   const score = readMidi(bytes);
   score.tracks = score.tracks.filter(({ drum, notes }) => !drum && notes.length);
   if (!score.tracks.length) throw new EngineError("This MIDI file holds no pitched note: it is empty, or drums only.");
+  const seconds = clock(score);
+  const ends = score.tracks.flatMap(({ notes }) => notes.map(({ time, duration }) => seconds(time + duration)));
+  if (ends.some((end) => end > 3600 * LONGEST_PIECE)) {
+    throw new EngineError(`This MIDI file lasts longer than ${LONGEST_PIECE} hours: mend its tempo or its pauses.`);
+  }
   return score;
 }
 

@@ -70,9 +70,10 @@ def test_vocabulary():
     kinds = [token.split("_")[0] for token in TOKENIZER.vocab]
     sizes = {kind: kinds.count(kind) for kind in ("NoteOn", "NoteOff", "Velocity", "TimeShift")}
     assert sizes == {"NoteOn": 128, "NoteOff": 128, "Velocity": 32, "TimeShift": 100}
-    specials = ["PAD", "<|endoftext|>", "<|compose|>", "<|continue|>", "<|accompany|>"]
-    assert names(range(5)) == [f"{token}_None" for token in specials]
-    assert len(TOKENIZER) == 5 + 388
+    jobs = ("compose", "continue", "accompany", "infill", "gap")
+    specials = ["PAD", "<|endoftext|>", *(f"<|{job}|>" for job in jobs)]
+    assert names(range(7)) == [f"{token}_None" for token in specials]
+    assert len(TOKENIZER) == 7 + 388
     assert TOKENIZER.pad_token_id == 0
 
 

@@ -224,3 +224,12 @@ def test_pieces_are_written_with_or_without_what_was_given(tmp_path):
 def test_augmentation_is_off_where_nothing_is_to_be_changed():
     assert music("compose", transpose=0, stretch=0).augment is None
     assert music("compose").augment.transpose == 3
+
+
+def test_a_run_whose_events_had_other_ids_is_refused(tmp_path):
+    MusicVocabulary().save(tmp_path)
+    assert isinstance(Music.load_vocabulary(str(tmp_path)), MusicVocabulary)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(file.read_text().replace('"<|infill|>_None", ', "").replace('"<|infill|>_None",', ""))
+    with pytest.raises(UserError, match="an earlier version"):
+        Music.load_vocabulary(str(tmp_path))

@@ -1,0 +1,98 @@
+"""A hole in a piece, to be filled from both of its sides:
+
+    past <|gap|> future <|infill|> middle <|endoftext|>
+    └─ context: attended to ────┘└ learned ───────────┘
+
+The past ends where the hole begins: what then sounds ends there. Future and middle count time from there, so that the
+waits that the future begins with are as long as the hole. The middle holds the notes that begin in the hole, in their
+full lengths. The middle comes last, as in Donahue et al. 2020, "Enabling language models to fill in the blanks".
+"""
+
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass
+
+import numpy as np
+from symusic import Score
+
+from shared.data.sequence import Sequence
+from shared.task import Row
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, columns, decode, encode, excerpt, one_piano, waits
+from tasks.midi.vocabulary import GAP, INFILL, MusicVocabulary
+
+WITHOUT_FUTURE = 4  # in training, one hole in so many is filled from its past alone
+FOREVER = 2**30  # ticks
+
+
+@dataclass(frozen=True)
+class Hole:
+    """The events around the ticks `start` to `stop` of a piece, and what begins in between."""
+
+    past: list[int]
+    middle: list[int]
+    future: list[int]
+
+    @classmethod
+    def cut(cls, piece: Score, start: int, stop: int) -> "Hole":
+        past = encode(excerpt(piece, 0, start))
+        past += waits(start - sum(value for kind, value in map(MEANING.get, past) if kind == "TimeShift"))
+        return cls(past, encode(shifted(piece, start, stop)), encode(shifted(piece, stop, FOREVER, start)))
+
+    def line(self, vocabulary: MusicVocabulary, room: int) -> Sequence:
+        """What the middle follows, in at most `room` events: about half of them before the hole, half behind it."""
+        room -= 2
+        future = self.future[: max(room // 2, room - len(self.past))]
+        past = self.past[len(self.past) - min(len(self.past), room - len(future)) :]
+        tokens = vocabulary.tokens
+        cut = len(self.past) - len(past) + len(self.future) - len(future)
+        return Sequence([*past, tokens[GAP], *future, tokens[INFILL]], cut=cut)
+
+
+def infill(
+    row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float, future: bool | None
+) -> list[Sequence | None]:
+    """A line for every hole of `seconds`, one after the other, so that each note is learned once.
+
+    `future`: whether what comes behind a hole is given; None (for training): with all but some. None for a hole whose
+    middle leaves no room for what is around it.
+    """
+    piece, length = decode(row["events"]), round(seconds * TICKS_PER_SECOND)
+    onsets = piece.tracks[0].notes.numpy()["time"]
+    end = int(onsets[-1]) + 1 if len(onsets) else 0
+    lines: list[Sequence | None] = []
+    for number, start in enumerate(range(0, end, length)):
+        hole = Hole.cut(piece, start, start + length)
+        given = number % WITHOUT_FUTURE != WITHOUT_FUTURE - 1 if future is None else future
+        target = [*hole.middle, vocabulary.end]
+        if len(target) > max_length // 2:
+            lines.append(None)
+            continue
+        around = hole if given else Hole(hole.past, hole.middle, [])
+        lines.append(Sequence(around.line(vocabulary, max_length - len(target)).context, target))
+    return lines
+
+
+def length_of_hole(prompt: Tokens[int], vocabulary: MusicVocabulary) -> int | None:
+    """The ticks that a prompt's hole lasts, to the first note behind it; None where nothing comes behind it."""
+    future = list(prompt[prompt.index(vocabulary.tokens[GAP]) + 1 : -1])
+    ticks = 0
+    for event in future:
+        kind, value = MEANING[event]
+        if kind != "TimeShift":
+            return ticks
+        ticks += value
+    return None
+
+
+def shifted(piece: Score, start: int, stop: int, origin: int | None = None) -> Score:
+    """The notes that begin from tick `start` to before `stop`, in full; `origin` (by default `start`) becomes 0."""
+    notes = columns(piece)
+    chosen = notes[:, (start <= notes[0]) & (notes[0] < stop)]
+    chosen[:2] -= start if origin is None else origin
+    return one_piano(*chosen)
+
+
+def filled(piece: Score, start: int, stop: int, middle: Score) -> Score:
+    """A piece with another middle; of notes on one key, what sounds ends where the next begins."""
+    notes, new = columns(piece), columns(middle)
+    new[:2] += start
+    return one_piano(*np.concatenate([notes[:, (notes[0] < start) | (notes[0] >= stop)], new], axis=1))
