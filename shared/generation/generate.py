@@ -196,13 +196,13 @@ class _RunningBatch:
         """Take what finished slots have written; one whose context is full may have to go on."""
         slots = self.sampler.slots
         finished, self.count = slots.finished.tolist(), slots.count.tolist()
-        ended = [slot for slot, request in enumerate(self.running) if request and finished[slot]]
+        ended = {slot: request for slot, request in enumerate(self.running) if request and finished[slot]}
         if not ended:
             return
         # One wait for all of them, not one each.
-        ids, removed = slots.ids[ended].tolist(), slots.removed[ended].tolist()
-        for place, slot in enumerate(ended):
-            request, count, limit = self.running[slot], self.count[slot], self.limits[slot]
+        ids, removed = slots.ids[[*ended]].tolist(), slots.removed[[*ended]].tolist()
+        for place, (slot, request) in enumerate(ended.items()):
+            count, limit = self.count[slot], self.limits[slot]
             if self.constraint:
                 self.constraint.tokens += count - len(request.written) + (count < limit)  # 1 for an end
                 self.constraint.removed += removed[place]

@@ -52,7 +52,7 @@ class Slots:
 
         Each ends with its limit of tokens, those included; `uniform` [places, longest] draw all it may ever write.
         """
-        values = [
+        numbers = [
             places,
             [window[-1] for window in windows],
             [len(window) - 1 for window in windows],
@@ -60,7 +60,7 @@ class Slots:
             limits,
         ]
         # One copy for all of them: for short outputs, a copy a value would take longer than writing.
-        slots, *values = torch.tensor(values).to(self.tokens.device)
+        slots, *values = torch.tensor(numbers).to(self.tokens.device)
         for tensor, value in zip((self.tokens, self.positions, self.count, self.limit), values, strict=True):
             tensor[slots] = value
         self.finished[slots] = False

@@ -80,13 +80,12 @@ def _read_edition(titles: dict[str, str]) -> list[dict[str, Any]]:
 
 def read_chorale(name: str) -> dict[str, list[int]]:
     """{"events", "melody"} of a work in music21's corpus."""
-    from music21 import converter, corpus, stream  # noqa: PLC0415 (an extra)
+    from music21 import converter, corpus  # noqa: PLC0415 (an extra)
 
     found = corpus.getWork(name, fileExtensions=("mxl", "xml"))
     if isinstance(found, list):  # the work and versions of it, whose names are longer
         found = min(found, key=lambda path: len(path.name))
     score = converter.parse(found, storePickle=False)
-    assert isinstance(score, stream.Score), f"{name} is no single piece"
     voices: Voices = {voice: [] for voice in VELOCITIES}
     for part in score.parts:
         voice = (part.partName or "").split(maxsplit=1)[:1]  # "Soprano", "Soprano 1", "Soprano\rOboe 1"
