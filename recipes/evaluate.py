@@ -24,7 +24,7 @@ from shared.hardware import BF16
 from shared.runs.cli import Parser, run
 from shared.runs.folder import CARD, SAMPLES, Run, add_metrics, read_metrics
 from shared.runs.model_card import model_card, write_card
-from shared.runs.pipeline import load_splits, pack, print_metrics
+from shared.runs.pipeline import load_splits, pack, prepared_once, print_metrics
 from tasks import TASKS
 
 OF_TRAINING = ("train", "parameters")
@@ -76,11 +76,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
     decoder = opened.decoder(task).to(accelerator.device)
     model = opened.model
+    with prepared_once(opened.folder) as shared:
+        packed = pack(task, rows, model, score.split, training=False, seed=score.seed, shared=shared)
     metrics = evaluate(
         decoder,
         task,
         rows,
-        pack(task, rows, model, score.split, training=False, seed=score.seed),
+        packed,
         generation,
         training_rows=splits.get("train"),
         batch_size=score.eval_batch_size,

@@ -102,7 +102,7 @@ def run(main: Callable[[list[str]], object]) -> None:
         # accelerate launch allows each process one thread; one that is alone may have all cores.
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
-    signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
+    on_term = signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
     follow_launcher()
     if warning := missing_processes():
         print(f"warning: {warning}", file=sys.stderr)
@@ -117,6 +117,8 @@ def run(main: Callable[[list[str]], object]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, on_term)
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:
