@@ -32,7 +32,7 @@ from shared.runs.ensemble import joined
 from shared.runs.folder import CARD, SAMPLES, Run, add_metrics, read_metrics
 from shared.runs.given import compare_saved, score_given
 from shared.runs.model_card import model_card, write_card
-from shared.runs.pipeline import load_splits, pack, print_metrics
+from shared.runs.pipeline import load_splits, pack, prepared_once, print_metrics
 from shared.tables import table
 from shared.task import Task
 from tasks import TASKS
@@ -108,11 +108,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
             task.write_outputs(outputs, rows, opened.folder / samples)
     else:
         decoder = opened.decoder(task).to(accelerator.device)
+        with prepared_once(opened.folder) as shared:
+            packed = pack(task, rows, model, score.split, training=False, seed=score.seed, shared=shared)
         metrics = evaluate(
             joined(decoder, task, score.ensemble or [], TASKS),
             task,
             rows,
-            pack(task, rows, model, score.split, training=False, seed=score.seed),
+            packed,
             generation,
             training_rows=splits.get("train"),
             batch_size=score.eval_batch_size,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,13 +69,21 @@ def pack_split(
     padding: int,
     loss_on: str = "target",
     processes: int | None = None,
+    shared: Path | None = None,
 ) -> PackedDataset:
     """A split as packed rows of `pack_length` tokens, at least `max_length`; prints what was dropped or cut.
+
+    Where processes have a `shared` folder, the first tokenises, and the others load what it left there.
 
     Raises:
         UserError: if no row fits into `max_length`.
     """
+    if shared and (shared / split).is_dir():
+        table = Dataset.load_from_disk(str(shared / split))
+        return PackedDataset(table, max(pack_length or max_length, max_length), padding, loss_on)
     table, counts = encode(rows, sequences, split, processes)
+    if shared:
+        table.save_to_disk(str(shared / split))
     if not len(table):
         raise UserError(f"none of the {len(rows)} rows of {split} fits into --max_length {max_length}: raise it")
     packed = PackedDataset(table, max(pack_length or max_length, max_length), padding, loss_on)

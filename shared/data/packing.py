@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 from shared.data.sequence import IGNORED, first_learned
 
+EMPTY = -1  # the index of a row of which nothing is learned
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # other ids [T] for the ids [T] of a sequence
 
 
@@ -57,7 +58,8 @@ class PackedDataset(Dataset):
     `sequences` has one in each row: `input_ids` and `context` (how many of them come before the target).
     An item is a dict of arrays [pack_length]: `input_ids`, `position_ids` (from 0 in every sequence), `labels`
     (`IGNORED` where nothing is learned) and `prefix` (True on context). Padding fills the end of a row: each padding
-    token is a sequence of its own, which no other token sees and no loss falls on.
+    token is a sequence of its own, which no other token sees and no loss falls on. The item `EMPTY` is padding alone,
+    at the positions of the first row, so that no other kind of mask is asked for.
     """
 
     def __init__(self, sequences: ArrowDataset, pack_length: int, padding: int, loss_on: str = "target"):
@@ -93,14 +95,16 @@ class PackedDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         # All sequences at once: a row of short ones would take a GPU's step to make, one by one.
-        sequences = np.asarray(self.rows[index])
+        sequences = np.asarray(self.rows[0 if index == EMPTY else index])
         lengths, context = self.lengths[sequences], self.context[sequences]
         positions = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        if self.augment:
+        if index == EMPTY:
+            ids = np.full(len(positions), self.padding)
+        elif self.augment:
             ids = np.concatenate([self._augmented(sequence, self.augment) for sequence in self.rows[index]])
         else:
             ids = self.ids[np.repeat(self.starts[sequences], lengths) + positions]
-        learned = positions >= np.repeat(first_learned(context, self.loss_on), lengths)
+        learned = (positions >= np.repeat(first_learned(context, self.loss_on), lengths)) & (index != EMPTY)
         return {
             "input_ids": self._filled(ids, self.padding),
             "position_ids": self._filled(positions, 0),

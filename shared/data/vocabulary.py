@@ -68,7 +68,7 @@ class TextVocabulary:
             if len(tokenizer) == len(tokenizer.get_added_vocab()):  # what transformers makes of a folder without one
                 raise ValueError("no vocabulary there")
             return cls(tokenizer)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"no tokenizer could be loaded from '{name}': give a folder with a tokenizer.json or a name on the "
                 f"hub that this machine can reach ({first_line(error)})"

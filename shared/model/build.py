@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from shared.data.vocabulary import TextVocabulary, Vocabulary
@@ -22,6 +23,10 @@ SIZES = {
     "gpt2-large": (36, 1280, 20),
     "gpt2-xl": (48, 1600, 25),
 }
+
+
+# What a config.json that is none raises.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)
 
 
 def new_decoder(
@@ -67,7 +72,7 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
         loaded: Any = Decoder.from_pretrained(  # with the report, it is not the decoder alone, as its type says
             name, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*UNREADABLE, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
             f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
@@ -92,6 +97,9 @@ def _load_config(name: str) -> OneDecoderConfig:
     if kind not in ("gpt2", OneDecoderConfig.model_type):
         raise UserError(f"'{name}' is a {kind} model: the core of this program is GPT-2")
     settings.pop("auto_map", None)
+    mask, distances = settings.get("mask", "causal"), settings.get("relative_attention", 0)
+    if mask not in ("causal", "prefix") or not isinstance(distances, int) or distances < 0:
+        raise ValueError(f"config.json has mask {mask!r} and relative_attention {distances!r}")
     return OneDecoderConfig.from_dict(settings)
 
 

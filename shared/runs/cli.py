@@ -137,7 +137,7 @@ def run(main: Callable[[list[str]], object]) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no warning when data workers fork
     settle_threads()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends quietly
-    signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
+    on_term = signal.signal(signal.SIGTERM, _terminate)  # what is half written is removed on the way out
     follow_launcher()
     if warning := missing_processes():
         print(f"warning: {warning}", file=sys.stderr)
@@ -152,6 +152,8 @@ def run(main: Callable[[list[str]], object]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, on_term)
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # Linux: the signal that a process gets when its parent ends
@@ -19,6 +20,7 @@ def launched() -> bool:
 
 def follow_launcher() -> None:
     """Take the launcher's end for SIGTERM: `accelerate launch` ends on one without a word to what it started."""
+    _command_line()  # while there is a launcher to ask
     if launched() and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -39,6 +41,7 @@ def resuming_command() -> str:
     return f"{shlex.join(_shortened(_command_line()))} --resume_from_checkpoint true"
 
 
+@cache
 def _command_line() -> list[str]:
     """What a person typed: the launcher's command line, if there is one that names this script, or this process's."""
     try:

@@ -1,7 +1,9 @@
 """The life of a training run, from flags to scores; a recipe names its task and starts it."""
 
 import copy
+import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -16,9 +18,9 @@ from shared.data.arguments import DataArguments
 from shared.data.bpe_dropout import DropoutVocabulary
 from shared.data.encoding import first_rows, pack_split, share_of
 from shared.data.packing import PackedDataset
-from shared.data.vocabulary import vocabulary_folder
+from shared.data.vocabulary import Vocabulary, vocabulary_folder
 from shared.errors import Interrupted, UserError
-from shared.files import atomic_directory, reserved
+from shared.files import STAGING, atomic_directory, reserved
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.start import build_decoder
@@ -32,6 +34,8 @@ from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import checkpoints, tidy
 from shared.training.hub import push
 from shared.training.trainer import Trainer
+
+VOCABULARY = "vocabulary"
 
 
 def train(kind: type[Task], arguments: list[str]) -> None:
@@ -59,19 +63,24 @@ def _train(
     generation: GenerationArguments,
     training: TrainingArguments,
 ) -> None:
-    with training.main_process_first():
+    with prepared_once(folder) as shared:
         checkpoint = find_checkpoint(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
         rows = load_splits(kind, data, training.seed)
         if training.do_train and "train" not in rows:
             raise UserError("nothing to learn from: give --train_file, or --do_train false to score only")
         known = None
         if checkpoint:
-            check_resumed(checkpoint, kind.name, asdict(model))
+            check_resumed(checkpoint, kind.name, asdict(model), training.to_sanitized_dict()["optim"])
             known = kind.build_vocabulary(data, kind.load_vocabulary(vocabulary_folder(str(checkpoint))), None, 0)
+        known = vocabulary_of_all(kind, data, known, shared)
         decoder, vocabulary = build_decoder(kind, data, rows.get("train"), model, training.seed, known)
+        if shared and not (shared / VOCABULARY).is_dir():
+            (shared / VOCABULARY).mkdir()
+            vocabulary.save(shared / VOCABULARY)
         task = kind(data, vocabulary)
         packed = {
-            split: pack(task, part, model, split, split == "train", training.seed) for split, part in rows.items()
+            split: pack(task, part, model, split, split == "train", training.seed, shared)
+            for split, part in rows.items()
         }
         if "train" in packed:
             packed["train"].augment_with(task.augment, training.seed)
@@ -140,7 +149,46 @@ def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, D
     return {split: first_rows(part, limits[split]) for split, part in rows.items()}
 
 
-def pack(task: Task, rows: Dataset, model: ModelArguments, split: str, training: bool, seed: int) -> PackedDataset:
+@contextmanager
+def prepared_once(folder: Path) -> Iterator[Path | None]:
+    """Enter one by one, the first process of each host before the others, with a folder for what it prepares for them.
+
+    The folder is None where there are no others, and is removed when all have left.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        yield None
+        return
+    shared = folder / f"{STAGING}prepared-{socket.gethostname()}"
+    try:
+        with state.local_main_process_first():
+            shared.mkdir(parents=True, exist_ok=True)
+            yield shared
+        state.wait_for_everyone()
+    finally:
+        if state.is_local_main_process:
+            shutil.rmtree(shared, ignore_errors=True)
+
+
+def vocabulary_of_all(
+    kind: type[Task], data: DataArguments, known: Vocabulary | None, shared: Path | None
+) -> Vocabulary | None:
+    """The vocabulary that the training goes on with, or that the host's first process has made; None: there is none."""
+    place = shared / VOCABULARY if shared else None
+    if known or not place or not place.is_dir():
+        return known
+    return kind.build_vocabulary(data, kind.load_vocabulary(str(place)), None, 0)
+
+
+def pack(
+    task: Task,
+    rows: Dataset,
+    model: ModelArguments,
+    split: str,
+    training: bool,
+    seed: int,
+    shared: Path | None = None,
+) -> PackedDataset:
     """A split as packed rows; for training with `bpe_dropout` several times, each time cut into tokens anew."""
     if training and model.bpe_dropout:
         task = copy.copy(task)
@@ -155,6 +203,7 @@ def pack(task: Task, rows: Dataset, model: ModelArguments, split: str, training:
         padding=task.vocabulary.padding,
         loss_on=model.loss_on if training else "target",
         processes=task.arguments.preprocessing_num_workers,
+        shared=shared,
     )
 
 

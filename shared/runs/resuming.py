@@ -36,11 +36,12 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
     return checkpoint
 
 
-# Model settings that decide what a checkpoint's weights mean: others may change from one launch to the next.
+# Model settings that decide what a checkpoint's weights mean, as --optim does its other state: all else may change from
+# one launch to the next.
 FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention")
 
 
-def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any]) -> None:
+def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: str) -> None:
     """Refuse to resume another task, or with settings that the checkpoint's weights were not made for.
 
     Raises:
@@ -53,12 +54,14 @@ def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any]) -> None
     read_metrics(checkpoint.parent)  # which a broken file would stop only after the training
     if settings["task"] != task:
         raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {task}")
-    for name in FIXED:
-        before = settings["model"].get(name, model[name])
+    asked = {**{name: model[name] for name in FIXED}, "optim": optim}
+    known = {**settings["model"], "optim": settings["training"].get("optim", optim)}
+    for name, value in asked.items():
+        before = known.get(name, value)
         # 0 distances stand for those that come with the weights.
-        if model[name] != before and not (name == "relative_attention" and not model[name]):
+        if value != before and not (name == "relative_attention" and not value):
             raise UserError(
-                f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {model[name]}; give "
+                f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {value}; give "
                 "the same, or start a new run from it by --model_name_or_path"
             )
 

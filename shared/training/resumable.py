@@ -19,6 +19,8 @@ from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import publish, rotate
 from shared.training.stopping import Stop
 
+FULL_DISK = ("inline_container", "iostream", "write")  # torch.save's words for it: it raises no OSError
+
 
 class WithinEpoch(transformers.TrainerCallback):
     """Knows whether an epoch is under way."""
@@ -122,7 +124,7 @@ class ResumableTrainer(transformers.Trainer):
             if self.args.should_save:
                 publish(staging, checkpoint)
         except (OSError, SafetensorError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "write" not in str(error):  # torch.save's word for a full disk
+            if isinstance(error, RuntimeError) and not any(word in str(error) for word in FULL_DISK):
                 raise
             self._refuse_checkpoint(checkpoint, error)
         finally:

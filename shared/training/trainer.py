@@ -1,7 +1,7 @@
 """transformers' Trainer, taught packed rows and scores by generation."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 import transformers
+from accelerate.data_loader import BatchSamplerShard
 from datasets import Dataset
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
-from shared.data.packing import PackedDataset, collate_counted
+from shared.data.packing import EMPTY, PackedDataset, collate_counted
 from shared.errors import UserError, first_line
 from shared.evaluation import evaluate
 from shared.generation.arguments import GenerationArguments
@@ -35,9 +36,32 @@ from shared.training.throughput import Throughput
 
 
 def _shape(arguments: TrainingArguments, rows: PackedDataset | None) -> dict[str, Any]:
-    """The one shape that all batches are filled up to."""
+    """What batches are filled up to: one shape, where they are compiled or recorded."""
+    if not (arguments.torch_compile or arguments.cuda_graph):
+        return {"most_learned": 1}  # a batch of empty rows has something to compute, too
     size = arguments.per_device_train_batch_size
     return {"size": size, "most_learned": rows.most_learned(size) if rows else 0}
+
+
+class FilledSampler(Sampler[int]):
+    """As another sampler, and then empty rows, up to a `multiple`: the last batches are whole in every process.
+
+    accelerate begins again with the first rows instead, which would then be learned twice in an epoch.
+    """
+
+    def __init__(self, sampler: Sampler[int], multiple: int):
+        self.sampler, self.multiple = sampler, multiple
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // self.multiple) * self.multiple
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.sampler
+        yield from [EMPTY] * (len(self) - len(self.sampler))
+
+    def set_epoch(self, epoch: int) -> None:
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
 
 
 class EpochOfRows(transformers.TrainerCallback):
@@ -87,7 +111,7 @@ class Trainer(ResumableTrainer):
             data_collator=partial(
                 collate_counted,
                 padding=task.vocabulary.padding,
-                **(_shape(arguments, train_dataset) if arguments.torch_compile or arguments.cuda_graph else {}),
+                **_shape(arguments, train_dataset),
             ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
@@ -142,6 +166,15 @@ class Trainer(ResumableTrainer):
                 return super().train(*args, **kwargs)
             finally:
                 self.step = None  # and with it the memory of a graph
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = super().get_train_dataloader()
+        shard = loader.batch_sampler
+        if isinstance(shard, BatchSamplerShard) and not shard.drop_last:
+            inner = shard.batch_sampler
+            processes = 1 if shard.split_batches else shard.num_processes
+            inner.sampler = FilledSampler(inner.sampler, inner.batch_size * processes)
+        return loader
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], num_items_in_batch: torch.Tensor | int | None = None

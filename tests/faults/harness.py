@@ -82,9 +82,10 @@ class Child:
         return self.output.read_text(encoding="utf-8", errors="replace")
 
 
-def training(folder: Path, *flags: str, before=lambda: None, **settings) -> Child:
-    """A training of the toy task into `folder`; `before` is called in its process."""
-    config = folder.parent / "config.yaml"
+def training(folder: Path, *flags: str, before=lambda: None, log: Path | None = None, **settings) -> Child:
+    """A training of the toy task into `folder`; `before` is called in its process, `log` is where it prints to."""
+    log = log or folder.parent
+    config = log / "config.yaml"
     config.write_text("{}")
     given = [f"--{name}={value}" for name, value in {**SETTINGS, **settings, "output_dir": folder}.items()]
 
@@ -93,7 +94,7 @@ def training(folder: Path, *flags: str, before=lambda: None, **settings) -> Chil
         before()
         run(lambda arguments: train(Copying, arguments))
 
-    return Child(work, folder.parent / f"{next(NUMBERS)}.log")
+    return Child(work, log / f"{next(NUMBERS)}.log")
 
 
 def finish(folder: Path, **settings) -> None:

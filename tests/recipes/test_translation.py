@@ -61,6 +61,25 @@ def test_scoring_again_gives_the_same_scores(trained, start, python):
     assert refused.returncode == 2 and "--name train: metrics.json has" in refused.stderr
 
 
+def test_what_other_settings_score_has_a_name_of_its_own(trained, python):
+    folder, _ = trained
+    samples = (folder / "samples" / "outputs.jsonl").read_bytes()
+    before = json.loads((folder / "metrics.json").read_text())
+    finished = python("evaluate", folder, "--num_beams=2", "--max_predict_samples=3")
+    assert finished.returncode == 0, finished.stderr
+    name = "test_max_predict_samples_3_num_beams_2"
+    after = json.loads((folder / "metrics.json").read_text())
+    assert after.keys() - before.keys() == {name} and after["test"] == before["test"]
+    assert (folder / "samples" / "outputs.jsonl").read_bytes() == samples
+    assert len((folder / name / "outputs.jsonl").read_text().splitlines()) == 3
+    card = (folder / "README.md").read_text()
+    for split in ("test", name):
+        assert f"| {split} | bleu | {after[split]['bleu']:.4f} |" in card
+    for taken in ("test", "validation", "samples", "checkpoint-3", "../other", "config.json"):
+        refused = python("evaluate", folder, "--num_beams=2", f"--name={taken}")
+        assert refused.returncode == 2 and f"--name {taken}" in refused.stderr.splitlines()[-1]
+
+
 def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path):
     folder, _ = trained
     file = tmp_path / "sentences.txt"

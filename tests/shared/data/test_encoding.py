@@ -28,6 +28,16 @@ def test_several_processes_tokenise_as_one(task, rows):
     assert together.to_list() == alone.to_list() and also_dropped == dropped
 
 
+def test_what_one_process_left_is_not_tokenised_again(task, rows, tmp_path):
+    def pack(sequences):
+        return pack_split(rows, sequences, "train", max_length=LENGTH, pack_length=None, padding=0, shared=tmp_path)
+
+    first = pack(lengths(task, LENGTH))
+    second = pack(lambda row: pytest.fail("tokenised again"))
+    assert second.rows == first.rows
+    assert all((second[index][name] == first[index][name]).all() for index in range(len(first)) for name in first[0])
+
+
 def test_rows_become_lines_of_ids(task):
     rows = Dataset.from_list([{"source": "the dog", "target": "the cat"}, {"source": "", "target": "x"}])
     lines, counts = encode(rows, lengths(task, LENGTH), "train")

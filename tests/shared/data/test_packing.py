@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from shared.data.packing import PackedDataset, collate, pack
+from shared.data.packing import EMPTY, PackedDataset, collate, pack
 from shared.data.sequence import IGNORED
 
 
@@ -71,6 +71,14 @@ def test_rows_together_hold_every_sequence_once(loss_on):
     learned = sorted(int(token) for row in rows for token in row["labels"] if token != IGNORED)
     pairs = zip(table["input_ids"], table["context"], strict=True)
     assert learned == sorted(token for ids, n in pairs for token in (ids[n:] if loss_on == "target" else ids[1:]))
+
+
+def test_an_empty_row_is_padding_of_which_nothing_is_learned():
+    packed = PackedDataset(lines(([5, 6, 7], 1), ([8, 9, 10, 11], 2)), pack_length=9, padding=99)
+    first, empty = packed[0], packed[EMPTY]
+    assert (empty["input_ids"] == 99).all() and (empty["labels"] == -100).all()
+    assert (empty["position_ids"] == first["position_ids"]).all()
+    assert len(packed) == 1
 
 
 def test_rows_are_stacked_to_a_batch_of_tensors():

@@ -5,7 +5,7 @@ import yaml
 
 from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError
-from shared.runs.folder import Run, add_metrics, save_settings
+from shared.runs.folder import Run, add_metrics, read_metrics, save_settings
 from shared.runs.resuming import clear
 
 
@@ -93,3 +93,53 @@ def test_a_run_of_an_earlier_version_opens_under_todays_names(finished, task):
     opened = Run.open(str(finished)).settings
     assert opened["model"] == {"max_length": 32, "pack_length": 64, "loss_on": "all"}
     assert opened["training"] == {"torch_compile": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the name of the task is missing"),
+        ("a: [b", "run.yaml: while parsing"),
+        ("- copying", "expected lines of the form 'name: value'"),
+        ("just words", "expected lines of the form 'name: value'"),
+        ("\x00\x01\x02", "run.yaml: "),
+        ("task: [copying]", "the name of the task is missing"),
+        ("task: copying\nmodel: 3", "'model' holds no settings"),
+        ("task: copying\ngeneration: [beams]", "'generation' holds no settings"),
+        ("task: copying\nmodel: {max_length: many}", "invalid int value: 'many'"),
+        (
+            "task: copying\nmodel: {max_lenght: 32}",
+            "unknown key in the settings 'max_lenght': did you mean 'max_length'",
+        ),
+        ("task: copying\nmodel: {mask: upside_down}", "--mask: invalid choice: 'upside_down'"),
+        ("task: copying\ngeneration: {num_beams: 2.5}", "invalid int value: '2.5'"),
+        ("task: copying\nmodel: {1: 2}", "unknown key in the settings '1'"),
+        ("task: singing\nmodel: {max_length: 32}", "names the task 'singing': there are copying"),
+        ("task: copying\ntask_arguments: {train_share: all}", "invalid float value: 'all'"),
+        ("task: copying\ntask_arguments: {melody: x}", "unknown key in the settings 'melody'"),
+        ("task: copying\nmodel: {max_length: 64}", "a max_length of 64, config.json positions for 48"),
+    ],
+)
+def test_settings_that_are_not_a_runs_are_named_in_one_line(finished, task, text, message):
+    (finished / "run.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        opened = Run.open(str(finished))
+        opened.decoder(opened.task({"copying": type(task)}))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert str(finished) in str(caught.value)
+
+
+def test_a_vocabulary_of_another_run_is_told(finished, task, new_vocabulary):
+    new_vocabulary(size=400, separators={f"<|{number}|>": "a word" for number in range(60)}).save(finished)
+    opened = Run.open(str(finished))
+    with pytest.raises(UserError, match=r"its vocabulary has \d+ tokens, its decoder \d+"):
+        opened.decoder(opened.task({"copying": type(task)}))
+
+
+@pytest.mark.parametrize("text", ["", '{"test": ', "[1]", "3", "\x00"])
+def test_scores_that_are_damaged_are_named_and_kept(finished, text):
+    (finished / "metrics.json").write_text(text)
+    for call in (lambda: read_metrics(finished), lambda: add_metrics(finished, {"test": {}})):
+        with pytest.raises(UserError, match=r"metrics.json is damaged .*: remove it, and score the run again"):
+            call()
+    assert (finished / "metrics.json").read_text() == text

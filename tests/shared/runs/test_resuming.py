@@ -167,8 +167,17 @@ def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, 
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": "copying", "model": model}))
     asked = {**model, **changes}
     if message is None:
-        check_resumed(tmp_path / "checkpoint-2", task_name, asked)
+        check_resumed(tmp_path / "checkpoint-2", task_name, asked, "muon")
         return
     with pytest.raises(UserError, match=message) as caught:
-        check_resumed(tmp_path / "checkpoint-2", task_name, asked)
+        check_resumed(tmp_path / "checkpoint-2", task_name, asked, "muon")
     assert "\n" not in str(caught.value)
+
+
+def test_another_optimizers_state_is_not_resumed(tmp_path):
+    settings = {"task": "copying", "model": {}, "training": {"optim": "adamw_torch"}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    model = dict.fromkeys(("size", "config_overrides", "max_length", "mask", "relative_attention"))
+    check_resumed(tmp_path / "checkpoint-2", "copying", model, "adamw_torch")
+    with pytest.raises(UserError, match="was trained with --optim adamw_torch, not muon"):
+        check_resumed(tmp_path / "checkpoint-2", "copying", model, "muon")

@@ -1,19 +1,21 @@
 """Two processes with a batch each learn what one with both of them learns."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from safetensors.torch import load_file
 
+ROWS = re.compile(r"train: .* in (\d+) packed rows")
 REPOSITORY = Path(__file__).parents[3]
 SETTINGS = {
     "size": "tiny",
     "config_overrides": "n_layer=2,n_embd=32",
     "vocab_size": 300,
-    "max_train_samples": 400,
-    "max_steps": 4,
+    "max_train_samples": 56,
+    "max_steps": 7,
     "optim": "sgd",  # AdamW would blow up the rounding where a gradient is zero
     "learning_rate": 0.5,
     "warmup_steps": 0,
@@ -41,6 +43,9 @@ def trained(folder, processes, batch_size, **changes):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("tokenising train: 100%") == 1  # the first process does it for the other
+    assert int(ROWS.search(done.stderr)[1]) == 27, "the last step of an epoch of 27 rows leaves a process without any"
+    assert not list(folder.glob(".*"))
     return load_file(folder / "model.safetensors")
 
 
