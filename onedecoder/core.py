@@ -7,6 +7,7 @@ from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.decode_step import DecodeStep, compute_dtype
+from shared.generation.ensemble import Ensemble
 from shared.generation.generate import n_best
 from shared.generation.mbr import check_candidates, generate_best
 from shared.generation.processors import MASKS, Written, active, process
@@ -29,6 +30,7 @@ __all__ = [
     "TASKS",
     "DecodeStep",
     "Decoder",
+    "Ensemble",
     "GenerationArguments",
     "KeyValueCache",
     "Parser",

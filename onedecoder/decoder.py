@@ -15,6 +15,7 @@ from onedecoder.core import (
     SETTINGS,
     TASKS,
     Decoder,
+    Ensemble,
     GenerationArguments,
     RequestArguments,
     Row,
@@ -58,8 +59,9 @@ def load(name: str | Path, device: str | None = None, ensemble: Iterable[str | P
         kind, max_length = TASKS["language_modeling"], model.context
         task = kind(kind.Arguments(), TextVocabulary.load(name))
         generation = GenerationArguments(**kind.generation_defaults)
-    model = joined(model.to(device).eval(), task, [str(each) for each in ensemble], TASKS)
-    return LoadedDecoder(name, model, task, generation, max_length)
+    model = model.to(device).eval()
+    writer = joined(model, task, [str(each) for each in ensemble], TASKS)
+    return LoadedDecoder(name, model, task, generation, max_length, writer)
 
 
 def is_run(folder: Path) -> bool:
@@ -97,6 +99,7 @@ class LoadedDecoder:
     task: Task
     generation: GenerationArguments
     max_length: int
+    writer: Decoder | Ensemble | None = None  # what writes in the decoder's place, where it is one of an ensemble
 
     def __call__(self, given: str | Path | Iterable[str | Path] = "", *, seed: int = 0, **settings: Any) -> Any:
         """What the decoder writes for `given`: a text, or for music a MIDI file's name or nothing.
@@ -131,7 +134,7 @@ class LoadedDecoder:
         constraint = task.constraint()
         with self._autocast():
             written = generate_best(
-                self.model,
+                self.writer or self.model,
                 task,
                 [prompt.context for prompt in prompts],
                 generation,
@@ -165,7 +168,7 @@ class LoadedDecoder:
             raise UserError(f"--num_return_sequences {count}: {task.name} follows a grammar, and has no beams")
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens).context for row in rows]
         with self._autocast():
-            found = n_best(self.model, prompts, generation, task.vocabulary)
+            found = n_best(self.writer or self.model, prompts, generation, task.vocabulary)
         return [[Hypothesis(each.score, task.decode(each.ids)) for each in best[:count]] for best in found]
 
     def _autocast(self) -> torch.autocast:
@@ -198,7 +201,7 @@ class LoadedDecoder:
         if write:
             constraint = task.constraint()
             (written,) = generate_best(
-                self.model, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
+                self.writer or self.model, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
             )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]

@@ -13,13 +13,16 @@ from tqdm import tqdm
 from shared.data.packing import PackedDataset, collate
 from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
+from shared.generation.ensemble import Ensemble
 from shared.generation.mbr import generate_best
 from shared.model.decoder import Decoder
 from shared.task import Constraint, Row, Task
 
 
 @torch.no_grad()
-def likelihood(decoder: Decoder, packed: PackedDataset, batch_size: int, accelerator: Accelerator) -> tuple[float, int]:
+def likelihood(
+    decoder: Decoder | Ensemble, packed: PackedDataset, batch_size: int, accelerator: Accelerator
+) -> tuple[float, int]:
     """Total negative log-likelihood in nats, and the number of learned tokens it falls on."""
     loader = DataLoader(packed, batch_size=batch_size, collate_fn=collate)
     decoder.eval()
@@ -43,7 +46,7 @@ def _over_processes(*numbers: float) -> tuple[float, ...]:
 
 
 def outputs_for(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     task: Task,
     rows: Dataset | list[Row],
     generation: GenerationArguments,
@@ -72,7 +75,7 @@ def outputs_for(
 
 
 def evaluate(
-    decoder: Decoder,
+    decoder: Decoder | Ensemble,
     task: Task,
     rows: Dataset,
     packed: PackedDataset,

@@ -233,7 +233,7 @@ class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
     utility: ClassVar[staticmethod[[Any, Any], float] | None] = staticmethod(sentence_chrf)
-    RequestArguments = TextRequestArguments
+    RequestArguments: ClassVar[type[Request]] = TextRequestArguments
     request_arguments: TextRequestArguments
     vocabulary: TextVocabulary
     separator: ClassVar[str]  # the token that names the job, where there is only one

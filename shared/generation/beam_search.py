@@ -134,7 +134,7 @@ def search(
     length = min(decoder.context, max(map(len, prompts)) + max(limits))
     sentences = max(1, settings.generation_batch_size // settings.num_beams)
     batches: _Batches | None = None
-    found: list[list[int]] = []
+    found: list[list[Hypothesis]] = []
     for start in range(0, len(prompts), sentences):
         batch = prompts[start : start + sentences]
         if batches is None or batches.sentences != len(batch):
@@ -149,7 +149,13 @@ class _Batches:
     """Beam search over one batch of `sentences` after another, with a step that a GPU captures once."""
 
     def __init__(
-        self, decoder: Decoder, sentences: int, length: int, longest: int, settings: GenerationArguments, end: int
+        self,
+        decoder: Decoder | Ensemble,
+        sentences: int,
+        length: int,
+        longest: int,
+        settings: GenerationArguments,
+        end: int,
     ):
         self.decoder, self.sentences, self.beams = decoder, sentences, settings.num_beams
         slots = sentences * settings.num_beams
@@ -162,11 +168,11 @@ class _Batches:
     def search(self, prompts: Tokens[Tokens[int]], limits: list[int]) -> list[list[Hypothesis]]:
         """The best continuations of each prompt, of at most its limit's tokens."""
         stride = 1 if self.decoder.device.type == "cpu" else STRIDE
-        prompts = [prompt for prompt in prompts for _ in range(self.beams)]
-        self.decode.prefill(dict(enumerate(prompts)))
+        beams = [[*prompt] for prompt in prompts for _ in range(self.beams)]
+        self.decode.prefill(dict(enumerate(beams)))
         self.hypotheses.begin(limits)
-        self.tokens.copy_(torch.tensor([prompt[-1] for prompt in prompts]))
-        self.positions.copy_(torch.tensor([len(prompt) - 1 for prompt in prompts]))
+        self.tokens.copy_(torch.tensor([beam[-1] for beam in beams]))
+        self.positions.copy_(torch.tensor([len(beam) - 1 for beam in beams]))
         for number in range(1, max(limits) + 1):
             self.grow()
             if number % stride == 0 and self.hypotheses.done:

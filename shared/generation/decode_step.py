@@ -128,9 +128,13 @@ class EnsembleStep:
 
 def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool = False) -> DecodeStep | EnsembleStep:
     """A step over an empty cache of so many `slots`, each of `length` tokens."""
+
+    def alone(each: Decoder) -> DecodeStep:
+        return DecodeStep(each, KeyValueCache(each, slots, length, compute_dtype(each), beams))
+
     if isinstance(decoder, Ensemble):
-        return EnsembleStep([new_step(each, slots, length, beams) for each in decoder.decoders])
-    return DecodeStep(decoder, KeyValueCache(decoder, slots, length, compute_dtype(decoder), beams))
+        return EnsembleStep([alone(each) for each in decoder.decoders])
+    return alone(decoder)
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:

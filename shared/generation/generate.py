@@ -87,7 +87,7 @@ def generate(
 @torch.inference_mode()
 def n_best(
     decoder: Decoder | Ensemble,
-    prompts: list[Tokens[int]],
+    prompts: Tokens[Tokens[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
@@ -102,7 +102,7 @@ def n_best(
     return [by_index[request.index] for request in requests]
 
 
-def _requests(decoder: Decoder | Ensemble, prompts: list[Tokens[int]]) -> tuple[list[_Request], list[_Request]]:
+def _requests(decoder: Decoder | Ensemble, prompts: Tokens[Tokens[int]]) -> tuple[list[_Request], list[_Request]]:
     """A request for each prompt, in the prompts' order and the longest first."""
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
@@ -128,7 +128,7 @@ class _RunningBatch:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: Decoder | Ensemble,
         requests: list[_Request],
         settings: GenerationArguments,
         end: int,

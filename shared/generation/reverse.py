@@ -21,7 +21,7 @@ def generate_reranked(
     decoder: Decoder | Ensemble,
     task: Task,
     rows: Sequence[Row],
-    prompts: list[Sequence[int]],
+    prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     *,
     progress: str | None = None,

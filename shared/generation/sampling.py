@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from shared.generation.arguments import GenerationArguments
-from shared.generation.decode_step import DecodeStep
+from shared.generation.decode_step import DecodeStep, EnsembleStep
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.kernels.support import fast
 from shared.task import Constraint
@@ -103,7 +103,7 @@ class Sampler:
 
     def __init__(
         self,
-        decode: DecodeStep,
+        decode: DecodeStep | EnsembleStep,
         longest: int,
         settings: GenerationArguments,
         end: int,

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from argparse import Action, Namespace
+from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -104,7 +104,10 @@ class Parser(HfArgumentParser):
 class Help(Action):
     """--help and --help_all."""
 
-    def __call__(self, parser: Parser, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        assert isinstance(parser, Parser)
         print(describe(parser, parser.shown, everything=option_string not in {"-h", "--help"}), end="")
         parser.exit()
 

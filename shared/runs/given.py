@@ -50,7 +50,8 @@ def compare_saved(task: Task, rows: Dataset, folder: Path, other: Path) -> dict[
         if [row.get("reference") for row in saved] != references:
             raise UserError(f"--compare_to: {path} is of other rows; score both runs on the same ones")
         found.append([row["output"] for row in saved])
-    return task.compare(*found, rows)
+    ours, theirs = found
+    return task.compare(ours, theirs, rows)
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

@@ -41,7 +41,8 @@ class Formatter(argparse.HelpFormatter):
 
 def describe(parser: argparse.ArgumentParser, usage: Usage, everything: bool) -> str:
     """The help of a parser: its usage, then a section for each group of flags."""
-    shown, hidden = {}, 0
+    shown: dict[str, list[argparse.Action]] = {}
+    hidden = 0
     for group in parser._action_groups:
         for action in group._group_actions:
             # --no_NAME says the same as --NAME false.

@@ -49,7 +49,7 @@ class FilledSampler(Sampler[int]):
     accelerate begins again with the first rows instead, which would then be learned twice in an epoch.
     """
 
-    def __init__(self, sampler: Sampler[int], multiple: int):
+    def __init__(self, sampler: Any, multiple: int):
         self.sampler, self.multiple = sampler, multiple
 
     def __len__(self) -> int:

@@ -34,7 +34,7 @@ class Hole:
     @classmethod
     def cut(cls, piece: Score, start: int, stop: int) -> "Hole":
         past = encode(excerpt(piece, 0, start))
-        past += waits(start - sum(value for kind, value in map(MEANING.get, past) if kind == "TimeShift"))
+        past += waits(start - sum(value for kind, value in map(MEANING.__getitem__, past) if kind == "TimeShift"))
         return cls(past, encode(shifted(piece, start, stop)), encode(shifted(piece, stop, FOREVER, start)))
 
     def line(self, vocabulary: MusicVocabulary, room: int) -> Sequence:

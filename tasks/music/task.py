@@ -141,7 +141,7 @@ class Music(Task):
         A row has the `job` and the events `given`. UserError where the run has not learned what is asked for.
         """
         learned = self.arguments.job
-        fitting = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
+        fitting: tuple[str, ...] = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
         if self.request_arguments.hole:
             fitting = ("infill",)
         job = self.request_arguments.job or next((known for known in fitting if known in learned), learned[0])
@@ -213,7 +213,7 @@ class Music(Task):
         pieces, marked = [], []
         for row, output in zip(rows, outputs, strict=True):
             if row["job"] == "infill":
-                piece, start, stop = decode(row["given"]), *row["hole"]
+                piece, (start, stop) = decode(row["given"]), row["hole"]
                 pieces.append(filled(piece, start, stop, decode(output)))
                 marked.append(filled(piece, start, stop, decode([])))
                 continue

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
@@ -46,10 +47,14 @@ def compare(outputs: Sequence[str], others: Sequence[str], references: Sequence[
 
     1,000 resamples (Koehn 2004, https://aclanthology.org/W04-3250), with sacreBLEU's seed.
     """
-    systems = [("others", list(others)), ("outputs", list(outputs))]  # the first is what the second is compared with
+    systems: list[tuple[str, Sequence[str]]] = [
+        ("others", list(others)),
+        ("outputs", list(outputs)),
+    ]  # the first is what the second is compared with
     _, found = PairedTest(systems, {"bleu": BLEU(), "chrf": CHRF()}, [list(references)], test_type="bs")()
     # Of equal scores sacreBLEU finds no resample whose difference is larger, and would call that significant.
+    pairs: list[Any] = list(found.values())[1:]  # after the systems' names
     return {
         name: {"score": ours.score, "other": other.score, "p_value": ours.p_value if ours.score != other.score else 1.0}
-        for name, (other, ours) in zip(("bleu", "chrf"), list(found.values())[1:], strict=True)
+        for name, (other, ours) in zip(("bleu", "chrf"), pairs, strict=True)
     }
