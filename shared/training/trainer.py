@@ -1,7 +1,7 @@
 """transformers' Trainer, taught packed rows and scores by generation."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -9,15 +9,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-import transformers
 from accelerate.data_loader import BatchSamplerShard
 from datasets import Dataset
 from torch import nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
-from shared.data.packing import EMPTY, PackedDataset, collate_counted
+from shared.data.packing import PackedDataset, collate_counted
 from shared.errors import UserError, first_line
 from shared.evaluation import evaluate
 from shared.generation.arguments import GenerationArguments
@@ -26,6 +25,7 @@ from shared.model.flops import mean_context, training_flops_per_token
 from shared.model.loss import Criterion
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
+from shared.training.batches import EpochOfRows, FilledSampler, batch_shape
 from shared.training.best_checkpoint import resolve_best_metric
 from shared.training.captured_step import CapturedStep, cuda_graphs, silenced, why_launched
 from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
@@ -33,48 +33,6 @@ from shared.training.hub import new_repository
 from shared.training.muon import MUON, muon
 from shared.training.resumable import ResumableTrainer
 from shared.training.throughput import Throughput
-
-
-def _shape(arguments: TrainingArguments, rows: PackedDataset | None) -> dict[str, Any]:
-    """What batches are filled up to: one shape, where they are compiled or recorded."""
-    if not (arguments.torch_compile or arguments.cuda_graph):
-        return {"most_learned": 1}  # a batch of empty rows has something to compute, too
-    size = arguments.per_device_train_batch_size
-    return {"size": size, "most_learned": rows.most_learned(size) if rows else 0}
-
-
-class FilledSampler(Sampler[int]):
-    """As another sampler, and then empty rows, up to a `multiple`: the last batches are whole in every process.
-
-    accelerate begins again with the first rows instead, which would then be learned twice in an epoch.
-    """
-
-    def __init__(self, sampler: Any, multiple: int):
-        self.sampler, self.multiple = sampler, multiple
-
-    def __len__(self) -> int:
-        return -(-len(self.sampler) // self.multiple) * self.multiple
-
-    def __iter__(self) -> Iterator[int]:
-        yield from self.sampler
-        yield from [EMPTY] * (len(self) - len(self.sampler))
-
-    def set_epoch(self, epoch: int) -> None:
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(epoch)
-
-
-class EpochOfRows(transformers.TrainerCallback):
-    """Tells the rows which epoch begins. accelerate does so, too, but not where it skips batches or divides them."""
-
-    def on_epoch_begin(
-        self,
-        args: transformers.TrainingArguments,
-        state: transformers.TrainerState,
-        control: transformers.TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        kwargs["train_dataloader"].dataset.set_epoch(int(state.epoch or 0))
 
 
 class Trainer(ResumableTrainer):
@@ -111,7 +69,7 @@ class Trainer(ResumableTrainer):
             data_collator=partial(
                 collate_counted,
                 padding=task.vocabulary.padding,
-                **_shape(arguments, train_dataset),
+                **batch_shape(arguments, train_dataset),
             ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,

@@ -139,7 +139,9 @@ def test_no_step_waits_for_the_gpu(new_trainer):
             if state.global_step == state.max_steps:
                 torch.cuda.set_sync_debug_mode("default")
 
-    trainer = new_trainer(max_steps=6, per_device_train_batch_size=1, logging_steps=100, use_cpu=False, compile=False)
+    trainer = new_trainer(
+        max_steps=6, per_device_train_batch_size=1, logging_steps=100, use_cpu=False, torch_compile=False
+    )
     trainer.add_callback(Watch())
     try:
         trainer.train()
