@@ -173,7 +173,7 @@ def transformers_generate(
         padding = [longest - len(prompts[index]) for index in batch]
         ids = [[vocabulary.padding] * n + [*prompts[index]] for n, index in zip(padding, batch, strict=True)]
         seen = [[0] * n + [1] * (longest - n) for n in padding]
-        written = model.generate(
+        written = model.generate(  # type: ignore[misc]  # its own type asks more of `self` than its class has
             torch.tensor(ids, device=model.device), attention_mask=torch.tensor(seen, device=model.device)
         )
         for index, new in zip(batch, written[:, longest:].tolist(), strict=True):
