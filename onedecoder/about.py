@@ -90,7 +90,11 @@ def _text(task: TextTask) -> dict[str, Any]:
 
 
 def tokenizer(name: str, task: TextTask) -> dict[str, Any]:
-    """The vocabulary and merges of a byte-level BPE, and the ids that are no text."""
+    """The vocabulary and merges of a byte-level BPE, and the ids that are no text.
+
+    Raises:
+        UserError: if the page cannot cut texts as this tokenizer does.
+    """
     fast: Any = task.vocabulary.tokenizer  # a fast one, whose type says only that it is a tokenizer
     state = json.loads(fast.backend_tokenizer.to_str())
     model, before = state["model"], state["pre_tokenizer"] or {}
@@ -108,7 +112,11 @@ def tokenizer(name: str, task: TextTask) -> dict[str, Any]:
 
 
 def music(decoder: LoadedDecoder) -> dict[str, Any]:
-    """The notation: what each event means, or how the grid of chorales is read."""
+    """The notation: what each event means, or how the grid of chorales is read.
+
+    Raises:
+        UserError: if it is none that the page knows.
+    """
     vocabulary = decoder.task.vocabulary
     arguments: Any = decoder.task.arguments  # of music
     if isinstance(vocabulary, ChoraleVocabulary):

@@ -28,7 +28,11 @@ def main() -> None:
 
 
 def command(arguments: list[str]) -> None:
-    """Run what the first word names; UserError where it names nothing."""
+    """Run what the first word names.
+
+    Raises:
+        UserError: if it names nothing.
+    """
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(USAGE)
         return

@@ -190,6 +190,9 @@ class LoadedDecoder:
         """The line of `given` and what the decoder writes after it, read once more and looked into.
 
         With `write=False` the line ends where the decoder would begin to write.
+
+        Raises:
+            UserError: an unknown setting, or nothing to look into.
         """
         task, generation = self.asked(settings)
         generation = replace(generation, max_new_tokens=min(generation.max_new_tokens, max(1, self.max_length // 2)))
@@ -223,7 +226,11 @@ class LoadedDecoder:
         return token_names(self.task.vocabulary, self.model.config.vocab_size)
 
     def asked(self, settings: dict[str, Any]) -> tuple[Task, GenerationArguments]:
-        """A task of its own with what is asked of it, and how to write; UserError for what cannot be meant."""
+        """A task of its own with what is asked of it, and how to write.
+
+        Raises:
+            UserError: if a setting is unknown, or cannot be meant.
+        """
         own = {field.name for field in fields(self.task.RequestArguments)}
         writing = {field.name for field in fields(GenerationArguments)}
         for name in settings:

@@ -39,7 +39,11 @@ class Engine:
         self.lock = threading.Lock()
 
     def prompt(self, text: str, separator: int = 0) -> dict[str, Any]:
-        """The line of a text; UserError where there is nothing to write for."""
+        """The line of a text.
+
+        Raises:
+            UserError: if there is nothing to write for, or the decoder writes music.
+        """
         task = self.decoder.task
         if not isinstance(task, TextTask):
             if text:
@@ -60,7 +64,11 @@ class Engine:
         return _line(self.decoder.prompt(text, **wanted))
 
     def midi_prompt(self, file: bytes, job: str) -> dict[str, Any]:
-        """The line of a MIDI file; UserError where it is none, or the decoder reads text."""
+        """The line of a MIDI file.
+
+        Raises:
+            UserError: if it is none, or the decoder reads text.
+        """
         if isinstance(self.decoder.task, TextTask):
             raise UserError("This decoder reads text: type or paste some.")
         wanted: dict[str, Any] = {"job": job} if job and hasattr(self.decoder.task.request_arguments, "job") else {}
@@ -120,7 +128,11 @@ class Engine:
         return (weights.mean(0) if head == "mean" else weights[self._head(head)]).cpu().numpy()
 
     def overview(self, trace: Trace, size: int) -> np.ndarray:
-        """Small pictures [layers * heads, size, size]: each cell is the most that is in it."""
+        """Small pictures [layers * heads, size, size]: each cell is the most that is in it.
+
+        Raises:
+            UserError: if `size` is not from 1 to 128.
+        """
         if not 1 <= size <= 128:
             raise UserError("Small pictures have 1 to 128 cells.")
         pictures = []
@@ -133,7 +145,11 @@ class Engine:
         return np.concatenate(pictures)
 
     def vectors(self, trace: Trace, name: str, layer: int, position: int) -> np.ndarray:
-        """One vector at one position, of heads side by side."""
+        """One vector at one position, of heads side by side.
+
+        Raises:
+            UserError: if there is no vector of that name, or no such place.
+        """
         if name not in OF_ONE_PLACE:
             raise UserError(f"There is no vector '{name}'.")
         with self.lock:
@@ -183,7 +199,11 @@ class Engine:
 
 
 def window_start(length: int, context: int, sliding: bool) -> int:
-    """Where the part of a line begins that is read to go on with it: in a full context the latter half stays."""
+    """Where the part of a line begins that is read to go on with it: in a full context the latter half stays.
+
+    Raises:
+        UserError: if the context is full and the task goes no further.
+    """
     if length < context:
         return 0
     if not sliding:

@@ -26,7 +26,11 @@ def export(decoders: list[LoadedDecoder], path: str | Path, inputs: list[str] | 
 
 
 def exported(decoder: LoadedDecoder, inputs: list[str] | None = None) -> str:
-    """What of a decoder stands in its page, as JSON."""
+    """What of a decoder stands in its page, as JSON.
+
+    Raises:
+        UserError: if a page cannot carry it.
+    """
     count = decoder.model.num_parameters()
     if count > MOST_PARAMETERS:
         raise UserError(

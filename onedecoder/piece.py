@@ -28,7 +28,11 @@ class Piece:
         return max((note.time + note.duration for note in notes), default=0) / TICKS_PER_SECOND
 
     def save(self, path: str | Path) -> Path:
-        """Write it as a MIDI file (`.mid`), a piano roll (`.png`) or a recording (`.wav`), as the name says."""
+        """Write it as a MIDI file (`.mid`), a piano roll (`.png`) or a recording (`.wav`), as the name says.
+
+        Raises:
+            UserError: if the name ends otherwise, or the file cannot be written.
+        """
         from onedecoder.core_music import draw_piano_roll, save, write_wav  # noqa: PLC0415 (as above)
 
         path = Path(path)

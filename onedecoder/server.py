@@ -78,7 +78,11 @@ def application(decoders: list[LoadedDecoder], inputs: list[str] | None, port: i
 
 
 def answer(engine: Engine, what: str, body: bytes, job: str) -> Response:
-    """One question to one decoder. Arrays are sent as little-endian 32-bit floats."""
+    """One question to one decoder. Arrays are sent as little-endian 32-bit floats.
+
+    Raises:
+        UserError: if there is nothing of that name, or what it asks for.
+    """
     if what == "midi_prompt":
         return JSONResponse(engine.midi_prompt(body, job))
     question = json.loads(body)
@@ -157,7 +161,11 @@ def _policy(html: str) -> str:
 
 
 def serve(decoders: list[LoadedDecoder], inputs: list[str] | None, port: int) -> None:
-    """Serve the page until it is interrupted; UserError where the port is taken."""
+    """Serve the page until it is interrupted.
+
+    Raises:
+        UserError: if the port is taken.
+    """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

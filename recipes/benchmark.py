@@ -125,6 +125,11 @@ def cells(result: Result) -> dict[str, str]:
 
 
 def write(path: Path, measured: dict[str, Any]) -> None:
+    """Keep what was measured, as JSON.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     try:
         path.write_text(json.dumps(measured, indent=2) + "\n")
     except OSError as error:

@@ -67,7 +67,11 @@ def main(arguments: list[str]) -> None:
 
 
 def read_variants(path: str) -> dict[str, dict[str, Any]]:
-    """The settings of each variant, by its name."""
+    """The settings of each variant, by its name.
+
+    Raises:
+        UserError: if there is no such file, or a variant has no settings or no name for a folder.
+    """
     if not path:
         raise UserError("--variants is missing: give a YAML file, such as recipes/configs/comparisons/masks.yaml")
     variants = {str(name): settings for name, settings in read_yaml(Path(path), "--variants").items()}

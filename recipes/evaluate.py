@@ -133,7 +133,11 @@ def main(arguments: list[str]) -> dict[str, Any]:
 
 
 def print_comparison(task: Task, rows: Dataset, folder: Path, other: Path, samples: str) -> dict[str, Any]:
-    """Which of two runs has written better, as a table; returns its numbers."""
+    """Which of two runs has written better, as a table; returns its numbers.
+
+    Raises:
+        UserError: if they have not written for the same rows, or the task has no scores to compare.
+    """
     if folder.resolve() == other.resolve():
         raise UserError(f"--compare_to {other} is the run itself: name another")
     found = compare_saved(task, rows, folder / samples, other / samples)

@@ -32,6 +32,11 @@ def main(arguments: list[str]) -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
+    """The flags of this recipe.
+
+    Raises:
+        UserError: if they cannot be meant.
+    """
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("run", help="A run's folder, a folder in transformers' format, or a name on the hub.")
     parser.add_argument("inputs", nargs="*", help="Texts that the page offers (or MIDI files to record).")

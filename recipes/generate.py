@@ -108,7 +108,11 @@ def new_parser(request: type[RequestArguments], **options: Any) -> Parser:
 
 
 def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row]:
-    """The rows to write for: each input `num_samples` times."""
+    """The rows to write for: each input `num_samples` times.
+
+    Raises:
+        UserError: if there is nothing to write for, or an input cannot be read.
+    """
     if output.num_samples < 1:
         raise UserError(f"--num_samples is {output.num_samples}: give 1 or more")
     given = [text for text in inputs if text != "-"]

@@ -49,7 +49,11 @@ def main(arguments: list[str]) -> None:
 
 
 def rows(folder: str) -> Iterator[dict[str, str]]:
-    """A row for each score of a run; the run itself is named in the first."""
+    """A row for each score of a run; the run itself is named in the first.
+
+    Raises:
+        UserError: if the folder holds no finished training.
+    """
     metrics = read_metrics(Run.open(folder).folder)
     if "parameters" not in metrics:
         raise UserError(f"{folder} has no scores of a finished training; train it to its end, or name its run")

@@ -22,7 +22,10 @@ LOCK = ".lock"
 def atomic_directory(folder: Path) -> Iterator[Path]:
     """A folder to write into, whose files move to `folder` only once all are written.
 
-    A full disk or an interruption thus leaves `folder` as it was. OSError becomes a UserError.
+    A full disk or an interruption thus leaves `folder` as it was.
+
+    Raises:
+        UserError: if the files cannot be written.
     """
     staging = None
     try:
@@ -43,7 +46,11 @@ def atomic_directory(folder: Path) -> Iterator[Path]:
 
 
 def refuse_writing(folder: Path, error: Exception) -> NoReturn:
-    """Say in one line that nothing can be written to `folder`."""
+    """Say in one line that nothing can be written to `folder`.
+
+    Raises:
+        UserError: always.
+    """
     raise UserError(
         f"could not write to {folder}: {' '.join(str(error).split())}; free some space, or write elsewhere"
     ) from error

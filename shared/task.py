@@ -131,16 +131,28 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
-        """The vocabulary of a decoder to start from: a run's folder or a hub name."""
+        """The vocabulary of a decoder to start from: a run's folder or a hub name.
+
+        Raises:
+            UserError: if there is none that this task can start from.
+        """
 
     @classmethod
     @abstractmethod
     def build_vocabulary(cls, arguments: Any, old: Vocabulary | None, rows: Dataset | None, size: int) -> Vocabulary:
-        """This task's vocabulary: grown from the `old` one, or new, with at most `size` tokens learned from `rows`."""
+        """This task's vocabulary: grown from the `old` one, or new, with at most `size` tokens learned from `rows`.
+
+        Raises:
+            UserError: if `size` is too small.
+        """
 
     @abstractmethod
     def sequences(self, row: Row, max_length: int, training: bool) -> Tokens[Sequence | None]:
-        """The sequences of one row, each of at most `max_length` tokens; None for one that does not fit."""
+        """The sequences of one row, each of at most `max_length` tokens; None for one that does not fit.
+
+        Raises:
+            UserError: if the task's `arguments` do not go with that length.
+        """
 
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
@@ -160,7 +172,11 @@ class Task(ABC):
 
     @abstractmethod
     def request(self, given: str) -> Row:
-        """The row for what a user gave: a text, or the path of a file (see `input_kind`); "" is no input."""
+        """The row for what a user gave: a text, or the path of a file (see `input_kind`); "" is no input.
+
+        Raises:
+            UserError: if the file cannot be read, or the run has not learned what is asked for.
+        """
 
     def requests(self, rows: Dataset) -> Dataset | list[Row]:
         """The rows to write for when a split is scored: its own, unless the task writes freely."""
@@ -250,7 +266,11 @@ class TextTask(Task):
         return {cls.separator: cls.separator_words}
 
     def separator_ids(self, row: Row) -> list[int]:
-        """The ids between source and target of a row."""
+        """The ids between source and target of a row.
+
+        Raises:
+            UserError: if the run has not learned the job that the row names.
+        """
         return [self.vocabulary.tokens[self.separator]]
 
     @classmethod

@@ -63,7 +63,11 @@ class GenerationCases:
     music_tokens: int = field(default=8000, metadata={"help": "Events of music, past the decoder's context of 2,048."})
 
     def check(self) -> None:
-        """UserError for numbers and sizes that measure nothing."""
+        """Refuse numbers and sizes that measure nothing.
+
+        Raises:
+            UserError: that names the flag.
+        """
         counts = "prompt_length generation_vocab_size single_tokens prompts batch_tokens calls sentences sentence_batch"
         check_counts(self, [*counts.split(), "num_beams", "music_tokens"])
         check_sizes(self, ["generation_size", "music_size"])
@@ -169,7 +173,7 @@ def transformers_generate(
         padding = [longest - len(prompts[index]) for index in batch]
         ids = [[vocabulary.padding] * n + [*prompts[index]] for n, index in zip(padding, batch, strict=True)]
         seen = [[0] * n + [1] * (longest - n) for n in padding]
-        written = model.generate(
+        written = model.generate(  # type: ignore[misc]  # its own type asks more of `self` than its class has
             torch.tensor(ids, device=model.device), attention_mask=torch.tensor(seen, device=model.device)
         )
         for index, new in zip(batch, written[:, longest:].tolist(), strict=True):
@@ -198,7 +202,11 @@ def music(cases: GenerationCases, size: str, device: torch.device, dtype: torch.
 
 
 def beams(cases: GenerationCases, run: str, device: torch.device, dtype: torch.dtype) -> Generation:
-    """The test split of a translation run, as recipes/evaluate.py writes it."""
+    """The test split of a translation run, as recipes/evaluate.py writes it.
+
+    Raises:
+        UserError: if there is no such run, or no test split.
+    """
     opened = Run.open(run)
     data = opened.settings["task_arguments"]
     if cases.test_file:

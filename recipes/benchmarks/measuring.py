@@ -40,14 +40,22 @@ def plain_gpt2(decoder: Decoder) -> GPT2LMHeadModel:
 
 
 def check_counts(cases: Any, names: Iterable[str]) -> None:
-    """UserError for a number of which there must be one at least."""
+    """Refuse a number of which there must be one at least.
+
+    Raises:
+        UserError: that names the flag.
+    """
     for name in names:
         if getattr(cases, name) < 1:
             raise UserError(f"--{name} is {getattr(cases, name)}: give 1 or more")
 
 
 def check_sizes(cases: Any, names: Iterable[str]) -> None:
-    """UserError for a decoder's size that there is not; None is no case at all."""
+    """Refuse a decoder's size that there is not; None is no case at all.
+
+    Raises:
+        UserError: that names the flag.
+    """
     for name in names:
         size = getattr(cases, name)
         if size is not None and size not in SIZES:

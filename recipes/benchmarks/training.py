@@ -74,7 +74,11 @@ class TrainingCases:
     pairs_batch_size: int = field(default=8, metadata={"help": "Packed rows of pairs in a step."})
 
     def check(self) -> None:
-        """UserError for numbers and sizes that measure nothing."""
+        """Refuse numbers and sizes that measure nothing.
+
+        Raises:
+            UserError: that names the flag.
+        """
         check_counts(self, ["batch_size", "length", "steps", "warmup_steps", "pairs_batch_size"])
         check_sizes(self, ["size", "pairs_size"])
 
@@ -187,7 +191,11 @@ def text_training(cases: TrainingCases, size: str) -> Training:
 
 
 def pairs_training(cases: TrainingCases) -> Training:
-    """Translations, packed by us and padded by transformers."""
+    """Translations, packed by us and padded by transformers.
+
+    Raises:
+        UserError: if the pairs cannot be read, or do not fill a batch.
+    """
     arguments = TranslationArguments(train_file=cases.pairs)
     rows = Translation.load_rows(arguments)["train"]
     task = Translation(arguments, Translation.build_vocabulary(arguments, None, rows, cases.pairs_vocab_size))

@@ -44,7 +44,10 @@ def load_rows(
     """The given splits, as they stand in the files or on the hub.
 
     `dataset_name` is a name on the hub or a local folder in the hub's layout. `read(paths, split)` reads the
-    files of one split (default: `load_files`). UserError for whatever cannot be read.
+    files of one split (default: `load_files`).
+
+    Raises:
+        UserError: if there is no data, two sources, or one that cannot be read.
     """
     files = {"train": train_file, "validation": validation_file, "test": test_file}
     given = {split: [p] if isinstance(p, str) else p for split, p in files.items() if p}
@@ -64,6 +67,9 @@ def load_files(paths: list[str], split: str, sample_by: str = "line", suffix: st
     The suffix says the format: JSON (lines, or one array), CSV with a header, TSV with a header and no
     quoting, Parquet, plain text (column `text`: each line a row, or with `sample_by="document"` each file).
     `suffix` overrides it where the files' own says something else (`train.de`). CSV and TSV columns are text.
+
+    Raises:
+        UserError: if a file is missing, empty, of an unknown format or broken, or if their formats differ.
     """
     suffixes = sorted({suffix or format_suffix(path).lower() for path in paths})
     for path in paths:
@@ -101,6 +107,9 @@ def hold_out_validation(rows: DatasetDict, percentage: float = 5, seed: int = 42
     """Where there is no validation split: a random `percentage` of the training rows, the same for a seed.
 
     Rows must be whole examples by now: a line of an article, shuffled, would lose its place.
+
+    Raises:
+        UserError: if the percentage, or what it is of, leaves one side empty.
     """
     if "validation" in rows or "train" not in rows:
         return rows
@@ -121,8 +130,10 @@ def convert_rows(
 ) -> Dataset:
     """Each row through `convert`, which gives text `columns`, None to skip the row, or a ValueError.
 
-    Skipped rows are counted in a warning. UserError names the row of a ValueError; it also comes where no row
-    is left.
+    Skipped rows are counted in a warning.
+
+    Raises:
+        UserError: with the row, where `convert` raises a ValueError; and if no row is left.
     """
     name = origin(rows)  # not in the function, whose hash would take in the rows
 

@@ -15,7 +15,11 @@ from shared.errors import UserError
 
 
 def check_file(path: str) -> None:
-    """UserError unless `path` is a file with something in it, in a compression that can be undone here."""
+    """Refuse a path that leads to no file with something in it, in a compression that can be undone here.
+
+    Raises:
+        UserError: if it does.
+    """
     if not Path(path).exists():
         raise UserError(f"{path}: no such file; check the path")
     if Path(path).is_dir():
@@ -27,7 +31,11 @@ def check_file(path: str) -> None:
 
 
 def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
-    """The names in the first line; UserError if the first record has more fields than these."""
+    """The names in the first line.
+
+    Raises:
+        UserError: if the first record has more fields than these.
+    """
     csv.field_size_limit(2**31 - 1)  # articles are longer than its 128 KiB
     with _open(path) as file:
         records = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), **dialect)
@@ -42,7 +50,11 @@ def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
 
 
 def check_contents(path: str, builder: str) -> None:
-    """UserError with the first bad line, for a file that datasets' `builder` (json, csv, text) failed on."""
+    """Look for the first bad line of a file that datasets' `builder` (json, csv, text) failed on.
+
+    Raises:
+        UserError: that names the line, where one is found.
+    """
     try:
         with _open(path) as file:
             contents = file.read()

@@ -58,7 +58,11 @@ class TextVocabulary:
 
     @classmethod
     def load(cls, name: str) -> TextVocabulary:
-        """From a hub name, a folder holding a tokenizer, or an earlier run."""
+        """From a hub name, a folder holding a tokenizer, or an earlier run.
+
+        Raises:
+            UserError: if there is no tokenizer.
+        """
         from transformers import AutoTokenizer, GPT2Config  # noqa: PLC0415 (brings PyTorch, which --help does without)
 
         try:
@@ -76,7 +80,11 @@ class TextVocabulary:
 
     @classmethod
     def train(cls, texts: Iterable[str], size: int, separators: Mapping[str, str]) -> TextVocabulary:
-        """A new byte-level BPE of at most `size` tokens, the separators included, learned from `texts`."""
+        """A new byte-level BPE of at most `size` tokens, the separators included, learned from `texts`.
+
+        Raises:
+            UserError: if `size` has no room for all bytes and separators.
+        """
         new = {END, PADDING, *separators}
         from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 (as above)
 

@@ -50,7 +50,7 @@ class GenerationArguments:
         """Refuse settings that cannot be meant.
 
         Raises:
-            UserError: in one line.
+            UserError: if one is out of its range, or excludes another.
         """
         least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
         lowest = least_of | dict.fromkeys(("top_k", "min_new_tokens", "no_repeat_ngram_size"), 0)

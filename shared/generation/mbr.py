@@ -32,7 +32,7 @@ def check_candidates(kind: type[Task], settings: GenerationArguments) -> None:
     """Refuse candidates of a task whose outputs cannot be compared.
 
     Raises:
-        UserError: in one line.
+        UserError: if there are some.
     """
     if settings.num_candidates > 1 and kind.utility is None:
         raise UserError(f"--num_candidates {settings.num_candidates}: {kind.name} has no measure to choose one by")

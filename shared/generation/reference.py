@@ -21,7 +21,7 @@ from shared.task import Constraint
 @torch.no_grad()
 def generate(
     decoder: Decoder | Ensemble,
-    prompts: list[Tokens[int]],
+    prompts: Tokens[Tokens[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,

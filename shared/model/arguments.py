@@ -66,7 +66,8 @@ class ModelArguments:
         """Refuse settings that cannot be meant; `has_source` says whether the task has one.
 
         Raises:
-            UserError: in one line. ExclusiveSettingsError where each setting could be meant alone.
+            UserError: if one is out of its range, or needs another.
+            ExclusiveSettingsError: if each could be meant, but not both.
         """
         if self.mask == "prefix" and self.loss_on == "all":
             raise ExclusiveSettingsError(

@@ -40,7 +40,11 @@ def new_decoder(
     seed: int = 0,
     overrides: str | None = None,
 ) -> Decoder:
-    """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`."""
+    """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`.
+
+    Raises:
+        UserError: if the `overrides` are no settings of GPT-2's config, or do not fit together.
+    """
     layers, width, heads = SIZES[size]
     tokens = max(vocabulary.tokens.values()) + 1
     torch.manual_seed(seed)
@@ -65,7 +69,11 @@ def new_decoder(
 
 
 def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0) -> Decoder:
-    """From an earlier run's folder, any folder in transformers' format, or a name on the hub. Safetensors only."""
+    """From an earlier run's folder, any folder in transformers' format, or a name on the hub. Safetensors only.
+
+    Raises:
+        UserError: if there is no GPT-2, or its weights do not fit its config.
+    """
     try:
         config = _load_config(name)
         config.update(_dropouts(dropout, attention_dropout))

@@ -64,6 +64,9 @@ class Parser(HfArgumentParser):
 
         `base` holds settings that stand where neither the config nor the command line says otherwise. Where no
         --config is given, `default_config` is asked for one, with what is known so far.
+
+        Raises:
+            UserError: for a flag or a key that is unknown, or has no such value.
         """
         base_flags = self._flags(base or {}, "the settings")
         # For --help, which is to show what is so without a flag.
@@ -124,7 +127,11 @@ def as_flags(settings: Mapping[str, Any]) -> list[str]:
 
 
 def read_yaml(path: Path, flag: str) -> dict[str, Any]:
-    """The lines `name: value` of the file that `flag` names."""
+    """The lines `name: value` of the file that `flag` names.
+
+    Raises:
+        UserError: if it cannot be read, or holds anything else.
+    """
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -59,7 +59,11 @@ class Cell:
 def parse_experiment(
     kind: type[ExperimentArguments], tasks: Iterable[str], arguments: list[str]
 ) -> tuple[Any, list[str]]:
-    """An experiment's own settings, and the flags that are its recipe's; `tasks` are those it may name."""
+    """An experiment's own settings, and the flags that are its recipe's; `tasks` are those it may name.
+
+    Raises:
+        UserError: if they cannot be meant, or the task is none of `tasks`.
+    """
     try:
         own, rest, flags = Parser(kind).parse_args_into_dataclasses(arguments, return_remaining_strings=True)
     except ValueError as error:
@@ -73,8 +77,10 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     """Each cell's metrics by its name, from `python RECIPE FLAGS`, up to `processes` at once.
 
     A cell's run is the folder of its name, its output the file NAME.log beside it. `results.json` gets its flags and
-    metrics as soon as it is finished; cells that stand there are not run again. UserError where one stands there with
-    other flags, and, after all others, where one failed.
+    metrics as soon as it is finished; cells that stand there are not run again.
+
+    Raises:
+        UserError: if one stands there with other flags; and, after all others, if one failed.
     """
     results = read_results(folder)
     descriptions = {cell.name: described(recipe, cell) for cell in cells}  # as the files are now, before any run
@@ -154,7 +160,11 @@ def write_results(folder: Path, results: dict[str, dict[str, Any]]) -> None:
 
 
 def score_of(metrics: dict[str, Any], name: str) -> float:
-    """A score on the test split; UserError that lists them where there is none of this name."""
+    """A score on the test split.
+
+    Raises:
+        UserError: that lists the scores, if there is none of this name.
+    """
     found = {key: value for key, value in metrics.get("test", {}).items() if isinstance(value, int | float)}
     if name not in found:
         raise UserError(f"--scores {name}: the runs have {', '.join(found) or 'no scores: give a test split'}")

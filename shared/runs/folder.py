@@ -77,7 +77,11 @@ class Run:
         return cls(folder, settings, model, _typed(GenerationArguments, settings["generation"], path))
 
     def kind(self, tasks: Mapping[str, type[Task]]) -> type[Task]:
-        """The class of the run's task."""
+        """The class of the run's task.
+
+        Raises:
+            UserError: if there is no such task.
+        """
         name = self.settings["task"]
         if name not in tasks:
             raise UserError(f"{self.folder}: its {SETTINGS} names the task '{name}': there are {', '.join(tasks)}")

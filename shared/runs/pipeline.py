@@ -125,7 +125,11 @@ def _train(
 
 @contextmanager
 def going_on(folder: Path, says: bool) -> Iterator[None]:
-    """Say what stands when a signal ends what is done inside, and how to go on; one process `says` it."""
+    """Say what stands when a signal ends what is done inside, and how to go on; one process `says` it.
+
+    Raises:
+        Interrupted: with that line, for such a signal.
+    """
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
@@ -137,7 +141,11 @@ def going_on(folder: Path, says: bool) -> Iterator[None]:
 
 
 def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, Dataset]:
-    """The rows of each split, as many as the flags ask for."""
+    """The rows of each split, as many as the flags ask for.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
     rows = dict(kind.load_rows(data))
     if "train" in rows:
         rows["train"] = share_of(rows["train"], data.train_share, seed)
@@ -189,7 +197,11 @@ def pack(
     seed: int,
     shared: Path | None = None,
 ) -> PackedDataset:
-    """A split as packed rows; for training with `bpe_dropout` several times, each time cut into tokens anew."""
+    """A split as packed rows; for training with `bpe_dropout` several times, each time cut into tokens anew.
+
+    Raises:
+        UserError: if no row fits, or BPE-dropout does not.
+    """
     if training and model.bpe_dropout:
         task = copy.copy(task)
         task.vocabulary = DropoutVocabulary(task.vocabulary, model.bpe_dropout, seed)

@@ -15,9 +15,12 @@ from shared.training.checkpoints import checkpoints, remove, why_not_resumed
 
 
 def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
-    """The checkpoint to resume from, if one is asked for; UserError where there is none, or where a run is in the way.
+    """The checkpoint to resume from, if one is asked for.
 
     A folder that already holds a run is neither mixed with another nor replaced unasked.
+
+    Raises:
+        UserError: if there is no complete one, or a run is in the way.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output_dir {folder} is a file: give a folder")

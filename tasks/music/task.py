@@ -138,7 +138,10 @@ class Music(Task):
     def request(self, given: str) -> Row:
         """Free composition, or what the run has learned to do with a MIDI file: to go on from it, or accompany it.
 
-        A row has the `job` and the events `given`. UserError where the run has not learned what is asked for.
+        A row has the `job` and the events `given`.
+
+        Raises:
+            UserError: if the run has not learned what is asked for, or the file is no MIDI file.
         """
         learned = self.arguments.job
         fitting: tuple[str, ...] = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")

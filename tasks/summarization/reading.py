@@ -26,8 +26,10 @@ def summarization_rows(
     text before the first section, is the summary; the document is the title, the headings and the paragraphs,
     a line each; the body is the paragraphs alone, a line each, with a blank line between two sections. What comes from
     a column is document and body at once. With `by_section` each section of an article is a row of its own, without a
-    title: its paragraphs are the document, its heading is the summary. UserError for missing columns, for anything but
-    text, and where no article is left.
+    title: its paragraphs are the document, its heading is the summary.
+
+    Raises:
+        UserError: if columns are missing, hold anything but text, or leave no article.
     """
     found = rows.column_names
     if by_section and (text_column or summary_column):

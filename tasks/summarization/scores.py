@@ -42,7 +42,10 @@ def score(
     XX the baselines, in at most `lead_words`
     words (default: the references' mean): `lead_rouge*`, each document's beginning, and `openings_rouge*`, the first
     sentence of each of its sections. `bodies` are the documents without titles and headings, a blank line between two
-    sections (default: the documents). An empty summary counts 0 everywhere. UserError for no or unequal lines.
+    sections (default: the documents). An empty summary counts 0 everywhere.
+
+    Raises:
+        UserError: if there are no lines, or not as many of each.
     """
     given = {"predictions": predictions, "references": references, "documents": documents, "bodies": bodies}
     sizes = {name: len(texts) for name, texts in given.items() if texts is not None}

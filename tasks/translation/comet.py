@@ -10,7 +10,11 @@ from shared.errors import UserError, first_line
 
 
 def check_installed(model: str) -> None:
-    """UserError where COMET is asked for and not there."""
+    """Refuse COMET where it is asked for and not there.
+
+    Raises:
+        UserError: if the package is missing.
+    """
     if "comet" not in sys.modules and find_spec("comet") is None:
         raise UserError(f"--comet {model} needs the package unbabel-comet: pip install unbabel-comet")
 

@@ -13,6 +13,9 @@ def read_translation_files(paths: list[str], split: str) -> Dataset:
 
     Parallel text is two files of as many lines whose suffixes are the languages, `train.en train.de`; further
     pairs of the same languages may follow. Its columns are named by the languages.
+
+    Raises:
+        UserError: if the files are neither, or their lines do not pair up.
     """
     suffixes = [format_suffix(path) for path in paths]
     if any(suffix.lower() in FORMATS for suffix in suffixes):
@@ -36,8 +39,10 @@ def read_translation_files(paths: list[str], split: str) -> Dataset:
 def translation_rows(rows: Dataset, source_lang: str, target_lang: str) -> Dataset:
     """Rows {"source": str, "target": str}, without the white space around them; empty ones are skipped.
 
-    `rows` hold a column per language (`en`, `de`) or the hub's {"translation": {"en": …, "de": …}}. UserError
-    for a language that they lack, for anything but text, and where no pair is left.
+    `rows` hold a column per language (`en`, `de`) or the hub's {"translation": {"en": …, "de": …}}.
+
+    Raises:
+        UserError: if they lack a language, hold anything but text, or leave no pair.
     """
     # The first rows say which languages there are: some shapes have no schema that does.
     first = rows[:1000].get("translation", [])

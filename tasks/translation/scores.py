@@ -20,7 +20,10 @@ def score(predictions: Sequence[str], references: Sequence[str], ter: bool = Fal
     quotation marks: in 7 of the 2,461 German references of Multi30k's tests. `exact` is the
     share of outputs that are the reference, in per cent. `ter` adds the edits in per cent of the reference's words
     (lower is better, may exceed 100); its search for shifts takes seconds a line where a model still writes the right
-    words in a wild order. UserError for no or unequal lines.
+    words in a wild order.
+
+    Raises:
+        UserError: if there are no lines, or not as many of both.
     """
     if not len(predictions) or len(predictions) != len(references):
         raise UserError(f"{len(predictions)} predictions for {len(references)} references: give as many, at least one")
