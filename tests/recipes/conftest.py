@@ -27,10 +27,26 @@ QUICK = [
 ]
 
 
-def process(*command, **options):
-    """A command in a process of its own; returns it finished, its output as text."""
+def process(*command):
+    """A command in a process of its own, which must succeed; its output is text."""
     command = [str(word) for word in command]
-    return subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=240, **options)
+    finished = subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=240)
+    assert finished.returncode == 0, finished.stderr
+    return finished
+
+
+@pytest.fixture(scope="session")
+def launch():
+    """`accelerate launch recipes/NAME.py …`, which must succeed: two processes that take seconds to start."""
+    accelerate = [Path(sys.executable).parent / "accelerate", "launch", "--quiet"]
+    config = ["--config_file", "recipes/accelerate/one_process.yaml"]
+    return lambda name, *flags: process(*accelerate, *config, f"recipes/{name}.py", *flags)
+
+
+@pytest.fixture(scope="session")
+def start():
+    """`python recipes/NAME.py …` in a process of its own, which must succeed."""
+    return lambda name, *flags: process(sys.executable, f"recipes/{name}.py", *flags)
 
 
 @contextmanager
@@ -45,14 +61,8 @@ def largest_file(kib):
 
 
 @pytest.fixture(scope="session")
-def start():
-    """`python recipes/NAME.py …` in a process of its own, which takes seconds to start."""
-    return lambda name, *flags, **options: process(sys.executable, f"recipes/{name}.py", *flags, **options)
-
-
-@pytest.fixture(scope="session")
 def python():
-    """The same script, run in this process: the same arguments, input, output and exit code as of `start`."""
+    """The same script in this process, with the arguments, input, output and exit code that it would have there."""
 
     def python(name, *flags, input="", limit_kib=None):
         script = REPOSITORY / "recipes" / f"{name}.py"
@@ -77,17 +87,3 @@ def python():
         return subprocess.CompletedProcess(command, code, *printed)
 
     return python
-
-
-@pytest.fixture(scope="session")
-def launch():
-    """`accelerate launch recipes/NAME.py …`, which must succeed."""
-
-    def launch(name, *flags):
-        accelerate = [Path(sys.executable).parent / "accelerate", "launch", "--quiet"]
-        config = ["--config_file", "recipes/accelerate/one_process.yaml"]
-        finished = process(*accelerate, *config, f"recipes/{name}.py", *flags)
-        assert finished.returncode == 0, finished.stderr
-        return finished
-
-    return launch

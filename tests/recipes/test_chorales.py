@@ -8,10 +8,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.recipes.conftest import QUICK
 
 
-def test_a_run_is_scored_and_goes_on_from_what_it_wrote(launch, python, jsb_file, tmp_path):
+def test_a_run_is_scored_and_goes_on_from_what_it_wrote(start, python, jsb_file, tmp_path):
     folder, out = tmp_path / "run", tmp_path / "pieces"
     flags = [f"--jsb_file={jsb_file}", "--max_length=64", "--num_samples=2", f"--output_dir={folder}"]
-    launch("chorales", *QUICK, *flags, "--max_new_tokens=16")
+    start("chorales", *QUICK, *flags, "--max_new_tokens=16")
     assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == len(AutoTokenizer.from_pretrained(folder))
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
     assert metrics["nll_per_token"] == metrics["loss"]

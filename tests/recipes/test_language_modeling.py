@@ -8,9 +8,9 @@ from tests.recipes.conftest import QUICK
 
 
 @pytest.fixture(scope="module")
-def trained(launch, tmp_path_factory):
+def trained(start, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "language_modeling"
-    launch("language_modeling", *QUICK, f"--output_dir={folder}")
+    start("language_modeling", *QUICK, f"--output_dir={folder}")
     return folder
 
 

@@ -12,10 +12,10 @@ from tests.recipes.conftest import QUICK
 
 
 @pytest.fixture(scope="module")
-def trained(launch, midi_dir, tmp_path_factory):
+def trained(start, midi_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "music"
     flags = [f"--midi_dir={midi_dir}", "--max_length=128", "--num_samples=2", f"--output_dir={folder}"]
-    return folder, launch("music", *QUICK, *flags, "--job", "compose", "continue", "accompany", "--velocity_shift=1")
+    return folder, start("music", *QUICK, *flags, "--job", "compose", "continue", "accompany", "--velocity_shift=1")
 
 
 def test_broken_files_are_named_and_counted(trained):

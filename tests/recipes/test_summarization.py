@@ -16,14 +16,14 @@ ARTICLE = """
 """
 
 
-def test_wikitext_files_make_a_run_that_summarises(launch, python, tmp_path):
+def test_wikitext_files_make_a_run_that_summarises(start, python, tmp_path):
     names = ["gull", "tern", "heron", "auk", "puffin", "gannet", "petrel", "skua"]
     for split in ("train", "validation", "test"):
         text = "".join(ARTICLE.format(name=f"{name} of the {split} coast") for name in names)
         (tmp_path / f"wiki.{split}.raw").write_text(text)
     files = [f"--{split}_file={tmp_path / f'wiki.{split}.raw'}" for split in ("train", "validation", "test")]
     run = tmp_path / "run"
-    finished = launch("summarization", *QUICK, *files, "--vocab_size=300", "--max_length=250", f"--output_dir={run}")
+    finished = start("summarization", *QUICK, *files, "--vocab_size=300", "--max_length=250", f"--output_dir={run}")
     assert "rougeLsum" in finished.stdout
     metrics = json.loads((run / "metrics.json").read_text())["test"]
     assert {"rouge1_low", "rouge1_high", "lead_rougeL", "repeated_3grams"} <= set(metrics)
