@@ -38,10 +38,10 @@ export function weightColour(weight) {
   return `rgb(${weightColours()[weightIndex(weight)].join(" ")})`;
 }
 
-/** Text that can be read on that colour. */
+/** Text that can be read on that colour: black or white, whichever has more contrast (WCAG 2, relative luminance). */
 export function weightInk(weight) {
-  const [red, green, blue] = weightColours()[weightIndex(weight)];
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#16181d" : "#ffffff";
+  const [red, green, blue] = weightColours()[weightIndex(weight)].map((channel) => ((channel / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "#000000" : "#ffffff";
 }
 
 /** The colours of values from -1 to 1, for what is divided by its largest. */

@@ -100,6 +100,10 @@ def test_subwords_are_joined_to_words_and_words_are_linked(open_mock, write):
     tab.locator("#attention .links .written button", has_text="Kellner").click()
     assert tab.locator("#attention .links .written button").count() == tokens - 2  # Kell·ner, köst·liche
     assert tab.locator("#attention .link.chosen").count() > 0
+    colours = "node => [getComputedStyle(node).color, getComputedStyle(node).backgroundColor]"
+    hovered = tab.locator("#attention .links [aria-pressed=true]").evaluate(colours)  # it was just clicked
+    tab.mouse.move(0, 0)
+    assert tab.locator("#attention .links [aria-pressed=true]").evaluate(colours) == hovered
     tab.locator("#attention .segments label", has_text="mean").click()
     tab.locator(".matrix[aria-label*='mean of the heads']").wait_for()
     assert tab.locator("#attention .link").count() > 0
@@ -137,3 +141,46 @@ def test_the_parameters_add_up(open_mock):
     sums = tables.nth(0).locator("tbody td:nth-child(5)").all_inner_texts()
     assert sum(map(number, sums)) == number(tables.nth(0).locator("tfoot td:nth-child(5)").inner_text())
     assert "124,439,808" in tables.nth(1).locator("tfoot").inner_text()
+
+
+LITTLE_CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const colour = (name) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = name;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+    return { rgb: [red, green, blue], alpha: alpha / 255 };
+  };
+  const over = (top, alpha, bottom) => bottom.map((channel, i) => top[i] * alpha + channel * (1 - alpha));
+  const linear = (channel) => (channel <= 10 ? channel / 255 / 12.92 : ((channel / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+  const isText = (node) => node.offsetParent && !node.closest("[hidden], canvas, svg, :disabled")
+    && [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+  return [...document.querySelectorAll("body *")].filter(isText).flatMap((node) => {
+    const around = [];
+    for (let each = node; each; each = each.parentElement) around.unshift(getComputedStyle(each));
+    const paper = around.reduce((below, { backgroundColor }) => {
+      const { rgb, alpha } = colour(backgroundColor);
+      return over(rgb, alpha, below);
+    }, [255, 255, 255]);
+    const opacity = around.reduce((product, style) => product * style.opacity, 1), ink = colour(around.at(-1).color);
+    const shades = [paper, over(ink.rgb, ink.alpha * opacity, paper)].map(luminance).sort((a, b) => b - a);
+    const contrast = (shades[0] + 0.05) / (shades[1] + 0.05);
+    return contrast < 4.5 ? [`${node.className}: ${contrast.toFixed(2)} ${node.textContent.slice(0, 20)}`] : [];
+  });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_its_background(open_mock, write, theme):
+    """By 4.5 to 1 at least, as WCAG 2 (AA) asks; what cannot be used, and what the mask hides, may be pale."""
+    tab = open_mock("translation", color_scheme=theme)
+    write(tab)
+    for view in VIEWS["translation"]:
+        tab.locator(f"#tab-{view}").click()
+        tab.locator(f"#{view} {SHOWN[view]}").first.wait_for()
+        if view == "cache":
+            tab.get_by_label("Token that is read").press("End")
+        pale = [one for one in tab.evaluate(LITTLE_CONTRAST) if not one.startswith(("token is-to-come", "folder"))]
+        assert not pale, view
