@@ -1,11 +1,14 @@
 """How to write: flags, under the names of transformers' GenerationConfig."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from shared.errors import UserError
 
 LOWEST_TEMPERATURE = 1e-4  # below it scaled logits leave float32's range, and the result is greedy long before
+
+MOST = {"num_beams": 1000, "num_candidates": 10_000}  # more would fill any memory
 
 
 @dataclass
@@ -53,6 +56,12 @@ class GenerationArguments:
             UserError: in one line.
         """
         least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise UserError(f"--{name} is {getattr(self, name)}: give up to {most:,}")
+        for name in ("temperature", "length_penalty"):
+            if math.isinf(getattr(self, name)) or math.isnan(getattr(self, name)):
+                raise UserError(f"--{name} is {getattr(self, name)}: give a finite number")
         lowest = least_of | dict.fromkeys(("top_k", "min_new_tokens", "no_repeat_ngram_size"), 0)
         for name, least in lowest.items():
             if getattr(self, name) < least:
