@@ -25,6 +25,8 @@ def converse(
     """
     out = out or sys.stdout
     asked = sys.stdin.isatty() if lines is None else False
+    if lines is None and hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line that is no UTF-8 is refused as other lines are
     lines = iter(sys.stdin if lines is None else lines)
     number = 0
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,10 @@ class Piece:
         path = Path(path)
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path}: a piece is saved as {', '.join(SUFFIXES)}; give a name that ends so")
-        write = dict(zip(SUFFIXES, (save, save, draw_piano_roll, write_wav), strict=True))[path.suffix.lower()]
+        writers: dict[str, Callable[[Score, Path], None]] = {".png": draw_piano_roll, ".wav": write_wav}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(self.score, path)
+            writers.get(path.suffix.lower(), save)(self.score, path)
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from error
         return path

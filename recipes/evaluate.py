@@ -24,6 +24,7 @@ from datasets import Dataset
 
 from shared.errors import UserError
 from shared.evaluation import evaluate
+from shared.files import check_writable
 from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.hardware import BF16
@@ -100,6 +101,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     if score.compare_to:
         return print_comparison(task, rows, opened.folder, Run.open(score.compare_to).folder, samples)
 
+    check_writable(opened.folder)
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
     model = opened.model
     if score.outputs:

@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import UserError
+from shared.files import check_writable
 from shared.generation.arguments import GenerationArguments
 from shared.runs.cli import Parser, run
 from shared.task import RequestArguments, Row, Task
 from tasks import TASKS
+
+MOST_SAMPLES = 10_000  # of one input
 
 
 @dataclass
@@ -78,6 +81,8 @@ def main(arguments: list[str]) -> None:
         converse(load(given.run, ensemble=output.ensemble or ()), settings, folder, output.seed)
         return
     rows = requests(task, given.inputs, output)
+    if output.output_dir or task.show(rows[0], task.decode([])) is None:
+        check_writable(folder)
     decoder = load(given.run, ensemble=output.ensemble or ())
     if output.num_return_sequences != 1:
         for best in decoder.write_n_best(task, rows, generation, output.num_return_sequences):
@@ -103,7 +108,9 @@ def new_parser(request: type[RequestArguments], **options: Any) -> Parser:
     """The flags of every task, and those of one task's requests."""
     parser = Parser(request, GenerationArguments, OutputArguments, **options)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")
-    parser.add_argument("inputs", nargs="*", help="Texts (or MIDI files) to write for; - is standard input.")
+    parser.add_argument(
+        "inputs", nargs="*", default=[], help="Texts (or MIDI files) to write for; - is standard input."
+    )
     return parser
 
 
@@ -113,20 +120,25 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
     Raises:
         UserError: if there is nothing to write for, or an input cannot be read.
     """
-    if output.num_samples < 1:
-        raise UserError(f"--num_samples is {output.num_samples}: give 1 or more")
+    if not 1 <= output.num_samples <= MOST_SAMPLES:
+        raise UserError(f"--num_samples is {output.num_samples}: give 1 to {MOST_SAMPLES:,}")
     given = [text for text in inputs if text != "-"]
+    if task.needs_input and not all(text.strip() for text in given):
+        raise UserError("an input is empty: give a text, or leave it out")
     if output.input_file and task.input_kind == "file":
         given.append(output.input_file)
     elif output.input_file:
         try:
             given += split(task, Path(output.input_file).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"--input_file {output.input_file}: {error}; give a text file in UTF-8") from error
     if "-" in inputs or (task.needs_input and not given and not output.input_file):
         if sys.stdin.isatty():
             print("reading standard input, to the end of file", file=sys.stderr)
-        given += split(task, sys.stdin.read())
+        try:
+            given += split(task, sys.stdin.read())
+        except UnicodeDecodeError as error:
+            raise UserError(f"standard input: {error}; give text in UTF-8") from error
     if not given and task.needs_input:
         raise UserError(
             f"nothing to write for: give the {task.name} run its input as arguments, --input_file or standard input"

@@ -45,6 +45,12 @@ def atomic_directory(folder: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Make `folder`, and find out before long work whether its results can be written there; UserError if not."""
+    with atomic_directory(folder):
+        pass
+
+
 def refuse_writing(folder: Path, error: Exception) -> NoReturn:
     """Say in one line that nothing can be written to `folder`.
 

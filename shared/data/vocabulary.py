@@ -104,7 +104,15 @@ class TextVocabulary:
         return cls(PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=END, eos_token=END), separators)
 
     def encode(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+        """The ids of a text.
+
+        Raises:
+            UserError: for what is no Unicode, such as a byte of a command line that is not UTF-8.
+        """
+        try:
+            return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+        except TypeError as error:  # of a lone surrogate
+            raise UserError(f"{text[:40]!a} holds what is no Unicode: give text in UTF-8") from error
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens left out."""

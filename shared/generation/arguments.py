@@ -1,11 +1,15 @@
 """How to write: flags, under the names of transformers' GenerationConfig."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from shared.errors import UserError
 
 LOWEST_TEMPERATURE = 1e-4  # below it scaled logits leave float32's range, and the result is greedy long before
+
+MOST = {"num_beams": 1000, "num_candidates": 10_000}  # more would fill any memory
+STEEPEST = 10  # a power of a length that float32 still holds
 
 
 @dataclass
@@ -53,6 +57,13 @@ class GenerationArguments:
             UserError: if one is out of its range, or excludes another.
         """
         least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise UserError(f"--{name} is {getattr(self, name)}: give up to {most:,}")
+        if self.temperature == math.inf:
+            raise UserError(f"--temperature is {self.temperature}: give a finite number")
+        if not abs(self.length_penalty) <= STEEPEST:
+            raise UserError(f"--length_penalty is {self.length_penalty}: give -{STEEPEST} to {STEEPEST}")
         lowest = least_of | dict.fromkeys(("top_k", "min_new_tokens", "no_repeat_ngram_size"), 0)
         for name, least in lowest.items():
             if getattr(self, name) < least:

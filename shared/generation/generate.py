@@ -28,6 +28,7 @@ from shared.generation.sampling import Sampler
 from shared.model.decoder import Decoder
 from shared.task import Constraint
 
+LONGEST = 1_000_000  # tokens of one output that slides along; for each of them there is room from the start
 STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
 
 
@@ -141,6 +142,8 @@ class _RunningBatch:
         self.constraint, self.sliding, self.context = constraint, sliding, decoder.context
         # No more than can ever be written is made room for, whatever is asked for.
         self.longest = settings.max_new_tokens
+        if sliding and self.longest > LONGEST:
+            raise UserError(f"--max_new_tokens is {self.longest}: give up to {LONGEST:,}, as nothing else ends a text")
         if not sliding:
             self.longest = min(self.longest, self.context - min(len(request.prompt) for request in requests))
         slots = min(settings.generation_batch_size, len(requests))

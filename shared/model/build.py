@@ -93,6 +93,11 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
                 f"'{name}': its weights do not fit its config.json ({len(wrong)} {kind.replace('_', ' ')}, such as "
                 f"{wrong[0]}); one of the two files is of another decoder"
             )
+    if broken := [key for key, weight in decoder.state_dict().items() if not weight.isfinite().all()]:
+        raise UserError(
+            f"'{name}': {len(broken)} of its weights are no finite numbers, such as {broken[0]}; give an earlier "
+            "checkpoint, or train it anew"
+        )
     return decoder
 
 

@@ -6,6 +6,8 @@ from shared.data.arguments import WritingArguments
 from shared.task import RequestArguments
 from tasks.music.jobs import JOBS
 
+A_DAY = 24 * 60 * 60  # seconds
+
 
 @dataclass
 class MusicArguments(WritingArguments):
@@ -101,5 +103,5 @@ class MusicRequestArguments(RequestArguments):
         if self.hole and not 0 <= self.hole[0] < self.hole[1]:
             raise ValueError(f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more")
         for name in ("seconds", "prime_seconds"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0")
+            if getattr(self, name) is not None and not 0 < getattr(self, name) <= A_DAY:
+                raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0 and up to {A_DAY:,}, a day")
