@@ -262,7 +262,7 @@ class LoadedDecoder:
         if isinstance(task, TextTask):
             return output
         given = row.get("given") or row.get("primer") or []
-        if row.get("job") == "accompany" or not getattr(task.request_arguments, "write_prime", True):
+        if row.get("job") in ("accompany", "infill") or not getattr(task.request_arguments, "write_prime", True):
             given = []
         events = [*given, *output]
         vocabulary: Any = task.vocabulary  # of music: its ids are a piece

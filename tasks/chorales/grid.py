@@ -17,7 +17,7 @@ from symusic import Score
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from tasks.midi.codec import one_piano
+from tasks.midi.codec import one_piano, together
 from tasks.midi.sample import QUARTER, VELOCITIES
 from tasks.midi.vocabulary import COMPOSE, END
 
@@ -63,12 +63,16 @@ class ChoraleVocabulary:
 
     def decode(self, ids: Iterable[int]) -> Score:
         """The performance that any ids describe, at 75 quarter notes a minute; special tokens are passed over."""
+        return together(*self.voices(ids).values())
+
+    def voices(self, ids: Iterable[int]) -> dict[str, Score]:
+        """What each voice of `decode` sings, by name."""
         sung = [index for index in ids if index <= REST]
         sung += [REST] * (-len(sung) % VOICES)
-        notes = []
-        for voice, velocity in zip(np.reshape(sung, (-1, VOICES)).T, VELOCITIES.values(), strict=True):
+        found = {}
+        for (name, velocity), voice in zip(VELOCITIES.items(), np.reshape(sung, (-1, VOICES)).T, strict=True):
             starts = np.flatnonzero(np.diff(voice, prepend=-1))
             stops = np.append(starts, len(voice))[1:]
-            rows = np.stack([starts * STEP, stops * STEP, voice[starts], np.full(len(starts), velocity)], axis=1)
-            notes.append(rows[voice[starts] != REST])
-        return one_piano(*np.concatenate(notes).astype(int).T)
+            notes = np.stack([starts * STEP, stops * STEP, voice[starts], np.full(len(starts), velocity)])
+            found[name] = one_piano(*notes[:, voice[starts] != REST].astype(int))
+        return found

@@ -15,11 +15,13 @@ from shared.data.arguments import WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.task import Row, Task
-from tasks.chorales.grid import VOICES, ChoraleVocabulary
+from tasks.chorales.grid import STEP, VOICES, ChoraleVocabulary
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
-from tasks.midi.codec import performance
+from tasks.midi.codec import TICKS_PER_SECOND, later, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
-from tasks.midi.rendering import write_pieces
+from tasks.midi.rendering import Piece, write_pieces
+from tasks.midi.sample import QUARTER
+from tasks.midi.sequencer import arranged
 from tasks.midi.vocabulary import COMPOSE
 
 
@@ -98,9 +100,17 @@ class Chorales(Task):
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each chorale, primer and continuation."""
-        primers = [self.vocabulary.decode(row["primer"]) if row["primer"] else None for row in rows]
-        pieces = [self.vocabulary.decode([*row["primer"], *output]) for row, output in zip(rows, outputs, strict=True)]
-        write_pieces(pieces, primers, folder)
+        write_pieces([self._piece(row["primer"], output) for row, output in zip(rows, outputs, strict=True)], folder)
+
+    def _piece(self, primer: list[int], output: list[int]) -> Piece:
+        """The voices on tracks of their own, behind one with the primer."""
+        given = self.vocabulary.decode(primer) if primer else None
+        written = self.vocabulary.voices(output)
+        start = len(primer) // VOICES * STEP
+        tracks = {"Primer": given} if given else {}
+        tracks |= {name: later(voice, start) for name, voice in written.items()}
+        whole = self.vocabulary.decode([*primer, *output])
+        return Piece(whole, given, arranged(tracks, tempo=60 * TICKS_PER_SECOND / QUARTER))
 
     def show(self, row: Row, output: list[int]) -> None:
         """Pieces are files."""

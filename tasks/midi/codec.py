@@ -183,6 +183,18 @@ def columns(score: Score) -> np.ndarray:
     return np.stack([onset, onset + duration, pitch, velocity])
 
 
+def later(score: Score, ticks: int) -> Score:
+    """A performance so many ticks later."""
+    notes = columns(score)
+    notes[:2] += ticks
+    return one_piano(*notes)
+
+
+def together(*scores: Score) -> Score:
+    """Performances on one piano."""
+    return one_piano(*np.concatenate([columns(score) for score in scores], axis=1))
+
+
 def excerpt(score: Score, start: int, stop: int) -> Score:
     """The notes of a performance that begin from tick `start` to before `stop`, where all end; `start` becomes 0."""
     notes = columns(score)

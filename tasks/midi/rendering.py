@@ -2,6 +2,7 @@
 
 import wave
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from symusic import Score
 
 from shared.files import atomic_directory
-from tasks.midi.codec import TICKS_PER_SECOND, save
+from tasks.midi.codec import TICKS_PER_SECOND
 from tasks.midi.synthesis import SAMPLE_RATE, synthesize
 
 BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
@@ -29,12 +30,21 @@ LOUDNESS = 10 ** (-18 / 20)  # of recordings: the root mean square of their samp
 PEAK = 10 ** (-1 / 20)  # no sample is louder
 
 
-def write_pieces(pieces: Sequence[Score], given: "Sequence[Score | None]", folder: Path) -> None:
-    """Each performance as `piece-N.mid`, `.png` and `.wav`; what was `given` for it, if anything, is marked."""
+@dataclass(frozen=True)
+class Piece:
+    """One output: all that sounds, what of it was `given` (if anything), and the MIDI `file`, with its tracks."""
+
+    sounding: Score
+    given: "Score | None"
+    file: Score
+
+
+def write_pieces(pieces: Sequence[Piece], folder: Path) -> None:
+    """Each piece as `piece-N.mid`, `.png` and `.wav`; what was given for it is marked in the picture."""
     with atomic_directory(folder) as staging:
-        for number, (piece, own) in enumerate(zip(pieces, given, strict=True), 1):
-            place = staging / f"piece-{number}"
-            save(piece, place.with_suffix(".mid"))
+        for number, made in enumerate(pieces, 1):
+            place, piece, own = staging / f"piece-{number}", made.sounding, made.given
+            made.file.dump_midi(place.with_suffix(".mid"))
             draw_piano_roll(piece, place.with_suffix(".png"), own)
             write_wav(piece, place.with_suffix(".wav"))
 

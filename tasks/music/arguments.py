@@ -83,8 +83,16 @@ class MusicRequestArguments(RequestArguments):
         default=None,
         metadata={"help": "Read the first seconds of the MIDI file only (a melody: --segment_seconds at most)."},
     )
-    write_prime: bool = field(default=True, metadata={"help": "Whether a continuation is written with its primer."})
+    write_prime: bool = field(
+        default=True,
+        metadata={"help": "Whether a continuation is written with its primer, or an accompaniment with its melody."},
+    )
 
+    tempo: float | None = field(
+        default=None,
+        metadata={"help": "Beats a minute of the MIDI file (default: as in the file that is given, or else 120)."},
+    )
+    pedal: bool = field(default=False, metadata={"help": "Write long notes as short ones that the pedal holds."})
     hole_from: float | None = field(
         default=None,
         metadata={"aliases": ["--from"], "help": "Fill a hole in the MIDI file that begins at this second …"},
@@ -102,6 +110,8 @@ class MusicRequestArguments(RequestArguments):
             raise ValueError("--from and --to say together where a hole is: give both")
         if self.hole and not 0 <= self.hole[0] < self.hole[1]:
             raise ValueError(f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more")
+        if self.tempo is not None and not 4 <= self.tempo <= 1000:
+            raise ValueError(f"--tempo is {self.tempo}: give 4 to 1000 beats a minute")
         for name in ("seconds", "prime_seconds"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= A_DAY:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0 and up to {A_DAY:,}, a day")

@@ -13,7 +13,7 @@ from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, seconds
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import CACHE, read_chorales
@@ -22,9 +22,10 @@ from tasks.music import jobs
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
 from tasks.music.constraint import EventConstraint
-from tasks.music.infilling import Hole, filled, infill
+from tasks.music.infilling import Hole, infill
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, melody_and_performance
+from tasks.music.pieces import piece
 from tasks.music.reading import read_folder
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
@@ -154,31 +155,33 @@ class Music(Task):
             return self._with_hole(given)
         if job == "accompany" and not given:
             raise UserError("there is no melody to accompany: give a MIDI file with --prime FILE")
+        path = {"path": given} if given else {}
         if job == "accompany":
-            return self._melody(encode(melody_and_performance(given)[0]))
+            return {**self._melody(encode(melody_and_performance(given)[0])), **path}
         events = encode(performance(given)) if given else []
-        return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds)}
+        return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds), **path}
 
     def _with_hole(self, given: str) -> Row:
         """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
         hole = self.request_arguments.hole
         if not given or not hole:
             raise UserError("to fill a hole takes a piece and its place: give --prime FILE --from SECONDS --to SECONDS")
-        piece = performance(given)
+        whole = performance(given)
         start, stop = (round(time * TICKS_PER_SECOND) for time in hole)
-        if start >= piece.end():
-            raise UserError(f"--from {hole[0]}: {given} ends after {piece.end() / TICKS_PER_SECOND:.1f} s")
-        return {"job": "infill", "given": encode(piece), "hole": [start, stop]}
+        if start >= whole.end():
+            raise UserError(f"--from {hole[0]}: {given} ends after {whole.end() / TICKS_PER_SECOND:.1f} s")
+        return {"job": "infill", "given": encode(whole), "hole": [start, stop], "path": given}
 
     def _melody(self, events: list[int]) -> Row:
-        """The row that asks for the accompaniment of a melody's beginning."""
+        """The row that asks for the accompaniment of a melody's beginning; `at` is the tick of its first note."""
         length = min(self.request_arguments.prime_seconds or np.inf, self.arguments.segment_seconds)
-        melody = from_its_first_note(decode(events), round(length * TICKS_PER_SECOND))
-        return {"job": "accompany", "given": encode(melody)}
+        whole = decode(events)
+        melody = from_its_first_note(whole, round(length * TICKS_PER_SECOND))
+        return {"job": "accompany", "given": encode(melody), "at": int(columns(whole)[0][:1].sum())}
 
     def _beginning(self, events: list[int], length: float | None) -> list[int]:
-        """The events of the first seconds, of which the last notes may still sound."""
-        return events if length is None else events[: int((seconds(events) < length).sum())]
+        """The events of the first seconds, where all notes end."""
+        return events if length is None else encode(excerpt(decode(events), 0, round(length * TICKS_PER_SECOND)))
 
     def requests(self, rows: Dataset) -> list[Row]:
         """Pieces to write when a split is scored: free ones, or made of the first of its pieces."""
@@ -211,20 +214,11 @@ class Music(Task):
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each piece; what was given is marked in the picture.
 
-        A continuation comes with its primer, unless `--write_prime false` says otherwise.
+        A continuation comes with its primer and an accompaniment with its melody, on tracks of their own, unless
+        `--write_prime false` says otherwise.
         """
-        pieces, marked = [], []
-        for row, output in zip(rows, outputs, strict=True):
-            if row["job"] == "infill":
-                piece, (start, stop) = decode(row["given"]), row["hole"]
-                pieces.append(filled(piece, start, stop, decode(output)))
-                marked.append(filled(piece, start, stop, decode([])))
-                continue
-            accompanied = row["job"] == "accompany"
-            whole = self.request_arguments.write_prime and not accompanied
-            pieces.append(decode([*row["given"], *output] if whole else output))
-            marked.append(decode(row["given"]) if row["given"] and (whole or accompanied) else None)
-        write_pieces(pieces, marked, folder)
+        asked = self.request_arguments
+        write_pieces([piece(row, output, asked) for row, output in zip(rows, outputs, strict=True)], folder)
 
     def show(self, row: Row, output: list[int]) -> None:
         """Pieces are files."""

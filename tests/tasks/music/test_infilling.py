@@ -125,7 +125,7 @@ def test_a_file_is_filled_where_asked(tmp_path):
     save(whole, tmp_path / "piece.mid")
     task = music({"hole_from": 0.9, "hole_to": 2.1})
     row = task.request(str(tmp_path / "piece.mid"))
-    assert row == {"job": "infill", "given": encode(whole), "hole": [90, 210]}
+    assert row == {"job": "infill", "given": encode(whole), "hole": [90, 210], "path": str(tmp_path / "piece.mid")}
     prompt = task.prompt(row, 256, 64)
     assert prompt.cut == 0
     assert length_of_hole(list(prompt.context), VOCABULARY) == 210

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, performance, save, seconds
+from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, save
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -123,13 +123,10 @@ def test_without_a_file_what_can_be_is_composed():
     assert music("continue").prompt(music("continue").request(""), 64, 8).context == [CONTINUE]
 
 
-def test_the_first_seconds_of_a_primer_leave_notes_sounding(file):
+def test_the_first_seconds_of_a_primer_are_whole(file):
     given = music("continue", asked={"prime_seconds": 2.5}).request(file)["given"]
-    # Struck at 0, 1 and 2 s; the first ended at 1.5 s, the second would at 2.5.
-    assert [name for name in names(given) if name.startswith("Note")] == [
-        "NoteOn_60", "NoteOn_61", "NoteOff_60", "NoteOn_62",
-    ]  # fmt: skip
-    assert seconds(given)[-1] == 2
+    # Struck at 0, 1 and 2 s; the first ended at 1.5 s, the second would at 2.5, the third later.
+    assert decode(given) == piece((0, 150, 60, 64), (100, 250, 61, 64), (200, 250, 62, 64))
 
 
 def test_a_melody_is_given_from_its_first_note_and_no_longer_than_a_segment(tmp_path):
@@ -139,7 +136,8 @@ def test_a_melody_is_given_from_its_first_note_and_no_longer_than_a_segment(tmp_
     melody.tracks.append(bass.tracks[0])
     save(melody, tmp_path / "song.mid")
     row = music("accompany", segment_seconds=15).request(str(tmp_path / "song.mid"))
-    assert row == {"job": "accompany", "given": encode(piece((0, 50, 70, 64), (100, 150, 72, 64)))}
+    given = encode(piece((0, 50, 70, 64), (100, 150, 72, 64)))
+    assert row == {"job": "accompany", "given": given, "at": 300, "path": str(tmp_path / "song.mid")}
     shorter = music("accompany", asked={"prime_seconds": 1}).request(str(tmp_path / "song.mid"))
     assert shorter["given"] == encode(piece((0, 50, 70, 64)))
 
@@ -196,29 +194,9 @@ def test_what_is_written_when_a_split_is_scored():
     row = {"events": encode(piece((0, 50, 60, 64))), "melody": encode(piece((70, 90, 62, 64)))}
     splits = {name: [row[name]] * 3 for name in row}
     rows_ = Dataset.from_dict(splits)
-    assert task.requests(rows_) == [{"job": "accompany", "given": encode(piece((0, 20, 62, 64)))}] * 2
+    assert task.requests(rows_) == [{"job": "accompany", "given": encode(piece((0, 20, 62, 64))), "at": 70}] * 2
     assert music("compose", num_samples=3).requests(rows_) == [{"job": "compose", "given": []}] * 3
     assert music("continue", num_samples=9).requests(rows_) == [{"job": "continue", "given": row["events"]}] * 3
-
-
-def heard(path):
-    return [(note.pitch, note.duration) for note in performance(path).tracks[0].notes]
-
-
-def test_pieces_are_written_with_or_without_what_was_given(tmp_path):
-    primer = encode(piece((0, 50, 60, 64), (20, 90, 62, 64)))[:-2]  # the second still sounds
-    output = [TOKENIZER[name] for name in ("TimeShift_0.40.50", "NoteOff_62", "NoteOn_64", "Velocity_63",
-                                           "TimeShift_0.30.50", "NoteOff_64")]  # fmt: skip
-    rows_ = [{"job": "continue", "given": primer}]
-    music("continue").write_outputs([output], rows_, tmp_path / "whole")
-    assert heard(tmp_path / "whole" / "piece-1.mid") == [(60, 50), (62, 70), (64, 30)]
-    music("continue", asked={"write_prime": False}).write_outputs([output], rows_, tmp_path / "rest")
-    assert heard(tmp_path / "rest" / "piece-1.mid") == [(64, 30)]
-    melody = [{"job": "accompany", "given": encode(piece((0, 50, 80, 64)))}]
-    music("accompany").write_outputs([output], melody, tmp_path / "accompanied")
-    assert heard(tmp_path / "accompanied" / "piece-1.mid") == [(64, 30)]
-    pictures = [(tmp_path / name / "piece-1.png").read_bytes() for name in ("whole", "rest", "accompanied")]
-    assert len({*pictures}) == 3
 
 
 def test_augmentation_is_off_where_nothing_is_to_be_changed():

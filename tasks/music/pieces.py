@@ -1,0 +1,68 @@
+"""What a decoder has written, beside what it was given: as one performance, and as the tracks of a MIDI file."""
+
+import numpy as np
+from symusic import Score
+
+from shared.task import Row
+from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, decode, later, one_piano, seconds, together
+from tasks.midi.rendering import Piece
+from tasks.midi.sequencer import Source, arranged
+from tasks.music.arguments import MusicRequestArguments
+from tasks.music.infilling import filled
+
+DOUBLED = TICKS_PER_SECOND // 10  # a note struck so near to the melody's own on its key is the melody
+Tracks = dict[str, Score]
+
+
+def piece(row: Row, output: list[int], asked: MusicRequestArguments) -> Piece:
+    """The piece of an output, with what was given for it unless `--write_prime false` leaves that out."""
+    source = Source(row["path"]) if row.get("path") and not asked.tempo else None
+    whole, written = asked.write_prime, decode(output)
+    if row["job"] == "infill":
+        return _filled(row, written, asked, source)
+    given = decode(row["given"]) if row["given"] else None
+    if row["job"] == "accompany":
+        melody = decode(row["given"])
+        own = without(written, melody)
+        parts = {"Melody": melody, "Accompaniment": own} if whole else {"Written": written}
+        at = row.get("at", 0)
+        file = _file({name: later(part, at) for name, part in parts.items()}, asked, source)
+        return Piece(together(melody, own) if whole else written, melody, file)
+    if not given:
+        return Piece(written, None, _file({"Piano": written}, asked))
+    end = round(seconds(row["given"])[-1] * TICKS_PER_SECOND)
+    if not whole:
+        tempo = source.tempo(end) if source else None
+        return Piece(written, None, _file({"Written": written}, asked, tempo=tempo))
+    new = later(written, end)
+    primer: Tracks = {} if source else {"Primer": given}
+    file = _file({**primer, "Written": new}, asked, source, source and source.until(end))
+    return Piece(together(given, new), given, file)
+
+
+def _filled(row: Row, written: Score, asked: MusicRequestArguments, source: Source | None) -> Piece:
+    around, (start, stop) = decode(row["given"]), row["hole"]
+    kept = filled(around, start, stop, decode([]))
+    parts: Tracks = {"Written": later(written, start)}
+    if not source:
+        parts = {"Given": kept, **parts}
+    file = _file(parts, asked, source, source and source.without(start, stop))
+    return Piece(filled(around, start, stop, written), kept, file)
+
+
+def _file(
+    parts: Tracks,
+    asked: MusicRequestArguments,
+    source: Source | None = None,
+    given: "Score | None" = None,
+    tempo: float | None = None,
+) -> Score:
+    """The tempo is the one asked for, or else the source's; the one of MIDI where there is neither."""
+    return arranged(parts, source, given, asked.tempo or tempo or TEMPO, asked.pedal)
+
+
+def without(performance: Score, melody: Score) -> Score:
+    """A performance without the notes that double the melody: on its key, and struck at nearly the same time."""
+    notes, sung = columns(performance), columns(melody)
+    near = np.abs(np.subtract.outer(notes[0], sung[0])) <= DOUBLED
+    return one_piano(*notes[:, ~(near & np.equal.outer(notes[2], sung[2])).any(1)])
