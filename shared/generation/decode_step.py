@@ -132,9 +132,9 @@ def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool =
     def alone(each: Decoder) -> DecodeStep:
         return DecodeStep(each, KeyValueCache(each, slots, length, compute_dtype(each), beams))
 
-    if isinstance(decoder, Ensemble):
-        return EnsembleStep([alone(each) for each in decoder.decoders])
-    return alone(decoder)
+    if isinstance(decoder, Decoder):
+        return alone(decoder)
+    return EnsembleStep([alone(each) for each in decoder.decoders])
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:
