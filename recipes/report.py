@@ -13,10 +13,14 @@ from shared.tables import table
 # Score, and what to call it.
 SHOWN = {
     "bleu": "BLEU",
+    "bleu_lowercase_tokenized": "BLEU, lower case",
     "chrf": "chrF",
+    "exact": "exact, %",
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
+    "subject_named": "subjects named, %",
+    "names_in_source": "names from the source, %",
     "words": "words",
     "repeated_3grams": "repeated 3-grams, %",
     "novel_1grams": "novel 1-grams, %",

@@ -5,7 +5,7 @@ the keys and values that the cache holds.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,9 +132,9 @@ def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool =
     def alone(each: Decoder) -> DecodeStep:
         return DecodeStep(each, KeyValueCache(each, slots, length, compute_dtype(each), beams))
 
-    if isinstance(decoder, Decoder):
+    if not isinstance(decoder, Ensemble):
         return alone(decoder)
-    return EnsembleStep([alone(each) for each in decoder.decoders])
+    return EnsembleStep([alone(each) for each in cast(Ensemble, decoder).decoders])  # mypy knows no bases of Decoder
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:

@@ -7,6 +7,8 @@ import pytest
 
 from recipes import report
 from shared.errors import UserError
+from tasks.summarization.task import Summarization
+from tasks.translation.task import Translation
 
 
 @pytest.fixture
@@ -32,6 +34,11 @@ def test_a_score_stands_beside_what_is_measured_with_it(folder):
         },
         {"score": "words", "test": "9.00", "references": "12.00"},
     ]
+
+
+@pytest.mark.parametrize("kind", [Translation, Summarization])
+def test_what_outputs_are_scored_by_is_shown(kind):
+    assert set(kind.output_metrics) <= set(report.SHOWN)
 
 
 @pytest.mark.parametrize("left", [None, {"test": {"rouge1": 20.0}}])
