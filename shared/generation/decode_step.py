@@ -5,7 +5,7 @@ the keys and values that the cache holds.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,7 @@ def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool =
 
     if not isinstance(decoder, Ensemble):
         return alone(decoder)
-    return EnsembleStep([alone(each) for each in cast(Ensemble, decoder).decoders])  # mypy knows no bases of Decoder
+    return EnsembleStep([alone(each) for each in decoder.decoders])
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:

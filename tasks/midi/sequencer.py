@@ -106,9 +106,7 @@ def arranged(
             return np.rint(performed * (tempo / 60 / TICKS_PER_SECOND * RESOLUTION))
 
     for name, performed in parts.items():
-        notes, changes = columns(performed), []
-        if pedal:
-            notes, changes = pedalled(notes)
+        notes, changes = pedalled(columns(performed)) if pedal else (columns(performed), [])
         onset, offset = ticks(notes[0]), ticks(notes[1])
         duration = np.maximum(offset - onset, 1)
         track = Track(name)
