@@ -110,9 +110,8 @@ class TrainingArguments(transformers.TrainingArguments):
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
     torch_compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's body (default: with a GPU)."})
     cuda_graph: bool = field(
-        # Off until its tests have passed on a GPU in its present form; what was seen is in LOG.md.
-        default=False,
-        metadata={"help": "Record a whole step as a CUDA graph and replay it (with a GPU)."},
+        default=GPU,
+        metadata={"help": "Record a whole step as a CUDA graph and replay it (default: with a GPU)."},
     )
     bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
