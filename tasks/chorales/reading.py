@@ -15,7 +15,7 @@ from shared.data.loading import SPLITS
 from shared.errors import UserError
 from tasks.chorales.grid import REST, VOICES, ChoraleVocabulary
 from tasks.midi.codec import decode
-from tasks.midi.sample import CACHE, read_chorales
+from tasks.midi.sample import read_chorales
 
 Grids = dict[str, Sequence[np.ndarray]]  # by split
 
@@ -63,7 +63,7 @@ def sample() -> Grids:
     vocabulary = ChoraleVocabulary()
     return {
         split: [np.reshape(vocabulary.encode(decode(events)), (-1, VOICES)) for events in rows["events"]]
-        for split, rows in read_chorales(CACHE).items()
+        for split, rows in read_chorales().items()
     }
 
 

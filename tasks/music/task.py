@@ -16,7 +16,7 @@ from shared.task import Row, Task
 from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
 from tasks.midi.rendering import write_pieces
-from tasks.midi.sample import CACHE, read_chorales
+from tasks.midi.sample import read_chorales
 from tasks.midi.vocabulary import FILE, MusicVocabulary
 from tasks.music import jobs
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -29,6 +29,8 @@ from tasks.music.pieces import piece
 from tasks.music.reading import read_folder
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
+
+CACHE = Path(__file__).parents[2] / ".cache"  # of folders that take long to read, in the checkout
 
 
 class Music(Task):
@@ -71,7 +73,7 @@ class Music(Task):
     @classmethod
     def load_rows(cls, arguments: MusicArguments) -> DatasetDict:
         if arguments.midi_dir is None:
-            splits = read_chorales(CACHE)
+            splits = read_chorales()
         else:
             with_melody = "accompany" in arguments.job
             splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, with_melody, CACHE)

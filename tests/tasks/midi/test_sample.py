@@ -1,4 +1,5 @@
 import json
+import lzma
 import sys
 from itertools import chain
 
@@ -6,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UserError
-from tasks.midi import sample as chorales
 from tasks.midi.codec import decode
-from tasks.midi.sample import VELOCITIES, families, perform, read_chorale, read_chorales, split_families
+from tasks.midi.corpus import read_score, titles
+from tasks.midi.sample import QUARTER, SCORES, VELOCITIES, families, perform, read_chorales, split_families
 
 MELODY = [60, 62, 64, 65, 67, 65, 64, 62, 64, 60, 59, 60, 67, 69, 71, 72]
 
 
 def row(pitches, title, length=1.0):
-    soprano = [(at * length, (at + 1) * length, pitch) for at, pitch in enumerate(pitches)]
+    ticks = round(length * QUARTER)
+    soprano = [(at * ticks, (at + 1) * ticks, pitch) for at, pitch in enumerate(pitches)]
     return {"title": title, "melody": perform({"Soprano": soprano}, ["Soprano"])}
 
 
@@ -49,41 +50,42 @@ def test_families_stay_together(sizes):
 
 
 def test_voices_are_played_together():
-    voices = {"Soprano": [(0, 1, 72), (1, 3, 74)], "Alto": [(0, 3, 67)], "Tenor": [(0, 3, 67)], "Bass": [(1, 1.25, 48)]}
+    voices = {
+        "Soprano": [(0, 80, 72), (80, 240, 74)],
+        "Alto": [(0, 240, 67)],
+        "Tenor": [(0, 240, 67)],
+        "Bass": [(80, 100, 48)],
+    }
     notes = decode(perform(voices, VELOCITIES)).tracks[0].notes
     assert [(n.start, n.end, n.pitch, n.velocity) for n in notes] == [
         (0, 240, 67, 67), (0, 80, 72, 79), (80, 100, 48, 71), (80, 240, 74, 79),
     ]  # fmt: skip
 
 
-def test_without_music21_the_error_says_how_to_install_it(tmp_path, monkeypatch):
+def test_the_sample_needs_no_music21(monkeypatch):
     monkeypatch.setitem(sys.modules, "music21", None)
-    with pytest.raises(UserError, match=r"pip install -e .\[music21\]"):
-        read_chorales(tmp_path)
+    splits = read_chorales()
+    assert {split: len(rows) for split, rows in splits.items()} == {"train": 280, "validation": 35, "test": 35}
+    assert len({*chain(*(rows["path"] for rows in splits.values()))}) == 350
 
 
-def test_a_chorale_of_the_corpus():
+# The first of the edition; one with tied notes and instruments; one of which the corpus has several versions.
+@pytest.mark.parametrize("name", ["bach/bwv269", "bach/bwv248.59-6", "bach/bwv8.6"])
+def test_the_scores_are_those_of_music21s_corpus(name):
     pytest.importorskip("music21")
-    chorale = read_chorale("bach/bwv269")  # "Aus meines Herzens Grunde", the first of the edition
+    found = titles()
+    with lzma.open(SCORES, "rt", encoding="utf-8") as file:
+        scores = {score["path"]: score for score in json.load(file)}
+    assert {path: score["title"] for path, score in scores.items()} == found
+    read = read_score(name)
+    assert {voice: [*map(tuple, notes)] for voice, notes in scores[name]["voices"].items()} == read
+    assert all(len(notes) > 20 for notes in read.values())
+
+
+def test_the_first_chorale_of_the_edition():
+    chorale = next(row for rows in read_chorales().values() for row in rows if row["path"] == "bach/bwv269")
     notes = decode(chorale["events"]).tracks[0].notes
     assert [n.pitch for n in notes if n.start == 0] == [43, 59, 62, 67]  # an upbeat in G major
     melody = [n.pitch for n in decode(chorale["melody"]).tracks[0].notes]
     assert melody[:6] == [67, 67, 74, 71, 69, 67]
     assert len(decode(chorale["events"]).tracks[0].notes) > 4 * len(melody)
-
-
-def test_what_was_read_is_kept(tmp_path, monkeypatch):
-    pytest.importorskip("music21")
-    read = []
-
-    def read_edition(titles):
-        read.append(len(titles))
-        return [{"path": path, "events": [5], **row(MELODY, title)} for path, title in titles.items()]
-
-    monkeypatch.setattr(chorales, "_read_edition", read_edition)
-    monkeypatch.setattr(chorales, "families", lambda rows: [[index] for index in range(len(rows))])
-    first, second = read_chorales(tmp_path), read_chorales(tmp_path)
-    assert read == [350]
-    assert {split: len(first[split]) for split in first} == {"train": 280, "validation": 35, "test": 35}
-    assert first["test"].to_list() == second["test"].to_list()
-    assert len(json.loads(next(tmp_path.glob("*.json")).read_text())) == 350
