@@ -15,7 +15,7 @@ from pathlib import Path
 from onedecoder.decoder import LoadedDecoder, load
 from shared.data.loading import load_files
 from shared.errors import UserError
-from shared.files import atomic_directory
+from shared.files import atomic_directory, check_writable
 from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
@@ -44,11 +44,12 @@ def main(arguments: list[str]) -> None:
     generation, asked, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
     check_candidates(Translation, generation)
-    decoder = load(given.run)
-    other = other_language(decoder, asked.language)
     if not asked.output_file:
         raise UserError("--output_file is missing: name the file that the pairs go to")
     path = Path(asked.output_file)
+    check_writable(path.parent)
+    decoder = load(given.run)
+    other = other_language(decoder, asked.language)
 
     task = decoder.task_for(TranslationRequestArguments(target_lang=other))
     texts = [text for text in map(str.strip, load_files(given.files, "train", suffix=".txt")["text"]) if text]

@@ -1,12 +1,14 @@
 """The translation recipe, launched: train, score, use."""
 
 import json
+import re
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recipes.back_translate import usable
 from tests.recipes.conftest import QUICK
 
 
@@ -20,7 +22,7 @@ def trained(launch, tmp_path_factory):
 def test_a_run_says_what_it_does(trained):
     _, finished = trained
     assert "the embedded sample" in finished.stderr
-    assert "tiny: 953,984 parameters, 1,191 tokens" in finished.stderr
+    assert "tiny: 938,752 parameters, 1,072 tokens" in finished.stderr
     assert "0 dropped" in finished.stderr
     assert "bleu" in finished.stdout
 
@@ -156,3 +158,31 @@ def test_the_run_is_the_checkpoint_of_the_best_bleu(python, tmp_path):
     kept = load_file(tmp_path / "run" / "model.safetensors")
     best = load_file(tmp_path / "run" / "checkpoint-1" / "model.safetensors")
     assert all(torch.equal(weight, best[name]) for name, weight in kept.items())
+
+
+def test_texts_of_one_language_become_pairs(trained, python, tmp_path):
+    folder, _ = trained
+    texts = [f"Der Hund sieht {number} Katzen." for number in range(4)]
+    (tmp_path / "texts.de.txt").write_text("\n".join([*texts, "", " "]), encoding="utf-8")
+    pairs = tmp_path / "pairs.jsonl"
+    flags = ["--language=de", "--max_new_tokens=12", "--min_new_tokens=6"]
+    made = python("back_translate", folder, tmp_path / "texts.de.txt", *flags, f"--output_file={pairs}")
+    assert made.returncode == 0, made.stderr
+    rows = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
+    left_out = int(re.search(r"(\d+) left out", made.stdout)[1])
+    assert len(rows) + left_out == len(texts)
+    assert all(set(row) == {"de", "en"} and row["de"] in texts for row in rows)
+    asked = python("generate", folder, rows[0]["de"], "--target_lang=en", *flags[1:]) if rows else None
+    assert asked is None or asked.stdout.strip() == rows[0]["en"]
+    refused = python("back_translate", folder, tmp_path / "texts.de.txt", "--language=fr", f"--output_file={pairs}")
+    assert (
+        refused.returncode == 2 and "--language fr" in refused.stderr and "translates from en and de" in refused.stderr
+    )
+    unnamed = python("back_translate", folder, tmp_path / "texts.de.txt", "--language=de")
+    assert unnamed.returncode == 2 and "--output_file" in unnamed.stderr
+
+
+def test_pairs_of_unlike_length_are_left_out():
+    assert usable("Ein Hund.", "A dog.")
+    assert not usable("Ein Hund.", "") and not usable("", "A dog.")
+    assert not usable("Ein Hund.", "A dog that says far more than the other.")
