@@ -1,5 +1,6 @@
 """What this package takes from the house's other rooms; what is of music alone is in `core_music`."""
 
+from shared.data.arguments import RequestArguments
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
@@ -20,7 +21,7 @@ from shared.model.modeling_onedecoder import relative_scores
 from shared.runs.cli import Parser, as_flags, run
 from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
-from shared.task import RequestArguments, Row, Task, TextTask
+from shared.task import Row, Task, TextTask
 from tasks import TASKS
 
 __all__ = [

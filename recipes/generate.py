@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.data.arguments import RequestArguments
 from shared.errors import UserError
 from shared.files import check_writable
 from shared.generation.arguments import GenerationArguments
 from shared.runs.cli import Parser, run
-from shared.task import RequestArguments, Row, Task
+from shared.task import Row, Task
 from tasks import TASKS
 
 MOST_SAMPLES = 10_000  # of one input

@@ -16,12 +16,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Tokens
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from shared.data.arguments import DataArguments
+from shared.data.arguments import DataArguments, TextRequestArguments
+from shared.data.arguments import RequestArguments as Request  # which the attribute of its name does not hide
 from shared.data.sequence import Sequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
@@ -36,23 +36,6 @@ if TYPE_CHECKING:
     from shared.data.packing import Augment
 
 Row = Mapping[str, Any]
-
-
-@dataclass
-class RequestArguments:
-    """What may be asked of an output beside its input: flags of `generate.py` that a task brings along."""
-
-
-Request = RequestArguments  # by a name that the tasks' attribute `RequestArguments` does not hide
-
-
-@dataclass
-class TextRequestArguments(RequestArguments):
-    """How a text is to begin."""
-
-    target_prefix: str = field(
-        default="", metadata={"help": "What the output is to begin with; the decoder goes on after it."}
-    )
 
 
 class Constraint(Protocol):
@@ -92,7 +75,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     Arguments: ClassVar[type[DataArguments]] = DataArguments
-    RequestArguments: ClassVar[type[Request]] = RequestArguments
+    RequestArguments: ClassVar[type[Request]] = Request
     generation_defaults: ClassVar[dict[str, Any]] = {}  # where they differ from GenerationArguments'
     likelihood_metrics: ClassVar[tuple[str, ...]] = ("perplexity",)  # of `score_likelihood`: lower is better
     output_metrics: ClassVar[tuple[str, ...]] = ()  # of `score`: higher is better

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.data.arguments import DataArguments
+from shared.data.arguments import DataArguments, RequestArguments
 from shared.data.encoding import encode
 from shared.data.packing import PackedDataset
 from shared.data.sequence import IGNORED
@@ -26,7 +26,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.runs.cli import Parser
 from shared.runs.folder import Run, save_settings
-from shared.task import RequestArguments, Task, TextTask
+from shared.task import Task, TextTask
 from shared.training.arguments import TrainingArguments
 
 LENGTH = 256  # tokens of a sequence, at most

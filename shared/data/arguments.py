@@ -1,4 +1,4 @@
-"""Where the rows come from, and how many of them are used: flags that tasks share."""
+"""Where the rows come from, how many of them are used, and what is asked of an output: flags that tasks share."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -62,3 +62,17 @@ class TextDataArguments(DataArguments):
         """The arguments of `shared.data.loading.load_rows`."""
         names = ("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class RequestArguments:
+    """What may be asked of an output beside its input: flags of `generate.py` that a task brings along."""
+
+
+@dataclass
+class TextRequestArguments(RequestArguments):
+    """How a text is to begin."""
+
+    target_prefix: str = field(
+        default="", metadata={"help": "What the output is to begin with; the decoder goes on after it."}
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from shared.data.arguments import DataArguments
+from shared.data.arguments import DataArguments, RequestArguments
 from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError, first_line
 from shared.files import atomic_directory
@@ -25,7 +25,7 @@ from shared.model.build import load_decoder
 from shared.model.decoder import Decoder
 from shared.runs.cli import Parser, read_yaml
 from shared.runs.versions import tell_other_versions, versions
-from shared.task import RequestArguments, Task
+from shared.task import Task
 
 SETTINGS = "run.yaml"
 METRICS = "metrics.json"

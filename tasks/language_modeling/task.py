@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from shared.data.arguments import TextDataArguments, WritingArguments
+from shared.data.arguments import RequestArguments, TextDataArguments, WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import END
 from shared.errors import UserError
-from shared.task import RequestArguments, Row, TextTask, perplexity
+from shared.task import Row, TextTask, perplexity
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from shared.data.arguments import WritingArguments
-from shared.task import RequestArguments
+from shared.data.arguments import RequestArguments, WritingArguments
 from tasks.music.jobs import JOBS
 
 A_DAY = 24 * 60 * 60  # seconds

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.data.arguments import TextDataArguments
+from shared.data.arguments import RequestArguments, TextDataArguments
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
-from shared.task import RequestArguments, Row, TextTask
+from shared.task import Row, TextTask
 from tasks.summarization.ranking import ranked
 from tasks.summarization.sentences import first_sentences, openings
 

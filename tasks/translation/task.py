@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shared.data.arguments import TextDataArguments
+from shared.data.arguments import TextDataArguments, TextRequestArguments
 from shared.data.sequence import Sequence
 from shared.errors import UserError
-from shared.task import Row, TextRequestArguments, TextTask
+from shared.task import Row, TextTask
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
