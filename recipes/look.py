@@ -26,6 +26,7 @@ from typing import Literal
 from onedecoder.core import GenerationArguments, Parser, UserError, run
 from onedecoder.decoder import load
 from onedecoder.looking import look, steps
+from shared.tables import table
 
 NEW_TOKENS = 32  # by default, at most: more are hard to see
 
@@ -54,9 +55,15 @@ def main(arguments: list[str]) -> None:
     folder = wanted.out or (Path(given.run) / "look" if Path(given.run).is_dir() else "look")
 
     trace = decoder.trace(given.input, seed=wanted.seed, **asdict(generation))
-    for step in steps(trace, decoder.names, wanted.candidates):
-        likeliest = "  ".join(f"{one['token']} {one['p']:.3f}" for one in step["likeliest"])
-        print(f"{step['token']:<20} {step['p']:.3f}   of {likeliest}")
+    written = [
+        {
+            "written": step["token"],
+            "probability": f"{step['p']:.3f}",
+            "likeliest": "  ".join(f"{one['token']} {one['p']:.3f}" for one in step["likeliest"]),
+        }
+        for step in steps(trace, decoder.names, wanted.candidates)
+    ]
+    print(table(["written", "probability", "likeliest"], written))
     layer = None if wanted.layer is None else wanted.layer - 1
     for path in look(decoder, trace, folder, layer, wanted.candidates, wanted.format):
         print(path)

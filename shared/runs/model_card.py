@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.files import atomic_directory
 from shared.runs.folder import CARD as FILE
+from shared.tables import table
 from shared.task import Task
 
 CARD = """---
@@ -42,12 +43,6 @@ The weights load with `transformers.AutoModelForCausalLM.from_pretrained(FOLDER)
 
 def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Markdown with the front matter of the hub's model cards."""
-    rows = [
-        f"| {split} | {name} | {value:.4f} |"
-        for split, scores in metrics.items()
-        for name, value in (scores.items() if isinstance(scores, dict) and split != "train" else ())
-        if isinstance(value, float)
-    ]
     caveats = ""
     if settings["model"]["mask"] == "prefix":
         caveats += " It reads its source both ways (prefix mask), which transformers' own `generate` does not do."
@@ -60,9 +55,20 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
         parameters=metrics["parameters"],
         line=task.line,
         caveats=caveats,
-        scores="\n".join(["| split | score | value |", "| --- | --- | ---: |", *rows]),
+        scores=score_table(metrics, markdown=True),
         settings=json.dumps({"model": settings["model"], "generation": settings["generation"]}, indent=2),
     )
+
+
+def score_table(metrics: Mapping[str, Any], markdown: bool = False) -> str:
+    """The scores of each split, one a line."""
+    rows = [
+        {"split": split, "score": name, "value": f"{value:,.4f}"}
+        for split, scores in metrics.items()
+        for name, value in (scores.items() if isinstance(scores, dict) and split != "train" else ())
+        if isinstance(value, int | float)
+    ]
+    return table(["split", "score", "value"], rows, markdown)
 
 
 def write_card(folder: Path, card: str) -> None:

@@ -27,7 +27,7 @@ from shared.model.start import build_decoder
 from shared.runs.flags import parse
 from shared.runs.folder import SAMPLES, add_metrics, read_metrics, save_settings
 from shared.runs.launch import resuming_command
-from shared.runs.model_card import model_card, write_card
+from shared.runs.model_card import model_card, score_table, write_card
 from shared.runs.resuming import check_resumed, clear, find_checkpoint
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
@@ -229,8 +229,4 @@ def save(trainer: Trainer, folder: Path) -> None:
 
 def print_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """The scores of each split, one a line."""
-    print(f"\n{folder}")
-    for split, scores in metrics.items():
-        for name, value in scores.items() if isinstance(scores, dict) and split != "train" else ():
-            if isinstance(value, int | float):
-                print(f"  {split:<10}  {name:<28} {value:>10,.3f}")
+    print(f"\n{folder}\n{score_table(metrics)}")

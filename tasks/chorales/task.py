@@ -18,7 +18,7 @@ from shared.task import Row, Task
 from tasks.chorales.grid import STEP, VOICES, ChoraleVocabulary
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
 from tasks.midi.codec import TICKS_PER_SECOND, later, performance
-from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
+from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import Piece, write_pieces
 from tasks.midi.sample import QUARTER
 from tasks.midi.sequencer import arranged
@@ -96,7 +96,7 @@ class Chorales(Task):
         return score_pieces(outputs, rows["events"], training_rows, self.vocabulary)
 
     def report(self, metrics: Mapping[str, Any]) -> str:
-        return table(metrics)
+        return tables(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each chorale, primer and continuation."""

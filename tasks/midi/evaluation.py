@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from datasets import Dataset
 from symusic import Score
 
+from shared.tables import table
 from tasks.midi.codec import TICKS_PER_SECOND, save
 from tasks.midi.novelty import Meaning, novelty
 from tasks.midi.scores import compare, features, unigram_nll, valid_share
@@ -95,30 +96,40 @@ FEATURES = {
 }
 
 
-def table(metrics: Mapping[str, Any]) -> str:
+SIDES = {"generated": "generated", "real": "test set", "overlap": "overlap", "attainable": "attainable"}
+COPIES = {"copied": "exact", "transposed": "in any key"}
+
+
+def tables(metrics: Mapping[str, Any]) -> str:
     """Two tables of Markdown, from the metrics of `Music`: every score, and the longest copies of each piece.
 
     A feature's numbers are means over windows of 30 s (or over their notes); see `tasks.midi.scores.compare` for the
     overlap and what is attainable, `tasks.midi.novelty.Passage` for copies.
     """
-    lines = ["| score | generated | test set | overlap | attainable |", "| --- | --: | --: | --: | --: |"]
-    lines += [
-        f"| {label} | | {metrics[name]:.3f} | | |" for name, label in LIKELIHOOD_LABELS.items() if name in metrics
+    scores = [
+        {"score": label, SIDES["real"]: f"{metrics[name]:.3f}"}
+        for name, label in LIKELIHOOD_LABELS.items()
+        if name in metrics
     ]
     for name, label in FEATURES.items():
         if f"real_{name}" in metrics:
-            cells = (metrics.get(f"{who}_{name}") for who in ("generated", "real", "overlap", "attainable"))
-            lines.append(" | ".join([f"| {label}", *("" if cell is None else f"{cell:.2f}" for cell in cells)]) + " |")
-    lines += [
-        "",
-        "| piece | longest copy | events | notes | seconds | at | from | at |",
-        "| --: | --- | --: | --: | --: | --: | --- | --: |",
-    ]
-    for number, passages in enumerate(metrics["passages"], 1):
-        for kind, label in (("copied", "exact"), ("transposed", "in any key")):
-            p = passages[kind]
-            lines.append(
-                f"| {number} | {label} | {p['events']} | {p['notes']} | {p['seconds']:.1f} | {p['at']:.1f} "
-                f"| {p['source']} | {p['source_at']:.1f} |"
+            values = {column: metrics.get(f"{side}_{name}") for side, column in SIDES.items()}
+            scores.append(
+                {"score": label} | {key: f"{value:.2f}" for key, value in values.items() if value is not None}
             )
-    return "\n".join(lines) + "\n"
+    copies = [
+        {
+            "piece": str(number),
+            "longest copy": label,
+            "events": str(passage["events"]),
+            "notes": str(passage["notes"]),
+            "seconds": f"{passage['seconds']:.1f}",
+            "at": f"{passage['at']:.1f}",
+            "from": passage["source"],
+            "there at": f"{passage['source_at']:.1f}",
+        }
+        for number, passages in enumerate(metrics["passages"], 1)
+        for passage, label in ((passages[kind], label) for kind, label in COPIES.items())
+    ]
+    columns = ["piece", "longest copy", "events", "notes", "seconds", "at", "from", "there at"]
+    return f"{table(['score', *SIDES.values()], scores, markdown=True)}\n\n{table(columns, copies, markdown=True)}\n"

@@ -14,7 +14,7 @@ from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
 from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
-from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, table
+from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
 from tasks.midi.vocabulary import FILE, MusicVocabulary
@@ -211,7 +211,7 @@ class Music(Task):
         return score_pieces(outputs, rows["events"], training_rows, self.vocabulary, melodies)
 
     def report(self, metrics: Mapping[str, Any]) -> str:
-        return table(metrics)
+        return tables(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each piece; what was given is marked in the picture.

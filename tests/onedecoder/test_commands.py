@@ -47,7 +47,7 @@ def test_pictures_and_their_numbers_are_written(run_folders, tmp_path, capsys):
         assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
     numbers = json.loads((tmp_path / "numbers.json").read_text(encoding="utf-8"))
     length = len(numbers["ids"])
-    assert len(numbers["written"]) == length - numbers["context"] == len(printed) - len(names)
+    assert len(numbers["written"]) == length - numbers["context"] == len(printed) - len(names) - 1  # the table's head
     assert numbers["tokens"][0] == "<|compose|>"
     for layer in numbers["weights"]:
         for head in layer:

@@ -16,7 +16,7 @@ def test_a_run_is_scored_and_goes_on_from_what_it_wrote(start, python, jsb_file,
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
     assert metrics["nll_per_token"] == metrics["loss"]
     assert metrics["nll_per_second"] == pytest.approx(20 * metrics["loss"])
-    assert "| piece | longest copy |" in (folder / "samples" / "scores.md").read_text()
+    assert "| longest copy " in (folder / "samples" / "scores.md").read_text()
     finished = python("generate", folder, "--prime", folder / "samples" / "piece-1.mid", "--output_dir", out)
     assert finished.returncode == 0, finished.stderr
     assert sorted(path.name for path in out.iterdir()) == ["piece-1.mid", "piece-1.png", "piece-1.wav"]
