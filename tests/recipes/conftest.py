@@ -69,11 +69,14 @@ def python():
         command = [str(word) for word in (script, *flags)]
         given = io.TextIOWrapper(io.BytesIO(input.encode()), "utf-8")
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        # What an Accelerator has left in this process's environment would say that a launcher started the script.
+        alone = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
         code, threads, on_pipe = 0, torch.get_num_threads(), signal.getsignal(signal.SIGPIPE)
         with ExitStack() as stack:
             for context in (
                 chdir(REPOSITORY), patch.object(sys, "argv", command), patch.object(sys, "stdin", given),
-                patch.dict(os.environ), redirect_stdout(out), redirect_stderr(err), largest_file(limit_kib),
+                patch.dict(os.environ, alone, clear=True), largest_file(limit_kib),
+                redirect_stdout(out), redirect_stderr(err),
             ):  # fmt: skip
                 stack.enter_context(context)
             try:
