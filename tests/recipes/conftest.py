@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import torch
+
+import tasks.summarization.sample
+import tasks.translation.sample
 
 REPOSITORY = Path(__file__).parent.parent.parent
 QUICK = [
@@ -47,6 +51,15 @@ def launch():
 def start():
     """`python recipes/NAME.py …` in a process of its own, which must succeed."""
     return lambda name, *flags: process(sys.executable, f"recipes/{name}.py", *flags)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def samples():
+    """The embedded samples are made once: recipes that run in this process read them again and again."""
+    with ExitStack() as stack:
+        for module in (tasks.summarization.sample, tasks.translation.sample):
+            stack.enter_context(patch.object(module, "sample", cache(module.sample)))
+        yield
 
 
 @contextmanager
