@@ -1,4 +1,4 @@
-"""The list of tasks. A new one is a folder here, a line in TASKS and a recipe."""
+"""The list of tasks. A new one is a folder here, a line in TASKS and a configuration for its sample."""
 
 from __future__ import annotations
 

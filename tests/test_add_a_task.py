@@ -87,7 +87,6 @@ import sys
 import pytest
 
 import onedecoder
-from recipes.evaluate import main
 
 onedecoder.evaluate("outputs/reversal", name="again")
 assert isinstance(onedecoder.load("outputs/reversal")("one two"), str)
@@ -107,11 +106,8 @@ def extended(tmp_path):
         (tmp_path / "tasks" / "reversal" / name).write_text(text.lstrip(), encoding="utf-8")
     tasks = tmp_path / "tasks" / "__init__.py"
     text = tasks.read_text(encoding="utf-8")
-    if BEFORE in text:
-        tasks.write_text(text.replace(BEFORE, LINE + BEFORE))
-    else:
-        listed = text.replace("for task in (", "for task in (Reversal, ")
-        tasks.write_text("from tasks.reversal import Reversal\n" + listed)
+    assert text.count(BEFORE) == 1
+    tasks.write_text(text.replace(BEFORE, LINE + BEFORE))
     config = tmp_path / "recipes" / "configs" / "reversal" / "sample.yaml"
     config.parent.mkdir()
     config.write_text(CONFIG)

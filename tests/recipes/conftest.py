@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import torch
+
+import tasks.summarization.sample
+import tasks.translation.sample
 
 REPOSITORY = Path(__file__).parent.parent.parent
 QUICK = [
@@ -49,6 +53,15 @@ def start():
     return lambda name, *flags: process(sys.executable, f"recipes/{name}.py", *flags)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def samples():
+    """The embedded samples are made once: recipes that run in this process read them again and again."""
+    with ExitStack() as stack:
+        for module in (tasks.summarization.sample, tasks.translation.sample):
+            stack.enter_context(patch.object(module, "sample", cache(module.sample)))
+        yield
+
+
 @contextmanager
 def largest_file(kib):
     """No file may grow larger: what a full disk looks like to a program."""
@@ -69,11 +82,14 @@ def python():
         command = [str(word) for word in (script, *flags)]
         given = io.TextIOWrapper(io.BytesIO(input.encode()), "utf-8")
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        # What an Accelerator has left in this process's environment would say that a launcher started the script.
+        alone = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
         code, threads, on_pipe = 0, torch.get_num_threads(), signal.getsignal(signal.SIGPIPE)
         with ExitStack() as stack:
             for context in (
                 chdir(REPOSITORY), patch.object(sys, "argv", command), patch.object(sys, "stdin", given),
-                patch.dict(os.environ), redirect_stdout(out), redirect_stderr(err), largest_file(limit_kib),
+                patch.dict(os.environ, alone, clear=True), largest_file(limit_kib),
+                redirect_stdout(out), redirect_stderr(err),
             ):  # fmt: skip
                 stack.enter_context(context)
             try:

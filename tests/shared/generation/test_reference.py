@@ -1,5 +1,6 @@
 """The reference writes what transformers writes, and every faster path writes what the reference does."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -28,9 +29,15 @@ def prompts():
     return [torch.randint(1, 24, (length,)).tolist() for length in (5, 1, 17, 40, 9)]
 
 
+@pytest.fixture
+def context(request):
+    """Positions of the decoders."""
+    return getattr(request, "param", 48)
+
+
 @pytest.fixture(params=DECODERS)
-def decoder(request, new_decoder):
-    decoder = new_decoder(dtype=torch.float64, **DECODERS[request.param])
+def decoder(request, new_decoder, context):
+    decoder = new_decoder(context=context, dtype=torch.float64, **DECODERS[request.param])
     for block in decoder.transformer.h if "relative" in request.param else ():
         nn.init.normal_(block.attn.relative)
     return decoder
@@ -60,13 +67,16 @@ def test_the_engine_writes_what_the_reference_writes(decoder, prompts, settings,
 
 
 @pytest.mark.parametrize("do_sample", [False, True])
-@pytest.mark.parametrize("batch_size", [1, 64])
-def test_the_engine_slides_as_the_reference_does(decoder, prompts, batch_size, do_sample):
-    settings = GenerationArguments(max_new_tokens=90, generation_batch_size=batch_size, do_sample=do_sample)
-    endless = SimpleNamespace(end=-1)
+@pytest.mark.parametrize("context", [24], indirect=True)
+def test_the_engine_slides_as_the_reference_does(decoder, prompts, do_sample):
+    """Every prompt goes past the context, whose latter half stays, two to four times."""
+    settings = GenerationArguments(max_new_tokens=45, do_sample=do_sample)
+    prompts, endless = [prompt[-20:] for prompt in prompts], SimpleNamespace(end=-1)
     expected = reference.generate(decoder, prompts, settings, endless, sliding=True)
-    assert generate(decoder, prompts, settings, endless, sliding=True) == expected
-    assert all(len(ids) == 90 for ids in expected)
+    for batch_size in (1, 64):
+        batched = replace(settings, generation_batch_size=batch_size)
+        assert generate(decoder, prompts, batched, endless, sliding=True) == expected
+    assert all(len(ids) == 45 for ids in expected)
 
 
 @pytest.mark.parametrize("do_sample", [False, True])
