@@ -46,7 +46,11 @@ def atomic_directory(folder: Path) -> Iterator[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Make `folder`, and find out before long work whether its results can be written there; UserError if not."""
+    """Make `folder`, and find out before long work whether its results can be written there.
+
+    Raises:
+        UserError: if they cannot be.
+    """
     with atomic_directory(folder):
         pass
 
