@@ -107,6 +107,18 @@ def reserved(folder: Path) -> Iterator[None]:
                 place.rmdir()
 
 
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """What is done inside is done by one process after the other, as reading a file and writing it again."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _lock(folder: Path) -> int:
     """The descriptor of the folder's lock file, locked; BlockingIOError where another process has it."""
     while True:

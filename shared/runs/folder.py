@@ -18,7 +18,7 @@ import yaml
 from shared.data.arguments import DataArguments
 from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError, first_line
-from shared.files import atomic_directory
+from shared.files import atomic_directory, in_turn
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import load_decoder
@@ -185,5 +185,5 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Add to (or replace in) the run's metrics.json."""
-    with atomic_directory(folder) as staging:
+    with in_turn(folder), atomic_directory(folder) as staging:
         (staging / METRICS).write_text(json.dumps({**read_metrics(folder), **metrics}, indent=2) + "\n")
