@@ -178,7 +178,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(metrics, dict):
             raise ValueError("no object")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and score the run again") from error
     return metrics
 
