@@ -10,10 +10,10 @@ DEMO := translation summarization music
 # Apart from outputs/TASK, where a recipe puts a run of one's own.
 DEMO_DIR := outputs/demo
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-faults lint format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (10 minutes on 2 cores)
 	@for task in $(DEMO); do echo "\n=== $$task"; $(LAUNCH) recipes/$$task.py --output_dir $(DEMO_DIR)/$$task --overwrite_output_dir || exit; done
@@ -22,6 +22,9 @@ demo: $(BIN)/installed ## train, score and use one decoder per task on the embed
 
 test: $(BIN)/installed ## run all tests
 	$(BIN)/pytest
+
+test-faults: $(BIN)/installed ## kill, fill and break what a run can meet, as often as that takes (half an hour on 2 cores)
+	FAULTS=full $(BIN)/pytest tests/faults
 
 lint: $(BIN)/installed ## check style with ruff and types with mypy
 	$(BIN)/ruff check

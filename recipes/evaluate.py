@@ -24,7 +24,7 @@ from datasets import Dataset
 
 from shared.errors import UserError
 from shared.evaluation import evaluate
-from shared.files import check_writable
+from shared.files import check_writable, in_turn
 from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.hardware import BF16
@@ -129,7 +129,8 @@ def main(arguments: list[str]) -> dict[str, Any]:
         add_metrics(opened.folder, {name: metrics})
         if (opened.folder / CARD).is_file():
             settings = {"model": asdict(model), "generation": asdict(opened.generation)}
-            write_card(opened.folder, model_card(task, settings, read_metrics(opened.folder)))
+            with in_turn(opened.folder):
+                write_card(opened.folder, model_card(task, settings, read_metrics(opened.folder)))
         print_metrics(opened.folder, {name: metrics})
     return metrics
 

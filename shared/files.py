@@ -49,7 +49,7 @@ def check_writable(folder: Path) -> None:
     """Make `folder`, and find out before long work whether its results can be written there.
 
     Raises:
-        UserError: if not.
+        UserError: if they cannot be.
     """
     with atomic_directory(folder):
         pass
@@ -105,6 +105,18 @@ def reserved(folder: Path) -> Iterator[None]:
         for place in missing:
             with suppress(OSError):  # it is not empty
                 place.rmdir()
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """What is done inside is done by one process after the other, as reading a file and writing it again."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock(folder: Path) -> int:

@@ -26,7 +26,7 @@ SIZES = {
 
 
 # What a config.json that is none raises.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, StrictDataclassError)
 
 
 def new_decoder(

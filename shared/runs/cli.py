@@ -134,7 +134,7 @@ def read_yaml(path: Path, flag: str) -> dict[str, Any]:
     """
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{flag} {path}: {' '.join(str(error).split())}") from error
     if not isinstance(settings, dict):
         raise UserError(f"{flag} {path}: expected lines of the form 'name: value'")
@@ -157,7 +157,8 @@ def run(main: Callable[[list[str]], object]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        if str(stop):  # one of several processes says it
+            print(stop, file=sys.stderr)
         sys.exit(128 + stop.number)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

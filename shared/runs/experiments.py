@@ -98,15 +98,17 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     for number in range(processes):
         devices.put(environment(number, processes))
     saving = threading.Lock()
+    started: list[subprocess.Popen] = []
 
     def run(cell: Cell) -> None:
         device, log = devices.get(), folder / f"{cell.name}.log"
         flags = [*cell.flags, f"--output_dir={folder / cell.name}", "--overwrite_output_dir=true"]
         try:
             with log.open("w") as output:
-                code = subprocess.run(
-                    [sys.executable, str(recipe), *flags], check=False, env=device, stdout=output, stderr=output
-                ).returncode
+                command = [sys.executable, str(recipe), *flags]
+                process = subprocess.Popen(command, env=device, stdout=output, stderr=output)
+                started.append(process)
+                code = process.wait()
         finally:
             devices.put(device)
         if code:
@@ -124,8 +126,12 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             for finished in tqdm(as_completed(running), total=len(running), desc="runs", disable=not running):
                 if error := finished.exception():
                     failures.append(error)
-        except BaseException:  # an interruption, above all: what has not begun must not begin now
-            pool.shutdown(cancel_futures=True)
+        except (
+            BaseException
+        ):  # an interruption, above all: what has not begun must not begin now, and the rest must end
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in started:
+                process.terminate()
             raise
     if failures:
         raise UserError(
@@ -150,8 +156,16 @@ def environment(number: int, processes: int) -> dict[str, str]:
 
 
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """What stands in the folder's results.json; nothing where there is none.
+
+    Raises:
+        UserError: if it is no JSON.
+    """
     path = folder / RESULTS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and run all again") from error
 
 
 def write_results(folder: Path, results: dict[str, dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ import yaml
 from shared.data.arguments import DataArguments, RequestArguments
 from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError, first_line
-from shared.files import atomic_directory
+from shared.files import atomic_directory, in_turn
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import load_decoder
@@ -178,12 +178,12 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(metrics, dict):
             raise ValueError("no object")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and score the run again") from error
     return metrics
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Add to (or replace in) the run's metrics.json."""
-    with atomic_directory(folder) as staging:
+    with in_turn(folder), atomic_directory(folder) as staging:
         (staging / METRICS).write_text(json.dumps({**read_metrics(folder), **metrics}, indent=2) + "\n")

@@ -137,7 +137,7 @@ def going_on(folder: Path, says: bool) -> Iterator[None]:
         saved = checkpoints(folder)
         command = resuming_command() if saved else "the same command with --overwrite_output_dir begins again"
         line = f"{stop}; go on with: {command}" if saved else f"{stop}, without a checkpoint; {command}"
-        raise Interrupted(stop.number, line if says else str(stop)) from None
+        raise Interrupted(stop.number, line if says else "") from None
 
 
 def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, Dataset]:

@@ -109,7 +109,7 @@ def _against_manifest(checkpoint: Path) -> str | None:
                 return f"{name} is missing"
             if path.stat().st_size != size or _checksum(path) != checksum:
                 return f"{name} is damaged"
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} is damaged"
     return None
 
@@ -118,7 +118,7 @@ def _by_looks(checkpoint: Path) -> str | None:
     """What looks wrong where no manifest says what there should be."""
     try:
         json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["global_step"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return f"{TRAINER_STATE_NAME} is damaged"
     weights = sorted(checkpoint.glob("*.safetensors"))
     if not weights and not any(any(checkpoint.glob(name)) for name in DIVIDED):

@@ -1,9 +1,10 @@
 import errno
+import os
 
 import pytest
 
 from shared.errors import UserError
-from shared.files import atomic_directory
+from shared.files import atomic_directory, in_turn, reserved
 
 
 def files(folder):
@@ -78,3 +79,37 @@ def test_what_is_written_can_be_read_by_whoever_may_read_the_folder(tmp_path):
     (tmp_path / "usual" / "1.txt").write_text("new")
     assert (tmp_path / "run" / "samples").stat().st_mode == (tmp_path / "usual").stat().st_mode
     assert (tmp_path / "run" / "samples" / "1.txt").stat().st_mode == (tmp_path / "usual" / "1.txt").stat().st_mode
+
+
+def test_a_folder_is_reserved_for_one_process_and_left_as_it_was(tmp_path):
+    folder = tmp_path / "deep" / "run"
+    with reserved(folder):
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+        reader = os.fork()
+        if not reader:
+            try:
+                with reserved(folder):
+                    os._exit(0)
+            except UserError as error:
+                os._exit(3 if f"in use by process {os.getppid()} of " in str(error) else 4)
+        assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 3
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").write_text("left by a process that was killed")
+    with reserved(tmp_path / "run"):
+        (tmp_path / "run" / "mine").write_text("")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]
+
+
+def test_what_is_done_in_turn_is_not_lost(tmp_path):
+    (tmp_path / "count").write_text("0")
+    writers = []
+    for _ in range(4):
+        writers.append(os.fork())
+        if not writers[-1]:
+            for _ in range(50):
+                with in_turn(tmp_path):
+                    (tmp_path / "count").write_text(str(int((tmp_path / "count").read_text()) + 1))
+            os._exit(0)
+    assert all(os.waitpid(writer, 0)[1] == 0 for writer in writers)
+    assert (tmp_path / "count").read_text() == "200"

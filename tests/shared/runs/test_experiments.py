@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -35,6 +38,21 @@ metrics = {"test": {"score": int(flags["seed"]) * 1.5, "threads": int(os.environ
 """
 
 
+SLOW = """
+import os, sys, time
+from pathlib import Path
+(Path(__file__).parent / "pid").write_text(str(os.getpid()))
+with (Path(__file__).parent / "launches").open("a") as file:
+    file.write(sys.argv[-2].rsplit("/")[-1] + "\\n")
+time.sleep(60)
+"""
+
+
+def wait_for(condition):
+    while not condition():
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "recipe.py"
@@ -47,7 +65,8 @@ def cells(*seeds):
 
 
 def launches(recipe):
-    return sorted((recipe.parent / "launches").read_text().split())
+    file = recipe.parent / "launches"
+    return sorted(file.read_text().split()) if file.is_file() else []
 
 
 def test_every_cell_is_run_once(recipe, tmp_path):
@@ -141,3 +160,25 @@ def test_means_over_seeds():
     assert mean_and_deviation([0.126]) == "0.13"
     runs = [{"test": {"bleu": value, "chrf": 3}} for value in (1.0, 2.0, 4.5)]
     assert summaries(runs, ["bleu", "chrf"]) == {"bleu": "2.50 ± 1.80", "chrf": "3.00 ± 0.00"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_what_runs_and_begins_nothing(tmp_path, number):
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(SLOW)
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Thread(target=lambda: (wait_for(lambda: launches(recipe)), os.kill(os.getpid(), number))).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_cells(recipe, cells(1, 2), tmp_path / "experiment", processes=1)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert launches(recipe) == ["run-1"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_results_that_are_damaged_are_named(recipe, tmp_path):
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(UserError, match=r"results.json is damaged .*: remove it"):
+        run_cells(recipe, cells(1), tmp_path, processes=1)

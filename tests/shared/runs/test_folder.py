@@ -103,6 +103,8 @@ def test_a_run_of_an_earlier_version_opens_under_todays_names(finished, task):
         ("- copying", "expected lines of the form 'name: value'"),
         ("just words", "expected lines of the form 'name: value'"),
         ("\x00\x01\x02", "run.yaml: "),
+        ("task: 2026-13-45", "run.yaml: month must be in 1..12"),
+        ("[" * 5000, "run.yaml: maximum recursion depth"),
         ("task: [copying]", "the name of the task is missing"),
         ("task: copying\nmodel: 3", "'model' holds no settings"),
         ("task: copying\ngeneration: [beams]", "'generation' holds no settings"),
@@ -136,7 +138,7 @@ def test_a_vocabulary_of_another_run_is_told(finished, task, new_vocabulary):
         opened.decoder(opened.task({"copying": type(task)}))
 
 
-@pytest.mark.parametrize("text", ["", '{"test": ', "[1]", "3", "\x00"])
+@pytest.mark.parametrize("text", ["", '{"test": ', "[1]", "3", "\x00", "[" * 100_000])
 def test_scores_that_are_damaged_are_named_and_kept(finished, text):
     (finished / "metrics.json").write_text(text)
     for call in (lambda: read_metrics(finished), lambda: add_metrics(finished, {"test": {}})):
