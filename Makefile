@@ -5,10 +5,6 @@ PYTHON ?= python3
 #   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
 BIN := .venv/bin
-LAUNCH := $(BIN)/accelerate launch --quiet --config_file recipes/accelerate/one_process.yaml
-DEMO := translation summarization music
-# Apart from outputs/TASK, where a recipe puts a run of one's own.
-DEMO_DIR := outputs/demo
 
 .PHONY: help demo test test-faults lint format clean
 
@@ -16,9 +12,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (10 minutes on 2 cores)
-	@for task in $(DEMO); do echo "\n=== $$task"; $(LAUNCH) recipes/$$task.py --output_dir $(DEMO_DIR)/$$task --overwrite_output_dir || exit; done
-	@$(BIN)/python recipes/report.py $(DEMO:%=$(DEMO_DIR)/%)
-	@for task in $(DEMO); do $(BIN)/python recipes/explore.py $(DEMO_DIR)/$$task --export $(DEMO_DIR)/$$task/page.html || exit; done
+	@$(BIN)/python recipes/demo.py
 
 test: $(BIN)/installed ## run all tests
 	$(BIN)/pytest

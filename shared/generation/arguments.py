@@ -9,7 +9,7 @@ from shared.errors import UserError
 LOWEST_TEMPERATURE = 1e-4  # below it scaled logits leave float32's range, and the result is greedy long before
 
 MOST = {"num_beams": 1000, "num_candidates": 10_000}  # more would fill any memory
-STEEPEST = 10  # a power of a length that float32 still holds
+STEEPEST = 5  # of a power of lengths: scores stay well within float32
 
 
 @dataclass

@@ -14,7 +14,7 @@ from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, Written, active, process
 from shared.model.decoder import Decoder
 
-WORST = -1e9
+WORST = -1e30  # below any score, whatever the length penalty makes of it, and twice as much is still a float32
 STRIDE = 4  # steps between two looks at a GPU, each of which waits for it: one step too many costs more than a look
 
 

@@ -1,0 +1,171 @@
+"""Train a decoder for each of three tasks on its embedded sample, and show what they write.
+
+    python recipes/demo.py
+    python recipes/demo.py --output_dir somewhere --tasks translation
+
+A line for each phase and a bar while it runs, a few outputs beside their references, the main scores in one table, and
+how to go on. All scores are in each run's metrics.json.
+"""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recipes.report import SHOWN
+from shared.errors import UserError
+from shared.runs.cli import Parser, run
+from shared.runs.folder import SAMPLES, read_metrics
+from shared.tables import table
+from tasks import TASKS
+
+REPOSITORY = Path(__file__).parents[1]
+WIDTH = 100
+BAR = re.compile(r"\d+%\|")  # tqdm's
+EXAMPLES = 3  # outputs shown of each task
+SCORES = ("bleu", "chrf", "rouge1", "rouge2", "rougeL", "nll_per_note", "valid_midi", "perplexity")
+BASELINES = {"lead": "article's beginning", "openings": "first sentences"}
+
+
+@dataclass
+class DemoArguments:
+    """Which tasks, and where their runs go."""
+
+    tasks: list[str] = field(
+        default_factory=lambda: ["translation", "summarization", "music"],
+        metadata={"help": f"Some of {', '.join(TASKS)}."},
+    )
+    output_dir: str = field(
+        default="outputs/demo", metadata={"help": "A folder for a run of each task; those in it are replaced."}
+    )
+
+
+def main(arguments: list[str]) -> None:
+    demo, _ = Parser(DemoArguments).parse(arguments)
+    if unknown := [name for name in demo.tasks if name not in TASKS]:
+        raise UserError(f"--tasks {unknown[0]}: give some of {', '.join(TASKS)}")
+    folders = {name: Path(demo.output_dir) / name for name in demo.tasks}
+    for number, (name, folder) in enumerate(folders.items(), 1):
+        say(f"[{number} of {len(folders)}] {name}: a decoder is trained, and writes for the test split")
+        command(f"recipes/{name}.py", f"--output_dir={folder}", "--overwrite_output_dir")
+        say(f"    {trained(folder)}")
+        command("recipes/explore.py", str(folder), "--export", str(folder / "page.html"))
+        say(f"    {folder / 'page.html'}: the decoder at work, for any browser", *examples(folder / SAMPLES))
+    say(table(["run", "score", "test", *BASELINES.values()], [row for each in folders.values() for row in rows(each)]))
+    say(f"all scores: {demo.output_dir}/*/metrics.json", "", *next_steps(folders))
+
+
+def say(*lines: str) -> None:
+    """Print at once, whoever reads."""
+    print(*lines, sep="\n", flush=True)
+
+
+def command(*words: str) -> None:
+    """Run a recipe; of what it says, only its bars are shown, one at a time in one place.
+
+    Raises:
+        UserError: it fails; what it said on standard error is printed first.
+    """
+    with subprocess.Popen(
+        [sys.executable, *words],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TQDM_NCOLS": str(WIDTH - 1)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr
+        # A carriage return is not the end of a line here, as it would be to Popen's own text.
+        text = io.TextIOWrapper(process.stderr, "utf-8", errors="replace", newline="")
+        said = list(watch(iter(lambda: text.read(1), "")))
+    if process.returncode:
+        say(*said)
+        raise UserError(f"python {' '.join(words)} ended with exit code {process.returncode}")
+
+
+def watch(characters: Iterator[str]) -> Iterator[str]:
+    """The lines among what a process writes; its bars are drawn over each other where a person looks on."""
+    for ended, part in parts(characters):
+        bar = BAR.search(part)
+        if bar and sys.stderr.isatty():
+            print(f"\r{part[: WIDTH - 1]:<{WIDTH - 1}}", end="", file=sys.stderr, flush=True)
+        elif not bar and ended and part.strip():
+            yield part
+    if sys.stderr.isatty():
+        print("\r" + " " * (WIDTH - 1) + "\r", end="", file=sys.stderr, flush=True)
+
+
+def parts(characters: Iterator[str]) -> Iterator[tuple[bool, str]]:
+    """What stands between carriage returns and line ends, and whether a line ends there."""
+    part = ""
+    for character in characters:
+        if character in "\r\n":
+            yield character == "\n", part
+            part = ""
+        else:
+            part += character
+    yield True, part
+
+
+def trained(folder: Path) -> str:
+    """What a training has come to, in one line."""
+    metrics = read_metrics(folder)
+    minutes = metrics["train"]["train_runtime"] / 60
+    return (
+        f"{metrics['parameters']:,} parameters have learned {metrics['train']['rows']:,} rows in {minutes:.1f} minutes"
+    )
+
+
+def examples(samples: Path) -> Iterator[str]:
+    """The first outputs of a run: texts beside their references, or where the recordings are."""
+    file = samples / "outputs.jsonl"
+    if not file.is_file():
+        for piece in sorted(samples.glob("*.wav"))[:EXAMPLES]:
+            yield f"    {piece}  (a recording of {piece.stem}.mid)"
+        yield ""
+        return
+    for line in file.read_text(encoding="utf-8").splitlines()[:EXAMPLES]:
+        for name, text in json.loads(line).items():
+            first, _, more = text.strip().partition("\n")  # of an article, its title
+            shown = f"{name + ':':<10} {first}{' …' if more else ''}"
+            yield textwrap.fill(shown, WIDTH, initial_indent="    ", subsequent_indent=" " * 15, max_lines=4)
+        yield ""
+
+
+def rows(folder: Path) -> Iterator[dict[str, str]]:
+    """The main scores of a run's test split, a row each; the run itself is named in the first."""
+    test = read_metrics(folder).get("test", {})
+    cells = {"run": str(folder)}
+    for name in SCORES:
+        if name in test:
+            beside = {column: test.get(f"{prefix}_{name}") for prefix, column in BASELINES.items()}
+            yield (
+                cells
+                | {"score": SHOWN[name], "test": f"{test[name]:.2f}"}
+                | {column: f"{value:.2f}" for column, value in beside.items() if value is not None}
+            )
+            cells = {}
+
+
+def next_steps(folders: dict[str, Path]) -> Iterator[str]:
+    """Three commands, and three files."""
+    (name, first), *_, (_, last) = [*folders.items()] * 2  # of one task, the same
+    inputs = {"translation": '"The small dog sleeps."', "music": "--seconds 20"}
+    yield "go on with (source .venv/bin/activate first):"
+    yield f"    python recipes/generate.py {first} {inputs.get(name, '--interactive')}"
+    yield f"    python recipes/explore.py {first}"
+    yield f"    python recipes/{name}.py --help"
+    yield "look at:"
+    yield f"    {first / 'page.html'}  (the decoder at work, in any browser)"
+    recording = next(iter(sorted((last / SAMPLES).glob("*.wav"))), last / SAMPLES / "outputs.jsonl")
+    yield f"    {recording}"
+    yield f"    {first / 'README.md'}  (the model card, with settings and scores)"
+
+
+if __name__ == "__main__":
+    run(main)
