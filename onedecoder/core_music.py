@@ -2,7 +2,8 @@
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, save
-from tasks.midi.rendering import draw_piano_roll, write_wav
+from tasks.midi.recording import record
+from tasks.midi.rendering import draw_piano_roll
 from tasks.midi.sample import VELOCITIES
 from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
 from tasks.music.jobs import JOBS
@@ -18,6 +19,6 @@ __all__ = [
     "ChoraleVocabulary",
     "MusicVocabulary",
     "draw_piano_roll",
+    "record",
     "save",
-    "write_wav",
 ]

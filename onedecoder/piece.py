@@ -11,7 +11,7 @@ from onedecoder.core import UserError
 if TYPE_CHECKING:
     from symusic import Score
 
-SUFFIXES = (".mid", ".midi", ".png", ".wav")
+SUFFIXES = (".mid", ".midi", ".png", ".wav", ".ogg")
 
 
 class Piece:
@@ -29,20 +29,22 @@ class Piece:
         return max((note.time + note.duration for note in notes), default=0) / TICKS_PER_SECOND
 
     def save(self, path: str | Path) -> Path:
-        """Write it as a MIDI file (`.mid`), a piano roll (`.png`) or a recording (`.wav`), as the name says.
+        """Write it as a MIDI file (`.mid`), a piano roll (`.png`) or a recording (`.ogg`, `.wav`), as the name says.
 
         Raises:
             UserError: if the name ends otherwise, or the file cannot be written.
         """
-        from onedecoder.core_music import draw_piano_roll, save, write_wav  # noqa: PLC0415 (as above)
+        from onedecoder.core_music import draw_piano_roll, record, save  # noqa: PLC0415 (as above)
 
         path = Path(path)
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"{path}: a piece is saved as {', '.join(SUFFIXES)}; give a name that ends so")
-        writers: dict[str, Callable[[Score, Path], None]] = {".png": draw_piano_roll, ".wav": write_wav}
+        writers: dict[str, Callable[[Score, Path], None]] = {".mid": save, ".midi": save, ".png": draw_piano_roll}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            writers.get(path.suffix.lower(), save)(self.score, path)
+            writers.get(path.suffix.lower(), record)(self.score, path)
+        except ImportError as error:
+            raise UserError(f"{path}: takes soundfile: pip install -e .[audio], or give a name in .wav") from error
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from error
         return path

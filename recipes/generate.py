@@ -30,6 +30,8 @@ from tasks import TASKS
 
 MOST_SAMPLES = 10_000  # of one input
 
+MUCH = 0.1  # of the probability; decoders that are trained to the end stay at a few per cent
+
 
 @dataclass
 class OutputArguments:
@@ -95,7 +97,7 @@ def main(arguments: list[str]) -> None:
         if cut:
             print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)
     if written.removed is not None:
-        print(f"the grammar removed {written.removed:.2%} of the probability", file=sys.stderr)
+        print(removed_share(written.removed), file=sys.stderr)
     shown = [task.show(row, text) for row, text in zip(rows, written.outputs, strict=True)]
     printed = [text for text in shown if text is not None]
     if output.output_dir or len(printed) < len(shown):
@@ -103,6 +105,12 @@ def main(arguments: list[str]) -> None:
         print(f"{len(rows)} written to {folder}")
     else:
         print("\n".join(printed))
+
+
+def removed_share(removed: float) -> str:
+    """How much of the probability a grammar removed, and what to do where that is much."""
+    advice = "; the decoder often wants what cannot be played: train it longer, or lower --temperature or --top_p"
+    return f"the grammar removed {removed:.2%} of the probability" + advice * (removed > MUCH)
 
 
 def new_parser(request: type[RequestArguments], **options: Any) -> Parser:

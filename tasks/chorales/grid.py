@@ -24,15 +24,16 @@ from tasks.midi.vocabulary import COMPOSE, END
 VOICES = len(VELOCITIES)
 STEP = QUARTER // 4  # ticks of 10 ms in a 16th
 REST = 128  # the id behind the last pitch
+HARMONIZE = "<|harmonize|>_None"
 
 
 class ChoraleVocabulary:
-    """128 pitches, whose ids are their MIDI numbers, a rest, and the special tokens of `MusicVocabulary`.
+    """128 pitches, whose ids are their MIDI numbers, a rest, and special tokens.
 
     A run's folder holds it as a tokenizer of transformers, which reads and writes names of notes apart by spaces.
     """
 
-    names = (*map(pretty_midi.note_number_to_name, range(REST)), "rest", "PAD_None", END, COMPOSE)
+    names = (*map(pretty_midi.note_number_to_name, range(REST)), "rest", "PAD_None", END, COMPOSE, HARMONIZE)
     tokens: Mapping[str, int] = {name: index for index, name in enumerate(names)}
     padding: int = tokens["PAD_None"]
     end: int = tokens[END]

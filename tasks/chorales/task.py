@@ -1,21 +1,26 @@
 """Four-part chorales: `<|compose|> S A T B S A T B … <|endoftext|>`, the first table of Music Transformer.
 
+Or a given soprano is harmonised (`tasks.chorales.harmony`).
+
 A chorale is music of another notation, with a vocabulary of its own (`tasks.chorales.grid`); scores, pictures and
 recordings are those of `tasks.music`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.data.arguments import WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
-from shared.task import Row, Task
-from tasks.chorales.grid import STEP, VOICES, ChoraleVocabulary
+from shared.errors import UserError
+from shared.task import RequestArguments, Row, Task
+from tasks.chorales.grid import HARMONIZE, STEP, VOICES, ChoraleVocabulary
+from tasks.chorales.harmony import SopranoConstraint, harmonize, longest, parallels
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
 from tasks.midi.codec import TICKS_PER_SECOND, later, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
@@ -23,6 +28,9 @@ from tasks.midi.rendering import Piece, write_pieces
 from tasks.midi.sample import QUARTER
 from tasks.midi.sequencer import arranged
 from tasks.midi.vocabulary import COMPOSE
+
+JOBS = ("compose", "harmonize")
+LONGEST = 4096  # tokens that harmonise one soprano, at most
 
 
 @dataclass
@@ -33,24 +41,57 @@ class ChoraleArguments(WritingArguments):
         default=None, metadata={"help": "The chorales of train, valid and test as lists of 16ths (.json, .json.xz, …)."}
     )
 
+    job: list[str] = field(
+        default_factory=lambda: ["compose"],
+        metadata={"help": "What to learn: compose, harmonize (a soprano), or both; the first one is scored."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.job or {*self.job} - {*JOBS} or len({*self.job}) < len(self.job):
+            raise ValueError(f"--job {' '.join(self.job)}: give one or both of {', '.join(JOBS)}")
+
     @property
     def sample(self) -> bool:
         return self.jsb_file is None
 
 
+@dataclass
+class ChoraleRequestArguments(RequestArguments):
+    """What to do with a MIDI file (given by `--prime`)."""
+
+    job: str | None = field(
+        default=None,
+        metadata={
+            "help": "compose (or go on from a file), or harmonize its highest voice (default: as learned)."
+        },
+    )
+
+
 class Chorales(Task):
-    """No source, the voices' pitches as the target."""
+    """No source (or a soprano), the voices' pitches as the target."""
 
     arguments: ChoraleArguments
+    request_arguments: ChoraleRequestArguments
     vocabulary: ChoraleVocabulary
     name = "chorales"
     Arguments = ChoraleArguments
+    RequestArguments = ChoraleRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
     needs_input = False
-    sliding = True
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS
-    line = "<|compose|> soprano alto tenor bass soprano … <|endoftext|>"
+
+    @property
+    def line(self) -> str:
+        voices = "soprano alto tenor bass soprano … <|endoftext|>"
+        lines = {"compose": f"<|compose|> {voices}", "harmonize": f"soprano … <|harmonize|> {voices}"}
+        return "\n    ".join(lines[job] for job in self.arguments.job)
+
+    @property
+    def sliding(self) -> bool:
+        """A soprano is the first to be lost: what harmonises it ends with the context."""
+        return "harmonize" not in self.arguments.job
 
     @classmethod
     def load_rows(cls, arguments: ChoraleArguments) -> DatasetDict:
@@ -70,10 +111,18 @@ class Chorales(Task):
         """Windows of a chorale. Its end is learned but not scored: papers give the likelihood of voices alone."""
         end = [self.vocabulary.end] if training else []
         line = [self.vocabulary.tokens[COMPOSE], *row["events"], *end]
-        return windows(line, max_length, max_length - VOICES, VOICES)
+        lines = {
+            "compose": lambda: windows(line, max_length, max_length - VOICES, VOICES),
+            "harmonize": lambda: harmonize(row["events"], self.vocabulary, max_length, training),
+        }
+        return [found for job in self.arguments.job[: None if training else 1] for found in lines[job]()]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        """`<|compose|>` and the last 16ths of the primer that fit."""
+        """`<|compose|>` and the last 16ths of the primer that fit, or the first of a soprano and `<|harmonize|>`."""
+        if "soprano" in row:
+            kept = row["soprano"][: min(longest(max_length), new_tokens // VOICES)]
+            cut = len(row["soprano"]) - len(kept)
+            return Sequence([*kept, self.vocabulary.tokens[HARMONIZE]], cut=cut)
         room = max(max_length - new_tokens, max_length // 2) - 1
         cut = max(0, len(row["primer"]) - room // VOICES * VOICES)
         return Sequence([self.vocabulary.tokens[COMPOSE], *row["primer"][cut:]], cut=cut)
@@ -82,25 +131,55 @@ class Chorales(Task):
         return ids
 
     def request(self, given: str) -> Row:
-        """Free composition, or the continuation of a MIDI file."""
-        return {"primer": self.vocabulary.encode(performance(given)) if given else []}
+        """Free composition, the continuation of a MIDI file, or the harmony below its highest voice.
+
+        Raises:
+            UserError: where the run has not learned what is asked for, or no soprano is given.
+        """
+        learned = self.arguments.job
+        job = self.request_arguments.job or (learned[0] if given or len(learned) == 1 else "compose")
+        if job not in learned:
+            raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+        if job == "harmonize" and not given:
+            raise UserError("there is no soprano to harmonise: give a MIDI file with --prime FILE")
+        events = self.vocabulary.encode(performance(given)) if given else []
+        return {"primer": [], "soprano": events[::VOICES]} if job == "harmonize" else {"primer": events}
 
     def requests(self, rows: Dataset) -> list[Row]:
-        return [self.request("")] * self.arguments.num_samples
+        if self.arguments.job[0] == "compose":
+            return [{"primer": []}] * self.arguments.num_samples
+        first = rows.select(range(min(self.arguments.num_samples, len(rows))))
+        return [{"primer": [], "soprano": events[::VOICES]} for events in first["events"]]
+
+    def constraint(self) -> SopranoConstraint | None:
+        """The soprano is the given one, in a run that has learned to harmonise."""
+        if "harmonize" not in self.arguments.job:
+            return None
+        return SopranoConstraint(self.vocabulary, LONGEST)
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
         """`nll_per_token` is of each voice in each 16th, in nats, as in papers."""
         return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
 
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
-        return score_pieces(outputs, rows["events"], training_rows, self.vocabulary)
+        """As for all music, and how often two voices move in parallel fifths or octaves (`harmony.parallels`)."""
+        scores = score_pieces(outputs, rows["events"], training_rows, self.vocabulary)
+        for who, chorales in (("generated", outputs), ("real", rows["events"])):
+            grids = [np.reshape(voices[: len(voices) // VOICES * VOICES], (-1, VOICES)) for voices in chorales]
+            scores[f"{who}_parallels"] = float(np.mean([parallels(grid) for grid in grids]))
+        return scores
 
     def report(self, metrics: Mapping[str, Any]) -> str:
         return tables(metrics)
 
     def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
         """A MIDI file, a piano roll and a recording of each chorale, primer and continuation."""
-        write_pieces([self._piece(row["primer"], output) for row, output in zip(rows, outputs, strict=True)], folder)
+        pieces = []
+        for row, output in zip(rows, outputs, strict=True):
+            piece = self._piece(row["primer"], output)
+            given = self.vocabulary.voices(output)["Soprano"] if "soprano" in row else piece.given
+            pieces.append(replace(piece, given=given))
+        write_pieces(pieces, folder)
 
     def _piece(self, primer: list[int], output: list[int]) -> Piece:
         """The voices on tracks of their own, behind one with the primer."""

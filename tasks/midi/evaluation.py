@@ -89,6 +89,7 @@ FEATURES = {
     "duration": "seconds a note lasts",
     "velocity": "velocity",
     "consonance": "consonance with the melody",
+    "parallels": "parallel fifths and octaves, of 100 moves",
     "copied_events": "longest exact copy, events",
     "copied_seconds": "longest exact copy, seconds",
     "transposed_notes": "longest copy in any key, notes",

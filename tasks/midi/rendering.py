@@ -1,6 +1,5 @@
-"""Performances to look at and to listen to: a piano roll as PNG, a recording as WAV."""
+"""Performances to look at: a piano roll as PNG, beside MIDI file and recording."""
 
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from symusic import Score
 
 from shared.files import atomic_directory
 from tasks.midi.codec import TICKS_PER_SECOND
-from tasks.midi.synthesis import SAMPLE_RATE, synthesize
+from tasks.midi.recording import best_suffix, record
 
 BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
 PAPER, SHADE, LINE, INK = "#14161c", "#1b1e26", "#343946", "#c9ced8"
@@ -26,8 +25,6 @@ STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)  # between ticks
 WRITTEN = "plasma"
 GIVEN = LinearSegmentedColormap.from_list("given", ["#12403f", "#4fd6c2", "#d8fff6"])  # no colour of plasma
 VELOCITIES = Normalize(0, 127)
-LOUDNESS = 10 ** (-18 / 20)  # of recordings: the root mean square of their samples, of a full scale of 1
-PEAK = 10 ** (-1 / 20)  # no sample is louder
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,13 @@ class Piece:
 
 
 def write_pieces(pieces: Sequence[Piece], folder: Path) -> None:
-    """Each piece as `piece-N.mid`, `.png` and `.wav`; what was given for it is marked in the picture."""
+    """Each piece as `piece-N.mid`, `.png` and `.ogg` (or `.wav`); what was given for it is marked in the picture."""
     with atomic_directory(folder) as staging:
         for number, made in enumerate(pieces, 1):
             place, piece, own = staging / f"piece-{number}", made.sounding, made.given
             made.file.dump_midi(place.with_suffix(".mid"))
             draw_piano_roll(piece, place.with_suffix(".png"), own)
-            write_wav(piece, place.with_suffix(".wav"))
+            record(piece, place.with_suffix(best_suffix()))
 
 
 def draw_piano_roll(performance: Score, path: str | Path, given: "Score | None" = None) -> None:
@@ -102,28 +99,3 @@ def _boxes(notes: dict[str, np.ndarray], colours: str | LinearSegmentedColormap,
 
 def _clock(time: float, _: int) -> str:
     return f"{int(time // 60)}:{time % 60:02.0f}" if time >= 60 else f"{time:g} s"
-
-
-def write_wav(performance: Score, path: str | Path) -> None:
-    """Write a performance as a WAV file: mono, 16 bits, 44.1 kHz, all about equally loud, none clipped.
-
-    The piano is that of the SoundFont which pretty_midi brings, played by FluidSynth where `pyfluidsynth` is
-    installed. Elsewhere `synthesize` plays its strings.
-    """
-    notes = performance.to("second").tracks[0].notes
-    try:
-        import fluidsynth  # noqa: F401, PLC0415 (needs the FluidSynth library, which pip does not install)
-    except ImportError:
-        sound = synthesize(performance)
-    else:
-        piano = pretty_midi.Instrument(program=0)
-        piano.notes = [pretty_midi.Note(n.velocity, n.pitch, n.start, n.end) for n in notes]
-        sound = piano.fluidsynth(fs=SAMPLE_RATE) if notes else np.zeros(SAMPLE_RATE)
-    level, peak = np.sqrt(np.mean(sound**2)), np.abs(sound).max()
-    if peak:
-        sound = sound * min(LOUDNESS / level, PEAK / peak)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.rint(sound * 32_767).astype("<i2").tobytes())

@@ -100,10 +100,10 @@ def released_late(ids: np.ndarray, share: float, rng: np.random.Generator) -> np
     Their note-offs move to later ticks at which something happens, before the key is struck again; a note whose release
     is all that happens in its tick is left alone. No other event changes.
     """
-    if not share:
+    if not share or not len(ids):
         return ids
     special = np.flatnonzero((_PITCH[ids] < 0) & (_VELOCITY[ids] < 0) & (_TICKS[ids] < 0))
-    return np.concatenate([_released_late(part, share, rng) for part in np.split(ids, special)])
+    return np.concatenate([_released_late(part, share, rng) for part in np.split(ids, special) if len(part)])
 
 
 def _released_late(ids: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
