@@ -1,11 +1,11 @@
-"""Make pairs of texts that exist in one language only, by a decoder that translates both ways.
+"""Turn texts of one language into pairs (back-translation) with a decoder that translates in both directions.
 
     python recipes/back_translate.py outputs/both captions.de.txt --language de --output_file captions.pairs.jsonl
 
-Each line of the files is translated into the run's other language, and the pairs can be learned beside real ones:
-`--train_file train.jsonl captions.pairs.jsonl`. What stands in the file is what people wrote; learned as a target, it
-teaches the decoder more of its language (Sennrich et al. 2016, "Improving Neural Machine Translation Models with
-Monolingual Data"). The other way round the decoder learns from its own translations (Zhang & Zong 2016).
+The decoder translates each line of the files into the run's other language. A training can use the pairs together with
+real ones: `--train_file train.jsonl captions.pairs.jsonl`. People wrote the lines of the files. As targets, they teach
+the decoder more of their language (Sennrich et al. 2016, "Improving Neural Machine Translation Models with Monolingual
+Data"). As sources, they let the decoder learn from its own translations (Zhang & Zong 2016).
 """
 
 import json

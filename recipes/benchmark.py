@@ -1,18 +1,18 @@
-"""How fast ours and transformers' own train and write on this machine, side by side.
+"""Measure how fast this program and transformers train and generate on this machine, side by side.
 
     python recipes/benchmark.py
     python recipes/benchmark.py train --size gpt2 --batch_size 16
     python recipes/benchmark.py generate --model outputs/translation --json benchmark.json
 
-A GPU gets GPT-2's size and longer rows by default, a CPU a tiny decoder. Each line is printed when it is measured, the
-whole table last:
+By default, a GPU gets GPT-2's size and longer rows, and a CPU gets a tiny decoder. Each line is printed when it is
+measured, and the whole table at the end:
 
-    tokens_per_second  useful ones: trained, padding left out, or written
-    ratio              how many times as fast as this line ours is
-    mfu, bandwidth     shares of the arithmetic, and of the memory's speed, that the device was seen to do in this run
-    first_token_s      from a prompt to its first token
-    first_call_s       the first step or the first call, in which things are compiled
-    equal_outputs      share of outputs, written without chance, that equal ours
+    tokens_per_second  useful tokens: trained (without padding), or written
+    ratio              how many times this program is as fast as this line
+    mfu, bandwidth     shares of the arithmetic and of the memory's speed that were measured on the device in this run
+    first_token_s      seconds from a prompt to its first token
+    first_call_s       seconds of the first step or call, which includes compilation
+    equal_outputs      share of the outputs (without sampling) that equal this program's
 """
 
 import json

@@ -1,12 +1,12 @@
-"""One recipe with one setting or another: a table of the scores.
+"""Train one recipe with different settings, and make a table of the scores.
 
     python recipes/compare.py --variants recipes/configs/comparisons/masks.yaml --task translation \
         --scores bleu chrf loss --config recipes/configs/translation/multi30k.yaml --train_file train.jsonl.xz \
         --validation_file validation.jsonl.xz --test_file test_2016_flickr.jsonl.xz --processes 4
 
-The file names the variants, and the settings of each. Every variant is trained once for each seed, and all else is the
-same. Flags that are not listed here are the recipe's. The table goes to comparison.md in the output folder; a variant
-whose settings exclude each other stands there with the reason. After a stop, the same command goes on.
+The file names the variants and their settings. Every variant is trained once for each seed; all else is the same. Flags
+that are not listed here are the recipe's. The table is comparison.md in the output folder. If the settings of a variant
+exclude each other, the table gives the reason. After a stop, the same command continues.
 """
 
 from dataclasses import dataclass, field

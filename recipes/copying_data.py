@@ -1,4 +1,4 @@
-"""A probe of copying: rows whose target is what stands in the source beside the word that is asked for.
+"""Make data that test copying: the target is what follows, in the source, the word that is asked for.
 
     python recipes/copying_data.py outputs/copying --span 3
     python recipes/compare.py --variants recipes/configs/comparisons/copying.yaml --task translation \
@@ -7,9 +7,9 @@
 
     asked: kobu mira tona; desa lupo wike; rilo kobu fame; desa?        copy: lupo wike
 
-Nothing can be learned by heart: which words follow which is drawn anew in every row. A decoder that has `exact` near
-100 finds a word again and copies what follows it (an induction head, Olsson et al. 2022,
-https://arxiv.org/abs/2209.11895); how many steps that takes depends on its size and on how it learns.
+A decoder cannot memorise the answers, because every row draws anew which words follow which. A decoder with `exact`
+near 100 finds the word again and copies what follows it (an induction head, Olsson et al. 2022,
+https://arxiv.org/abs/2209.11895). The number of steps that this takes depends on its size and on how it learns.
 """
 
 import json

@@ -7,11 +7,10 @@
     python recipes/evaluate.py outputs/en-de --outputs of_another_program.txt
     python recipes/evaluate.py outputs/en-de --compare_to outputs/seed_2
 
-Data and ways to write are those the run was trained with, unless flags say otherwise. The scores go to RUN/metrics.json
-and the model card under --name, the outputs to RUN/NAME. Without a name, what other settings than the run's own were
-scored with is named after these, such as test_num_beams_5: the training's scores stay as they are. With --outputs the
-decoder writes nothing, and the outputs given are scored; --compare_to tests whether what two runs have written for the
-same rows differs by more than chance.
+By default, data and generation settings are those of the training. The scores go to RUN/metrics.json and to the model
+card under --name, and the outputs go to RUN/NAME. Without a name, other settings than the run's own give their names to
+the scores, such as test_num_beams_5, so the training's scores do not change. --outputs scores the given outputs instead
+of the decoder's. --compare_to tests whether the outputs of two runs for the same rows differ by more than chance.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The Illustrated GPT-2, live, from your own decoder: a local page, or one HTML file.
+"""Show your own decoder in the pictures of The Illustrated GPT-2: as a local page, or as one HTML file.
 
     python recipes/explore.py outputs/translation                                  # a page on 127.0.0.1, any size
     python recipes/explore.py gpt2                                                 # from the hub
@@ -6,8 +6,8 @@
     python recipes/explore.py outputs/translation --export page.html "The dog sleeps."
     python recipes/explore.py gpt2 --export page.html --recorded "The robot must obey"
 
-An exported page holds the weights (in 8 bits) and computes in the browser, from 12.5 M parameters down; nothing is
-fetched from anywhere. Of larger decoders --recorded keeps what they write for the given inputs.
+An exported page holds the weights in 8 bits (at most 12.5 M parameters), computes in the browser, and fetches nothing.
+For a larger decoder, --recorded keeps what it writes for the given inputs.
 """
 
 import argparse
@@ -39,11 +39,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("run", help="A run's folder, a folder in transformers' format, or a name on the hub.")
-    parser.add_argument("inputs", nargs="*", help="Texts that the page offers (or MIDI files to record).")
-    parser.add_argument("--beside", metavar="RUN", help="A second run, whose attention is shown beside the first's.")
-    parser.add_argument("--export", metavar="PAGE.html", help="Write one file instead of opening a local page.")
-    parser.add_argument("--recorded", action="store_true", help="With --export: record the inputs, keep no weights.")
-    parser.add_argument("--port", type=int, default=8000, help="Of the local page (0: any that is free).")
+    parser.add_argument("inputs", nargs="*", help="Texts that the page offers as examples, or inputs to record.")
+    parser.add_argument(
+        "--beside", metavar="RUN", help="A second run: the page shows its attention beside the first's."
+    )
+    parser.add_argument("--export", metavar="PAGE.html", help="Write one HTML file instead of opening a local page.")
+    parser.add_argument(
+        "--recorded", action="store_true", help="With --export: record the inputs and leave out the weights."
+    )
+    parser.add_argument("--port", type=int, default=8000, help="The port of the local page (0: any free port).")
     given = parser.parse_intermixed_args(arguments)
     if given.recorded and not given.export:
         raise UserError("--recorded is for a file: give --export PAGE.html as well")

@@ -1,4 +1,4 @@
-"""Let a trained decoder write.
+"""Generate with a trained decoder.
 
     python recipes/generate.py outputs/translation "The small dog sleeps." "I drink coffee."
     python recipes/generate.py outputs/summarization --input_file article.txt
@@ -10,9 +10,9 @@
     python recipes/generate.py outputs/translation "The small dog sleeps." --num_beams 5 --num_return_sequences 5
     python recipes/generate.py outputs/translation "I drink coffee." --ensemble outputs/seed_2 outputs/seed_3
 
-Inputs are arguments, a file, or standard input (also named -). How to write is what the run was trained with, unless
-flags say otherwise. The same seed writes the same. With --interactive the decoder is loaded once, and writes for one
-line of standard input after the other.
+Inputs are arguments, a file, or standard input (also named -). By default, the generation settings are those of the
+training. The same seed gives the same output. With --interactive, the program loads the decoder once and then reads
+standard input line by line.
 """
 
 import sys

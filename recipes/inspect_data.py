@@ -1,13 +1,12 @@
-"""Show what a decoder is really fed in training: packed rows as tokens, positions, lengths and padding.
+"""Show what a decoder reads in training: packed rows as tokens, positions, lengths and padding.
 
     python recipes/inspect_data.py translation
     python recipes/inspect_data.py translation --train_file train.jsonl --source_lang en --target_lang de --split train
     python recipes/inspect_data.py music --show_rows 1
 
-The flags are the recipe's own, and so are the defaults. Of every sequence in a shown row it prints where it begins and
-ends in the row, its positions, and its context (attended to) and target (learned, unless --loss_on says more) apart;
-the context ends with the separator. How many sequences were dropped or cut is said on
-standard error, before the summary.
+Flags and defaults are the recipe's own. For every sequence in a row, it prints where the sequence begins and ends, its
+positions, its context (attended to) and its target (learned, unless --loss_on says more). The context ends with the
+separator. Standard error says, before the summary, how many sequences were dropped or cut.
 """
 
 import textwrap

@@ -1,4 +1,4 @@
-"""Train a decoder to model plain text, for the other recipes to start from.
+"""Train a decoder on plain text; other recipes can start from it.
 
 accelerate launch recipes/language_modeling.py
 accelerate launch recipes/language_modeling.py --train_file train.jsonl --test_file test.jsonl

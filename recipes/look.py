@@ -4,8 +4,8 @@
     python recipes/look.py outputs/translation "Today the waiter should eat a delicious pizza." --layer 2
     python recipes/look.py outputs/music --max_new_tokens 24 --format png
 
-For each token that is written it prints the likeliest ones with their probabilities, before sampling and before a
-grammar has its say. The pictures, in RUN/look by default:
+For each token that is written, it prints the likeliest tokens with their probabilities, before sampling and before a
+grammar rules any out. It writes these pictures, by default to RUN/look:
 
     write      the likeliest tokens at each step
     attention  who attends to whom: the mean of each layer's heads or, with --layer, each head of that layer
@@ -15,8 +15,8 @@ grammar has its say. The pictures, in RUN/look by default:
     kept       multiplications with kept keys and values, and without
     arcs       (music) the last note's arcs to the notes that it attends to, in --layer or the first one
 
-In a picture of attention every row is a token, and shows how much it takes from which tokens. What the mask hides is
-grey; lines mark where the source ends. `numbers.json` holds what is drawn.
+In a picture of attention, each row is a token and shows how much it attends to the others. What the mask hides is grey.
+Lines mark the end of the source. `numbers.json` holds the numbers of the pictures.
 """
 
 from dataclasses import asdict, dataclass, field

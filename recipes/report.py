@@ -1,4 +1,4 @@
-"""One table of several runs' test scores, beside those of the references and of what is to be beaten.
+"""Print one table of the test scores of several runs, with those of the references and the baselines.
 
 python recipes/report.py outputs/translation outputs/summarization outputs/music
 """

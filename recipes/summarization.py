@@ -1,4 +1,4 @@
-"""Train a decoder to summarise articles as Wikipedia's leads do.
+"""Train a decoder to write the lead of a Wikipedia article, which is its summary.
 
 accelerate launch recipes/summarization.py
 accelerate launch recipes/summarization.py --train_file train.jsonl --test_file test.jsonl

@@ -1,15 +1,15 @@
-"""What pre-training is worth, by how many examples there are to learn a task from.
+"""Measure what pre-training is worth for a task, by the number of its training examples.
 
     python recipes/transfer.py --pretrained outputs/language_modeling --output_dir outputs/transfer \
         --config recipes/configs/summarization/transfer.yaml --train_file train.jsonl.xz \
         --validation_file validation.jsonl.xz --test_file test.jsonl.xz --processes 4
 
-For each share of the training rows and each seed, a recipe trains the pre-trained decoder, and one of the same shape
-and vocabulary with new weights, as in Khandelwal et al. 2019, "Sample Efficient Text Summarization Using a Single
-Pre-Trained Transformer" (https://arxiv.org/abs/1905.08836). Everything else is the same for all runs, the number of
-steps included; --load_best_model_at_end keeps the step of the lowest validation loss, so that few rows learned often do
-no harm. Flags that are not listed here are the recipe's. The scores go to transfer.md and transfer.png in the output
-folder. After a stop, the same command goes on.
+For each share of the training rows and each seed, a recipe trains the pre-trained decoder, and a decoder of the same
+shape and vocabulary with new weights, as in Khandelwal et al. 2019, "Sample Efficient Text Summarization Using a Single
+Pre-Trained Transformer" (https://arxiv.org/abs/1905.08836). Everything else is the same in all runs, also the number of
+steps. --load_best_model_at_end keeps the step with the lowest validation loss, so that overfitting few rows does no
+harm. Flags not listed here are the recipe's. The output folder gets transfer.md and transfer.png. After a stop,
+the same command continues.
 """
 
 import statistics

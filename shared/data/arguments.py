@@ -12,13 +12,13 @@ class DataArguments:
 
     train_share: float = field(
         default=1.0,
-        metadata={"help": "Learn from this share of the rows, drawn by --seed: a smaller one is part of a larger."},
+        metadata={"help": "Learn from this share of the rows, drawn by --seed. A larger share contains a smaller one."},
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Learn from the first N rows only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate on the first N rows only."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Score the first N test rows only."})
     preprocessing_num_workers: int | None = field(
-        default=None, metadata={"help": "Tokenise in so many processes (default: in this one)."}
+        default=None, metadata={"help": "Number of processes that tokenise (default: this one only)."}
     )
 
     @property
@@ -31,7 +31,7 @@ class DataArguments:
 class WritingArguments(DataArguments):
     """For tasks that write freely, not from each row of a split."""
 
-    num_samples: int = field(default=4, metadata={"help": "Outputs to write freely at the end, at least one."})
+    num_samples: int = field(default=4, metadata={"help": "Number of free outputs to write at the end, at least one."})
 
     def __post_init__(self) -> None:
         if self.num_samples < 1:
@@ -42,15 +42,15 @@ class WritingArguments(DataArguments):
 class TextDataArguments(DataArguments):
     """Where rows of text come from. Without any of these a recipe runs on its embedded sample."""
 
-    train_file: list[str] | None = field(default=None, metadata={"help": "File(s) to learn from."})
-    validation_file: list[str] | None = field(default=None, metadata={"help": "File(s) to watch the training by."})
-    test_file: list[str] | None = field(default=None, metadata={"help": "File(s) to score at the end."})
+    train_file: list[str] | None = field(default=None, metadata={"help": "Training file(s)."})
+    validation_file: list[str] | None = field(default=None, metadata={"help": "Validation file(s)."})
+    test_file: list[str] | None = field(default=None, metadata={"help": "Test file(s), scored at the end."})
     dataset_name: str | None = field(
         default=None, metadata={"help": "A data set on the hub, or a folder in the hub's layout."}
     )
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Which part of that data set."})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "The configuration of that data set."})
     validation_split_percentage: int = field(
-        default=5, metadata={"help": "The share of training that validates where there is no validation split."}
+        default=5, metadata={"help": "Per cent of the training rows to hold out if there is no validation split."}
     )
 
     @property

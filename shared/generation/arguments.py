@@ -18,22 +18,26 @@ class GenerationArguments:
 
     _argument_group_name: ClassVar[str] = "generation"
 
-    max_new_tokens: int = field(default=128, metadata={"help": "The most tokens written after a prompt."})
-    min_new_tokens: int = field(default=0, metadata={"help": "No end before so many tokens are written."})
+    max_new_tokens: int = field(default=128, metadata={"help": "Maximum number of new tokens after a prompt."})
+    min_new_tokens: int = field(
+        default=0, metadata={"help": "Minimum number of new tokens: the output does not end before."}
+    )
     no_repeat_ngram_size: int = field(
         default=0,
-        metadata={"help": "Write no sequence of so many tokens twice in one output (0: as often as you like)."},
+        metadata={"help": "An output contains no n-gram of this size twice (0: no limit)."},
     )
-    do_sample: bool = field(default=False, metadata={"help": "Draw tokens instead of taking the likeliest."})
-    temperature: float = field(default=1.0, metadata={"help": "Below 1 sharpens the distribution, above flattens."})
-    top_k: int = field(default=0, metadata={"help": "Draw from the k likeliest tokens only (0: from all)."})
+    do_sample: bool = field(default=False, metadata={"help": "Sample tokens instead of taking the likeliest."})
+    temperature: float = field(
+        default=1.0, metadata={"help": "A temperature below 1 sharpens the distribution, above 1 flattens it."}
+    )
+    top_k: int = field(default=0, metadata={"help": "Sample from the k likeliest tokens only (0: from all)."})
     top_p: float = field(
         default=1.0,
-        metadata={"help": "Draw from the likeliest tokens that hold this share of the probability."},
+        metadata={"help": "Sample from the likeliest tokens that together have this probability."},
     )
-    num_beams: int = field(default=1, metadata={"help": "Hypotheses kept by beam search (1: no beam search)."})
+    num_beams: int = field(default=1, metadata={"help": "Number of beams (1: no beam search)."})
     length_penalty: float = field(
-        default=1.0, metadata={"help": "A hypothesis scores its log-probability / length ** length_penalty."}
+        default=1.0, metadata={"help": "The score of a hypothesis is log-probability / length ** length_penalty."}
     )
     early_stopping: bool = field(
         default=False, metadata={"help": "End beam search as soon as num_beams hypotheses are finished."}
@@ -46,9 +50,12 @@ class GenerationArguments:
         },
     )
     num_candidates: int = field(
-        default=1, metadata={"help": "With --do_sample: draw so many outputs and keep the one most like the others."}
+        default=1,
+        metadata={"help": "With --do_sample: draw this many outputs and keep the one most similar to the others."},
     )
-    generation_batch_size: int = field(default=64, metadata={"help": "Prompts (times beams) written at once."})
+    generation_batch_size: int = field(
+        default=64, metadata={"help": "Number of prompts (times beams) to process at once."}
+    )
 
     def check(self) -> None:
         """Refuse settings that cannot be meant.

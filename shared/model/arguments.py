@@ -15,51 +15,53 @@ class ModelArguments:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Start from this: a hub name such as gpt2, a folder holding it, an earlier run."},
+        metadata={"help": "Start from these weights: a name on the hub such as gpt2, a folder, or an earlier run."},
     )
     from_scratch: bool = field(
         default=False,
-        metadata={"help": "With --model_name_or_path: its shape and vocabulary, but new weights."},
+        metadata={"help": "With --model_name_or_path: use its shape and vocabulary, but new weights."},
     )
     size: str = field(
-        default="mini", metadata={"help": f"Else start from new weights of this size: {', '.join(SIZES)}."}
+        default="mini", metadata={"help": f"Otherwise start from new weights of this size: {', '.join(SIZES)}."}
     )
     config_overrides: str | None = field(
-        default=None, metadata={"help": "Change a size's config, as in n_layer=10,n_head=8 (new weights only)."}
+        default=None, metadata={"help": "Change the config of a size, as in n_layer=10,n_head=8 (new weights only)."}
     )
-    vocab_size: int = field(default=8192, metadata={"help": "Tokens of a newly trained text vocabulary, at most."})
-    max_length: int = field(default=256, metadata={"help": "Tokens in a sequence: source, separator, target and end."})
+    vocab_size: int = field(default=8192, metadata={"help": "Maximum number of tokens of a new text vocabulary."})
+    max_length: int = field(
+        default=256, metadata={"help": "Maximum number of tokens in a sequence: source, separator, target and end."}
+    )
     extend_positions: Literal["interpolate", "tile"] | None = field(
         default=None,
-        metadata={"help": "How a pre-trained decoder gets positions for a longer --max_length than it has."},
+        metadata={"help": "How to add positions to a pre-trained decoder if --max_length is larger."},
     )
     pack_length: int | None = field(
         default=None,
-        metadata={"help": "Tokens in a packed row, which several sequences share (default, and at least: max_length)."},
+        metadata={"help": "Number of tokens in a packed row of several sequences (default and minimum: max_length)."},
     )
     dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings and residuals."})
     attention_dropout: float = field(
-        default=0.0, metadata={"help": "Dropout of attention weights (on a GPU, packed rows are slower with it)."}
+        default=0.0, metadata={"help": "Dropout of attention weights (it makes packed rows slower on a GPU)."}
     )
     relative_attention: int = field(
         default=0,
         metadata={
-            "help": "Distances with embeddings of their own in relative attention (Huang et al. 2018); larger ones "
-            "share the last (0: none, or those of the decoder to start from)."
+            "help": "Number of distances with an embedding in relative attention (Huang et al. 2018); larger "
+            "distances share the last one (0: none, or that of the decoder to start from)."
         },
     )
     bpe_dropout: float = field(
         default=0.0,
-        metadata={"help": "Leave out merges of the training texts' tokens with this probability, such as 0.1."},
+        metadata={"help": "Probability to leave out a merge when training texts are tokenised, such as 0.1."},
     )
     bpe_samples: int = field(
-        default=8, metadata={"help": "With --bpe_dropout: how many times each training row is cut into tokens anew."}
+        default=8, metadata={"help": "With --bpe_dropout: how many times each training row is tokenised anew."}
     )
     mask: Literal["causal", "prefix"] = field(
-        default="causal", metadata={"help": "How the source sees itself: causal, or prefix (both ways)."}
+        default="causal", metadata={"help": "Attention within the source: causal, or prefix (bidirectional)."}
     )
     loss_on: Literal["target", "all"] = field(
-        default="target", metadata={"help": "What is learned: the target, or all of the sequence."}
+        default="target", metadata={"help": "Which tokens count in the loss: the target, or all of the sequence."}
     )
 
     def check(self, has_source: bool) -> None:

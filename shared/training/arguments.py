@@ -45,13 +45,16 @@ class TrainingArguments(transformers.TrainingArguments):
     output_dir: str = field(default="outputs", metadata={"help": "The run's folder."})
     dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
     dataloader_num_workers: int = field(
-        default=WORKERS, metadata={"help": "Processes that prepare batches (default: up to 4 for each GPU, else none)."}
+        default=WORKERS,
+        metadata={"help": "Number of processes that prepare batches (default: up to 4 for each GPU, otherwise none)."},
     )
     accelerator_config: dict | str | None = field(
         default_factory=lambda: {"non_blocking": GPU},
-        metadata={"help": "Accelerate's settings, as JSON (default: copies to a GPU that nothing waits for)."},
+        metadata={"help": "Accelerate's settings, as JSON (default: non-blocking copies to a GPU)."},
     )
-    ddp_find_unused_parameters: bool = field(default=False, metadata={"help": "Leave it false: all weights are used."})
+    ddp_find_unused_parameters: bool = field(
+        default=False, metadata={"help": "Leave this false: all weights are used."}
+    )
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace the run that --output_dir holds."})
     resume_from_checkpoint: str | None = field(
         default=None,
@@ -76,18 +79,16 @@ class TrainingArguments(transformers.TrainingArguments):
     do_eval: bool = field(default=True, metadata={"help": "Whether to score the validation split after training."})
     do_predict: bool = field(default=True, metadata={"help": "Whether to score the test split after training."})
     predict_with_generate: bool = field(
-        default=False, metadata={"help": "Also score what the decoder writes whenever it is evaluated in training."}
+        default=False, metadata={"help": "Generate and score outputs in every evaluation during training."}
     )
     early_stopping_patience: int | None = field(
         default=None,
-        metadata={
-            "help": "Stop after so many evaluations in a row without a better --metric_for_best_model (default: loss)."
-        },
+        metadata={"help": "Stop after this many evaluations without a better --metric_for_best_model (default: loss)."},
     )
     rdrop_alpha: float = field(
         default=0.0,
         metadata={
-            "help": "R-Drop: the weight of agreement between two passes of each row under dropout (0: one pass)."
+            "help": "R-Drop: the weight of the agreement between two passes of each row with dropout (0: one pass)."
         },
     )
     ema_decay: float = field(
@@ -95,13 +96,19 @@ class TrainingArguments(transformers.TrainingArguments):
         metadata={"help": "Evaluate and save an exponential moving average of the weights, such as 0.999 (0: none)."},
     )
     restore_callback_states_from_checkpoint: bool = field(
-        default=True, metadata={"help": "Count on, when resumed, towards --early_stopping_patience."}
+        default=True, metadata={"help": "After a resume, continue to count towards --early_stopping_patience."}
     )
-    per_device_train_batch_size: int = field(default=16, metadata={"help": "Packed rows in one step of one device."})
-    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once when evaluating."})
+    per_device_train_batch_size: int = field(
+        default=16, metadata={"help": "Number of packed rows per step and device."}
+    )
+    per_device_eval_batch_size: int = field(
+        default=16, metadata={"help": "Number of packed rows per step and device in evaluation."}
+    )
     learning_rate: float = field(default=5e-4, metadata={"help": "The peak learning rate."})
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
-    warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up; below 1, a share of all steps."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "The learning rate schedule."})
+    warmup_steps: float = field(
+        default=0.05, metadata={"help": "Number of warm-up steps; below 1, a share of all steps."}
+    )
     optim: str = field(
         default="adamw_torch_fused",
         metadata={"help": "The optimizer: one of transformers' own, or muon (see shared/training/muon.py)."},
@@ -114,20 +121,20 @@ class TrainingArguments(transformers.TrainingArguments):
         metadata={"help": "Record a whole step as a CUDA graph and replay it (default: with a GPU)."},
     )
     bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
-    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    logging_steps: float = field(default=50, metadata={"help": "Number of steps between two lines of the log."})
     logging_nan_inf_filter: bool = field(
         default=False,
-        metadata={"help": "Leave losses that are no number out of the log, waiting for the GPU each step."},
+        metadata={"help": "Leave NaN and infinite losses out of the log (this waits for the GPU in each step)."},
     )
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
     save_strategy: str = field(
         default="epoch", metadata={"help": "When to save a checkpoint: no, steps, epoch or best."}
     )
-    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept; older ones are deleted."})
-    report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
-    hub_strategy: str = field(
-        default="end", metadata={"help": "With --push_to_hub, when to push: the finished run, at the end."}
+    save_total_limit: int | None = field(
+        default=2, metadata={"help": "Number of checkpoints to keep; older ones are deleted."}
     )
+    report_to: str = field(default="none", metadata={"help": "Trackers: tensorboard, wandb, …"})
+    hub_strategy: str = field(default="end", metadata={"help": "When --push_to_hub pushes: end (the finished run)."})
     remove_unused_columns: bool = False
 
     def __post_init__(self) -> None:
