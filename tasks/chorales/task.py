@@ -14,11 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from shared.data.arguments import WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.task import RequestArguments, Row, Task
+from shared.task import Row, Task, WritingArguments
 from tasks.chorales.grid import HARMONIZE, STEP, VOICES, ChoraleVocabulary
 from tasks.chorales.harmony import SopranoConstraint, harmonize, longest, parallels
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
@@ -62,9 +61,7 @@ class ChoraleRequestArguments(RequestArguments):
 
     job: str | None = field(
         default=None,
-        metadata={
-            "help": "compose (or go on from a file), or harmonize its highest voice (default: as learned)."
-        },
+        metadata={"help": "compose (or go on from a file), or harmonize its highest voice (default: as learned)."},
     )
 
 
