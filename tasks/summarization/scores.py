@@ -39,10 +39,12 @@ def score(
     With the `documents`, also for both: `novel_1grams` … `novel_4grams`, the share of distinct n-grams that the
     document lacks (See et al. 2017, https://arxiv.org/abs/1704.04368); and of the fragments copied from it (Grusky et
     al. 2018, https://arxiv.org/abs/1804.11283) `coverage`, the share of words in them, `density`, the mean length in
-    XX the baselines, in at most `lead_words`
-    words (default: the references' mean): `lead_rouge*`, each document's beginning, and `openings_rouge*`, the first
-    sentence of each of its sections. `bodies` are the documents without titles and headings, a blank line between two
-    sections (default: the documents). An empty summary counts 0 everywhere.
+    words of the fragment that a word is in, and `longest_copy` in words. Of names, `names` is how many a text has,
+    `names_in_source` the share that the document has, too, and `subject_named` the share of texts that name what they
+    are of (by the `titles`, or the documents' beginnings). Then the baselines, in at most `lead_words` words (default:
+    the references' mean): `lead_rouge*`, each document's beginning, and `openings_rouge*`, the first sentence of each
+    of its sections. `bodies` are the documents without titles and headings, a blank line between two sections
+    (default: the documents). An empty summary counts 0 everywhere.
 
     Raises:
         UserError: if there are no lines, or not as many of each.
