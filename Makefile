@@ -17,7 +17,7 @@ demo: $(BIN)/installed ## train, score and use one decoder per task on the embed
 test: $(BIN)/installed ## run all tests
 	$(BIN)/pytest
 
-test-faults: $(BIN)/installed ## kill, fill and break what a run can meet, as often as that takes (half an hour on 2 cores)
+test-faults: $(BIN)/installed ## kill, fill and break what a run can meet, hundreds of times
 	FAULTS=full $(BIN)/pytest tests/faults
 
 lint: $(BIN)/installed ## check style with ruff and types with mypy
