@@ -1,13 +1,10 @@
 """The translation sample: its splits, its words, and one golden sentence for each thing it teaches of German."""
 
-import re
 from collections import Counter
 from itertools import combinations, islice
-from pathlib import Path
 
 import pytest
 
-import tasks.translation
 from tasks.translation.grammar import (
     HE,
     MODALS,
@@ -54,12 +51,6 @@ def test_the_sample_is_the_same_every_time(splits):
 def test_the_splits_have_their_sizes(splits):
     sizes = {name: len(rows) for name, rows in splits.items()}
     assert sizes == {"train": TRAIN_ROWS, "validation": VALIDATION_ROWS, "test": TEST_ROWS}
-
-
-def test_the_first_page_shows_a_row_of_it(splits):
-    page = (Path(tasks.translation.__file__).parent / "README.md").read_text(encoding="utf-8")
-    en, de = re.search(r"^    (.+) <\|to-de\|> (.+) <\|endoftext\|>$", page, re.MULTILINE).groups()
-    assert {"en": en, "de": de} in [row for rows in splits.values() for row in rows]
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
