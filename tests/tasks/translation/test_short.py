@@ -1,6 +1,7 @@
 """The short patterns of the translation sample, and thirty sentences by hand that a trained decoder is asked."""
 
 import json
+import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -8,6 +9,7 @@ from random import Random
 
 import pytest
 
+import tasks.translation
 from tasks.translation.grammar import HE, SHE
 from tasks.translation.lexicon import NOUNS
 from tasks.translation.sample import pairs, sample
@@ -46,6 +48,12 @@ def test_thirty_sentences_by_hand_are_of_its_words(training, thirty):
 
 def test_few_of_the_thirty_can_be_learned_by_heart(training, thirty):
     assert len({row["en"] for row in training} & {row["en"] for row in thirty}) <= 3
+
+
+def test_the_first_page_shows_a_row_of_it(training):
+    page = (Path(tasks.translation.__file__).parent / "README.md").read_text(encoding="utf-8")
+    en, de = re.search(r"^    (.+) <\|to-de\|> (.+) <\|endoftext\|>$", page, re.MULTILINE).groups()
+    assert {"en": en, "de": de} in training
 
 
 def test_short_sentences_are_a_good_part(training):
