@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from shared.data.arguments import RequestArguments, WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.task import Row, Task, WritingArguments
+from shared.task import Row, Task
 from tasks.chorales.grid import HARMONIZE, STEP, VOICES, ChoraleVocabulary
 from tasks.chorales.harmony import SopranoConstraint, harmonize, longest, parallels
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
