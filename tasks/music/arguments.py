@@ -42,9 +42,6 @@ class MusicArguments(WritingArguments):
     velocity_shift: int = field(
         default=0, metadata={"help": "Move velocities by up to so many of their 32 bins in training."}
     )
-    late_release: float = field(
-        default=0.0, metadata={"help": "Hold this share of the notes too long in training, to learn to end them."}
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,7 +54,7 @@ class MusicArguments(WritingArguments):
         for name in ("segment_seconds", "hole_seconds"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
-        for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31, "late_release": 0.5}.items():
+        for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
 

@@ -24,7 +24,6 @@ def _values(*kinds: str) -> np.ndarray:
 
 
 _PITCH, _VELOCITY, _TICKS = _values("NoteOn", "NoteOff"), _values("Velocity"), _values("TimeShift")
-_IS_ON, _IS_OFF = (_values(kind) >= 0 for kind in ("NoteOn", "NoteOff"))
 _VELOCITY_IDS, _SHIFT_IDS = ids_of("Velocity")[BINS], ids_of("TimeShift")
 
 
@@ -36,12 +35,10 @@ class Augmentation:
     transpose: int = 0
     stretch: float = 0.0
     velocity_shift: int = 0
-    late_release: float = 0.0
 
     def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Other ids [T] for the ids [T] of a line; ids that are no events stay."""
         ids = transposed(ids, self.transpose, rng)
-        ids = released_late(ids, self.late_release, rng)
         ids = stretched(ids, 1 + rng.uniform(-self.stretch, self.stretch))
         return louder(ids, int(rng.integers(-self.velocity_shift, self.velocity_shift, endpoint=True)))
 
@@ -89,44 +86,3 @@ def _stretched(ids: np.ndarray, factor: float) -> np.ndarray:
     ids = np.where(shift, _SHIFT_IDS[TICKS_PER_SECOND], ids)
     ids[last] = _SHIFT_IDS[(np.diff(time, prepend=0) - longest + TICKS_PER_SECOND).astype(int)]
     return ids
-
-
-MEAN_DELAY = 1.5 * TICKS_PER_SECOND  # of a release that is late
-
-
-def released_late(ids: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A share of the notes held too long: what a decoder that has missed a release sees before it, and has to mend.
-
-    Their note-offs move to later ticks at which something happens, before the key is struck again; a note whose release
-    is all that happens in its tick is left alone. No other event changes.
-    """
-    if not share or not len(ids):
-        return ids
-    special = np.flatnonzero((_PITCH[ids] < 0) & (_VELOCITY[ids] < 0) & (_TICKS[ids] < 0))
-    return np.concatenate([_released_late(part, share, rng) for part in np.split(ids, special) if len(part)])
-
-
-def _released_late(ids: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    shift, pitch, is_on, is_off = _TICKS[ids] >= 0, _PITCH[ids], _IS_ON[ids], _IS_OFF[ids]
-    tick = np.cumsum(shift)  # the number of the shift that an event comes after
-    time = np.cumsum(np.where(shift, _TICKS[ids], 0))
-    events = np.bincount(tick[~shift], minlength=tick[-1] + 1)  # in each tick
-    last = {}
-    struck = np.full(len(ids), -1)  # by which event a note began that ends here
-    for place in np.flatnonzero(is_on | is_off):
-        if is_on[place]:
-            last[pitch[place]] = place
-        else:
-            struck[place] = last.pop(pitch[place], -1)
-    for off in np.flatnonzero(is_off & (rng.random(len(ids)) < share)):
-        again = np.flatnonzero(is_on[off:] & (pitch[off:] == pitch[off]))
-        stop = off + again[0] if len(again) else len(ids)
-        later = np.flatnonzero(events[tick[off] + 1 : tick[stop - 1] + 1]) + tick[off] + 1
-        if events[tick[off]] < 2 or not len(later):
-            continue
-        wanted = time[off] + rng.exponential(MEAN_DELAY)
-        chosen = later[np.searchsorted(time[np.searchsorted(tick, later)], wanted).clip(max=len(later) - 1)]
-        events[[tick[off], chosen]] += [-1, 1]
-        tick[off] = chosen
-    # In a tick the shift comes first, then the notes that end, those struck first before others, then what begins.
-    return ids[np.lexsort((np.where(is_off, struck, np.arange(len(ids))), ~shift + (~shift & ~is_off), tick))]

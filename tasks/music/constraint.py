@@ -1,11 +1,12 @@
 """Which event may come next, so that whatever is written is a performance, complete and playable as it stands.
 
 The language is that of `codec.encode`: what this grammar lets through is what `encode` gives for the performance that
-`decode` makes of it, event by event.
+`decode` makes of it, event by event, but for the order in which notes end at one tick.
 
 - A key is struck only where it is silent, and released only where it sounds; a velocity follows each note-on.
-- Within one tick, notes end before others begin: those struck first end first (then the lower one), and what begins
-  goes upward. So no note ends in the tick in which it began.
+- Within one tick, notes end before others begin, and what begins goes upward. So no note ends in the tick in which it
+  began. (`encode` releases those struck first before others. A decoder that has passed over one may still release it:
+  held to the order, it forgot such notes, and they sounded on.)
 - Time is shifted by whole seconds first, then by the rest; a shift leads to a note's beginning or end.
 - The end comes when nothing sounds.
 
@@ -45,10 +46,10 @@ class EventConstraint:
     it, and may end behind it.
 
     The state, for R rows: `sounding` bool [R, 128] and when each key was `struck` [R, 128], in ticks of 10 ms as `now`
-    is, which starts from 0 with the first new token; `silence`, ticks since a note began; `released` and `begun`, the
-    order of the last note that ended in this tick and the pitch of the last that began; `velocity`, whether one is due;
-    `shifted`, whether no further shift may follow; `owing`, whether a note must come before the end; `ended`; `left`,
-    tokens that may still be written; `hole`, the tick where what comes behind a hole begins.
+    is, which starts from 0 with the first new token; `silence`, ticks since a note began; `begun`, the pitch of the
+    last that began in this tick; `velocity`, whether one is due; `shifted`, whether no further shift may follow;
+    `owing`, whether a note must come before the end; `ended`; `left`, tokens that may still be written; `hole`, the
+    tick where what comes behind a hole begins.
     """
 
     def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
@@ -91,16 +92,16 @@ class EventConstraint:
         from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
         struck: dict[int, int] = {}
         now = origin = silence = 0
-        released, begun, velocity, shifted, owing = -NEVER, -1, False, from_nothing, from_nothing
+        begun, velocity, shifted, owing = -1, False, from_nothing, from_nothing
         for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
             if place == len(prompt):
                 origin = now
             kind, value = MEANING.get(token, (None, 0))
             if kind == "TimeShift":
-                now, silence, released, begun = now + value, silence + value, -NEVER, -1
+                now, silence, begun = now + value, silence + value, -1
                 owing |= not struck
             elif kind == "NoteOff" and value in struck:
-                released = struck.pop(value) * PITCHES + value
+                struck.pop(value)
             elif kind == "NoteOn":
                 struck[value], begun, silence, owing = now, value, 0, False
             if kind:
@@ -114,7 +115,6 @@ class EventConstraint:
             "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
             "now": now - origin,
             "silence": silence,
-            "released": released if released == -NEVER else released - origin * PITCHES,
             "begun": begun,
             "velocity": velocity,
             "shifted": shifted,
@@ -131,14 +131,14 @@ class EventConstraint:
         order = self._order(state)
         oldest = order.amin(-1)
         age = now - oldest // PITCHES
-        # Some note may have to wait for the next tick to be released: that takes a shift.
-        waiting = ~silent & ((begun >= 0) | (oldest < state["released"]))
+        # After one has begun notes have to wait for the next tick to be released: that takes a shift.
+        waiting = ~silent & (begun >= 0)
         begin_by = state["hole"].clamp(max=self.limit)
         late = (age >= LONGEST_NOTE) | (now >= self.limit + RINGING)
-        # Then no note may be passed over by one struck later, which would have to wait for the next tick.
+        # Then the oldest ends first.
         in_order = late | (state["silence"] >= LONGEST_SILENCE) | (left <= notes)
 
-        note_off = sounding & (begun < 0)[:, None] & (order > state["released"][:, None])
+        note_off = sounding & (begun < 0)[:, None]
         note_off &= ~in_order[:, None] | (order == oldest[:, None])
         # What a note-on takes: itself, its velocity, a shift, and the release of its note and all others.
         can_begin = ~late & (left >= notes + WHOLE_NOTE) & (now < begin_by)
@@ -160,7 +160,7 @@ class EventConstraint:
         return columns[:, self.column]
 
     def _order(self, state: dict[str, Tensor]) -> Tensor:
-        """[R, 128]: in which order sounding notes are released within a tick; `NEVER` for silent keys."""
+        """[R, 128]: the order in which sounding notes were struck; `NEVER` for silent keys."""
         return torch.where(state["sounding"], state["struck"] * PITCHES + self.pitches, NEVER)
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
@@ -168,8 +168,6 @@ class EventConstraint:
         on, off, shift = kind == NOTE_ON, kind == NOTE_OFF, kind == TIME_SHIFT
         key = self.pitches == value[:, None]
         ticks = torch.where(shift, value, 0)
-        order = self._order(state).gather(1, torch.where(off, value, 0)[:, None])[:, 0]
-        state["released"].copy_(torch.where(shift, -NEVER, torch.where(off, order, state["released"])))
         state["begun"].copy_(torch.where(shift, -1, torch.where(on, value, state["begun"])))
         state["now"].add_(ticks)
         state["silence"].add_(ticks).masked_fill_(on, 0)

@@ -64,10 +64,7 @@ class Music(Task):
 
     @property
     def augment(self) -> Augmentation | None:
-        arguments = self.arguments
-        augmentation = Augmentation(
-            arguments.transpose, arguments.stretch, arguments.velocity_shift, arguments.late_release
-        )
+        augmentation = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
         return augmentation if augmentation != Augmentation() else None
 
     @classmethod

@@ -2,8 +2,7 @@
  * Which event may come next, so that whatever is written is a performance, complete and playable as it stands.
  *
  * - A key is struck only where it is silent, and released only where it sounds; a velocity follows each note-on.
- * - Within one tick, notes end before others begin: those struck first end first (then the lower one), and what begins
- *   goes upward.
+ * - Within one tick, notes end before others begin, and what begins goes upward.
  * - Time is shifted by whole seconds first, then by the rest; a shift leads to a note's beginning or end.
  * - The end comes when nothing sounds.
  *
@@ -34,7 +33,6 @@ export class Grammar {
       struck: new Map(), // when each sounding key was struck
       now: 0,
       silence: 0, // ticks since a note began
-      released: -Infinity, // the order of the last note that ended in this tick
       begun: -1, // the pitch of the last that began in it
       velocity: false, // whether one is due
       shifted: fromNothing, // whether no further shift may follow
@@ -52,11 +50,9 @@ export class Grammar {
     if (kind === SHIFT) {
       state.now += value;
       state.silence += value;
-      state.released = -Infinity;
       state.begun = -1;
       state.owing ||= !state.struck.size;
     } else if (kind === OFF && state.struck.has(value)) {
-      state.released = state.struck.get(value) * PITCHES + value;
       state.struck.delete(value);
     } else if (kind === ON) {
       state.struck.set(value, state.now);
@@ -79,17 +75,17 @@ export class Grammar {
     const notes = struck.size, silent = !notes;
     const order = (pitch) => struck.get(pitch) * PITCHES + pitch;
     const oldest = Math.min(...Array.from(struck.keys(), order)), age = silent ? 0 : now - Math.floor(oldest / PITCHES);
-    // Some note may have to wait for the next tick to be released: that takes a shift.
-    const waiting = !silent && (begun >= 0 || oldest < state.released);
+    // After one has begun notes have to wait for the next tick to be released: that takes a shift.
+    const waiting = !silent && begun >= 0;
     const late = !silent && age >= LONGEST_NOTE;
-    // Then no note may be passed over by one struck later, which would have to wait for the next tick.
+    // Then the oldest ends first.
     const inOrder = late || state.silence >= LONGEST_SILENCE || left <= notes;
     const canBegin = !late && left >= notes + WHOLE_NOTE; // itself, its velocity, a shift, and all releases
     let room = LONGEST_SILENCE - state.silence;
     if (!silent) room = Math.max(Math.min(room, LONGEST_NOTE - age), Number(waiting));
     if (state.shifted || !(waiting || left > (silent ? WHOLE_NOTE : notes))) room = 0;
 
-    const mayEnd = (place) => place > state.released && (!inOrder || place === oldest);
+    const mayEnd = (place) => !inOrder || place === oldest;
     let any = false;
     for (let id = 0; id < kind.length && !over; id++) {
       const key = value[id];

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, seconds
-from tasks.music.augmentation import Augmentation, louder, released_late, stretched, transposed
+from tasks.music.augmentation import Augmentation, louder, stretched, transposed
 
 ACCOMPANY = TOKENIZER["<|accompany|>_None"]
 
@@ -137,28 +137,3 @@ def test_what_is_off_changes_nothing_and_what_is_on_is_drawn_evenly():
     assert len(draws) == 9
     lengths = [seconds(Augmentation(0, 0.05, 0)(events, np.random.default_rng(seed)))[-1] for seed in range(200)]
     assert 1.23 < min(lengths) < 1.25 and 1.35 < max(lengths) < 1.37
-
-
-@given(notes, seeds)
-def test_a_late_release_moves_ends_back_and_nothing_else(rows, seed):
-    events = events_of(rows)
-    new = released_late(events, 0.5, np.random.default_rng(seed))
-    assert sorted(new) == sorted(events)
-    assert encode(decode(new.tolist())) == new.tolist()
-    before, after = table(events), table(new)
-    for name in ("time", "pitch", "velocity"):
-        assert (after[name] == before[name]).all()
-    assert (after["duration"] >= before["duration"]).all()
-
-
-def test_late_releases_are_as_many_as_asked_for_and_begin_anew_at_a_separator():
-    rng = np.random.default_rng(0)
-    chords = events_of([(60 * time, 60, key, 64) for time in range(300) for key in (48, 52 + time % 5, 64 + time % 7)])
-    line = np.concatenate([[ACCOMPANY], chords, [ACCOMPANY], chords])
-    new = released_late(line, 0.03, rng)[1:]
-    at = len(chords)
-    assert new[at] == ACCOMPANY
-    for part in (new[:at], new[at + 1 :]):
-        longer = (table(part)["duration"] > table(chords)["duration"]).mean()
-        assert 0.01 < longer < 0.03  # some have no place to go to before their key is struck again
-    assert (released_late(line, 0, rng) == line).all()
