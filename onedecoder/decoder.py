@@ -61,7 +61,7 @@ def load(name: str | Path, device: str | None = None, ensemble: Iterable[str | P
         generation = GenerationArguments(**kind.generation_defaults)
     model = model.to(device).eval()
     writer = joined(model, task, [str(each) for each in ensemble], TASKS)
-    return LoadedDecoder(name, model, task, generation, max_length, writer)
+    return LoadedDecoder(name, model, task, generation, max_length, None if writer is model else writer)
 
 
 def is_run(folder: Path) -> bool:
@@ -175,7 +175,9 @@ class LoadedDecoder:
         return torch.autocast("cuda", torch.bfloat16, enabled=BF16 and self.model.device.type == "cuda")
 
     def compose(self, prime: str | Path = "", *, seconds: float | None = None, seed: int = 0, **settings: Any) -> Piece:
-        """A piece of at most `seconds`, after the MIDI file `prime` where one is given (`job` says how, see the task).
+        """A piece whose last note begins within `seconds` and rings for one more at most.
+
+        With the MIDI file `prime` it goes on from that, or accompanies it (`job` says how, see the task).
 
         Raises:
             UserError: the decoder writes no music, or has not learned what is asked for.

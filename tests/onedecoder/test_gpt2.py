@@ -93,7 +93,7 @@ def test_its_own_bpe_in_javascript_is_that_of_the_library(gpt2, javascript, text
     const tokenizer = new Tokenizer(data.tokenizer);
     result = data.texts.map((text) => { const ids = tokenizer.encode(text); return [ids, tokenizer.decode(ids)]; });
     """
-    found = javascript(code, {"tokenizer": tokenizer(gpt2), "texts": texts_of_all_kinds})
+    found = javascript(code, {"tokenizer": tokenizer(gpt2.name, gpt2.task), "texts": texts_of_all_kinds})
     for text, (ids, decoded) in zip(texts_of_all_kinds, found, strict=True):
         assert ids == gpt2.task.vocabulary.encode(text), repr(text)
         assert decoded == text

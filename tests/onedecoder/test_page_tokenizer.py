@@ -15,7 +15,9 @@ result = data.texts.map((text) => { const ids = tokenizer.encode(text); return [
 
 @pytest.fixture(scope="module")
 def encoded(translator, javascript, texts_of_all_kinds):
-    return texts_of_all_kinds, javascript(ENCODE, {"tokenizer": tokenizer(translator), "texts": texts_of_all_kinds})
+    return texts_of_all_kinds, javascript(
+        ENCODE, {"tokenizer": tokenizer(translator.name, translator.task), "texts": texts_of_all_kinds}
+    )
 
 
 def test_ten_thousand_random_texts_become_the_same_tokens(encoded, translator):
@@ -31,7 +33,7 @@ def test_every_text_comes_back(encoded):
 
 
 def test_text_never_becomes_a_special_token(encoded, translator):
-    special = {*tokenizer(translator)["special"]}
+    special = {*tokenizer(translator.name, translator.task)["special"]}
     assert translator.task.vocabulary.end in special
     assert not any(special & {*ids} for _, (ids, _) in zip(*encoded, strict=True))
 
@@ -44,5 +46,5 @@ def test_any_tokens_are_decoded_as_python_does(translator, javascript):
     const tokenizer = new Tokenizer(data.tokenizer);
     result = data.lines.map((ids) => tokenizer.decode(ids));
     """
-    found = javascript(code, {"tokenizer": tokenizer(translator), "lines": lines})
+    found = javascript(code, {"tokenizer": tokenizer(translator.name, translator.task), "lines": lines})
     assert found == [vocabulary.decode(ids) for ids in lines]

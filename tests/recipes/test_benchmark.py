@@ -83,7 +83,9 @@ def test_what_cannot_be_measured_is_said_in_one_line(flags, said):
     assert str(caught.value).startswith(said)
 
 
-@pytest.mark.parametrize("make", [text_training, pairs_training])
+@pytest.mark.parametrize(
+    "make", [lambda cases: text_training(cases, cases.size), pairs_training], ids=["text", "pairs"]
+)
 def test_both_trainers_see_the_same_tokens_in_the_same_step(cases, make, tmp_path):
     training = make(cases)
     arguments = training.arguments(str(tmp_path), CPU, 1)
@@ -134,7 +136,7 @@ def eight_seconds(monkeypatch):
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_accumulated(cases, eight_seconds):
-    training = replace(text_training(cases), batch_size=4)
+    training = replace(text_training(cases, cases.size), batch_size=4)
     tried = eight_seconds(need=4)
     result = training.result(THEIRS, CPU)
     assert tried == [1, 2, 4]
@@ -147,7 +149,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_accumulated(cases, eight_second
 
 
 def test_halved_batches_make_up_the_same_step(cases, tmp_path):
-    arguments = text_training(cases).arguments(str(tmp_path), CPU, 2)
+    arguments = text_training(cases, cases.size).arguments(str(tmp_path), CPU, 2)
     assert (arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps) == (1, 2)
 
 
@@ -193,7 +195,7 @@ def test_beams_are_compared_on_a_runs_test_split(pairs, tmp_path):
     generation = asdict(GenerationArguments(max_new_tokens=3, do_sample=True))
     save_settings(tmp_path / "run", task, {"model": {"max_length": 48}, "generation": generation})
     cases = GenerationCases(model=str(tmp_path / "run"), sentences=5, sentence_batch=2, num_beams=2, calls=1)
-    case = beams(cases, CPU, torch.float32)
+    case = beams(cases, cases.model, CPU, torch.float32)
     assert len(case.prompts) == 5
     assert (case.settings.num_beams, case.settings.do_sample, case.settings.generation_batch_size) == (2, False, 4)
     ours, theirs = case.results((OURS, THEIRS))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.midi.codec import TOKENIZER, decode, one_piano, save
-from tasks.midi.evaluation import table
+from tasks.midi.evaluation import tables
 from tasks.midi.scores import WINDOW, compare, features, overlap, unigram_nll, valid_share, window_count
 
 
@@ -122,11 +122,11 @@ def test_the_table_has_a_row_for_each_score_and_each_copy():
     passage = {"events": 9, "notes": 3, "seconds": 1.25, "at": 2.0, "source": "a.mid", "source_at": 7.5}
     metrics = {"nll_per_note": 7.5, "passages": [{"copied": passage, "transposed": passage}]}
     metrics |= compare(features([piece([0], [100], [60])]), features([piece([0, 50], [100, 200], [60, 64])]))
-    lines = table(metrics).splitlines()
-    assert "| nats per note | | 7.500 | | |" in lines
-    assert "| notes per second | 1.00 | 1.00 | 1.00 |  |" in lines
+    lines = [" ".join(line.split()) for line in tables(metrics).splitlines()]
+    assert "| nats per note | | 7.500 | |" in lines
+    assert "| notes per second | 1.00 | 1.00 | 1.00 |" in lines
     assert "| 1 | in any key | 9 | 3 | 1.2 | 2.0 | a.mid | 7.5 |" in lines
-    assert all(line.count("|") == 6 for line in lines[: lines.index("")])
+    assert all(line.count("|") == 5 for line in lines[: lines.index("")])
 
 
 def test_valid_files_are_those_with_notes(tmp_path):
