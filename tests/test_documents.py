@@ -59,7 +59,7 @@ def test_a_name_that_is_not_there_is_found():
 
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 def test_the_demo_writes_to_a_folder_of_its_own():
-    command = ["make", "--dry-run", "--always-make", "demo"]
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", "demo"]
     script = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert script.splitlines()[-1].endswith("python recipes/demo.py")
     assert DemoArguments().output_dir == "outputs/demo"
