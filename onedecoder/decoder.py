@@ -99,7 +99,12 @@ class LoadedDecoder:
     task: Task
     generation: GenerationArguments
     max_length: int
-    writer: Decoder | Ensemble | None = None  # what writes in the decoder's place, where it is one of an ensemble
+    ensemble: Decoder | Ensemble | None = None  # what writes in the decoder's place, where it is one of several
+
+    @property
+    def writer(self) -> Decoder | Ensemble:
+        """What writes: the decoder, alone or with others."""
+        return self.ensemble or self.model
 
     def __call__(self, given: str | Path | Iterable[str | Path] = "", *, seed: int = 0, **settings: Any) -> Any:
         """What the decoder writes for `given`: a text, or for music a MIDI file's name or nothing.
@@ -134,7 +139,7 @@ class LoadedDecoder:
         constraint = task.constraint()
         with self._autocast():
             written = generate_best(
-                self.writer or self.model,
+                self.writer,
                 task,
                 [prompt.context for prompt in prompts],
                 generation,
@@ -168,7 +173,7 @@ class LoadedDecoder:
             raise UserError(f"--num_return_sequences {count}: {task.name} follows a grammar, and has no beams")
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens).context for row in rows]
         with self._autocast():
-            found = n_best(self.writer or self.model, prompts, generation, task.vocabulary)
+            found = n_best(self.writer, prompts, generation, task.vocabulary)
         return [[Hypothesis(each.score, task.decode(each.ids)) for each in best[:count]] for best in found]
 
     def _autocast(self) -> torch.autocast:
@@ -206,7 +211,7 @@ class LoadedDecoder:
         if write:
             constraint = task.constraint()
             (written,) = generate_best(
-                self.writer or self.model, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
+                self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
             )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]

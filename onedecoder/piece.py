@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from onedecoder.core import UserError
 if TYPE_CHECKING:
     from symusic import Score
 
-SUFFIXES = (".mid", ".midi", ".png", ".wav", ".ogg")
+# What writes a file of each name: a function of `core_music`, whose libraries a text's decoder does without.
+WRITERS = {".mid": "save", ".midi": "save", ".png": "draw_piano_roll", ".wav": "record", ".ogg": "record"}
 
 
 class Piece:
@@ -34,15 +34,14 @@ class Piece:
         Raises:
             UserError: if the name ends otherwise, or the file cannot be written.
         """
-        from onedecoder.core_music import draw_piano_roll, record, save  # noqa: PLC0415 (as above)
+        from onedecoder import core_music  # noqa: PLC0415 (as above)
 
         path = Path(path)
-        if path.suffix.lower() not in SUFFIXES:
-            raise UserError(f"{path}: a piece is saved as {', '.join(SUFFIXES)}; give a name that ends so")
-        writers: dict[str, Callable[[Score, Path], None]] = {".mid": save, ".midi": save, ".png": draw_piano_roll}
+        if path.suffix.lower() not in WRITERS:
+            raise UserError(f"{path}: a piece is saved as {', '.join(WRITERS)}; give a name that ends so")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            writers.get(path.suffix.lower(), record)(self.score, path)
+            getattr(core_music, WRITERS[path.suffix.lower()])(self.score, path)
         except ImportError as error:
             raise UserError(f"{path}: takes soundfile: pip install -e .[audio], or give a name in .wav") from error
         except OSError as error:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recipes.report import SHOWN
+from recipes.report import score_rows
 from shared.errors import UserError
 from shared.runs.cli import Parser, run
 from shared.runs.folder import SAMPLES, read_metrics
@@ -57,7 +57,12 @@ def main(arguments: list[str]) -> None:
         say(f"    {trained(folder)}")
         command("recipes/explore.py", str(folder), "--export", str(folder / "page.html"))
         say(f"    {folder / 'page.html'}: the decoder at work, for any browser", *examples(folder / SAMPLES))
-    say(table(["run", "score", "test", *BASELINES.values()], [row for each in folders.values() for row in rows(each)]))
+    lines = [
+        row
+        for folder in folders.values()
+        for row in score_rows({"run": str(folder)}, read_metrics(folder), SCORES, BASELINES)
+    ]
+    say(table(["run", "score", "test", *BASELINES.values()], lines))
     say(f"all scores: {demo.output_dir}/*/metrics.json", "", *next_steps(folders))
 
 
@@ -125,7 +130,7 @@ def examples(samples: Path) -> Iterator[str]:
     """The first outputs of a run: texts beside their references, or where the recordings are."""
     file = samples / "outputs.jsonl"
     if not file.is_file():
-        for piece in sorted(samples.glob("*.wav"))[:EXAMPLES]:
+        for piece in recordings(samples)[:EXAMPLES]:
             yield f"    {piece}  (a recording of {piece.stem}.mid)"
         yield ""
         return
@@ -137,19 +142,9 @@ def examples(samples: Path) -> Iterator[str]:
         yield ""
 
 
-def rows(folder: Path) -> Iterator[dict[str, str]]:
-    """The main scores of a run's test split, a row each; the run itself is named in the first."""
-    test = read_metrics(folder).get("test", {})
-    cells = {"run": str(folder)}
-    for name in SCORES:
-        if name in test:
-            beside = {column: test.get(f"{prefix}_{name}") for prefix, column in BASELINES.items()}
-            yield (
-                cells
-                | {"score": SHOWN[name], "test": f"{test[name]:.2f}"}
-                | {column: f"{value:.2f}" for column, value in beside.items() if value is not None}
-            )
-            cells = {}
+def recordings(samples: Path) -> list[Path]:
+    """The pieces to listen to, in the one format or the other."""
+    return sorted(path for path in samples.iterdir() if path.suffix in {".ogg", ".wav"})
 
 
 def next_steps(folders: dict[str, Path]) -> Iterator[str]:
@@ -162,8 +157,7 @@ def next_steps(folders: dict[str, Path]) -> Iterator[str]:
     yield f"    python recipes/{name}.py --help"
     yield "look at:"
     yield f"    {first / 'page.html'}  (the decoder at work, in any browser)"
-    recording = next(iter(sorted((last / SAMPLES).glob("*.wav"))), last / SAMPLES / "outputs.jsonl")
-    yield f"    {recording}"
+    yield f"    {[*recordings(last / SAMPLES), last / SAMPLES / 'outputs.jsonl'][0]}"
     yield f"    {first / 'README.md'}  (the model card, with settings and scores)"
 
 

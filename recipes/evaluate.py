@@ -24,7 +24,7 @@ from datasets import Dataset
 from shared.errors import UserError
 from shared.evaluation import evaluate
 from shared.files import check_writable, in_turn
-from shared.generation.arguments import GenerationArguments
+from shared.generation.arguments import EnsembleArguments, GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.hardware import BF16
 from shared.runs.cli import Parser, run
@@ -43,17 +43,13 @@ SPEED = {"preprocessing_num_workers", "generation_batch_size"}
 
 
 @dataclass
-class ScoreArguments:
+class ScoreArguments(EnsembleArguments):
     """Which split to score, under which name."""
 
     split: str = field(default="test", metadata={"help": "train, validation or test."})
     name: str | None = field(
         default=None,
         metadata={"help": "What to call the scores (default: the split, and those settings that are not the run's)."},
-    )
-    ensemble: list[str] | None = field(
-        default=None,
-        metadata={"help": "More runs of the same vocabulary: each token's probability is the mean of all of them."},
     )
     outputs: str | None = field(
         default=None,

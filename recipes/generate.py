@@ -23,7 +23,7 @@ from typing import Any
 from shared.data.arguments import RequestArguments
 from shared.errors import UserError
 from shared.files import check_writable
-from shared.generation.arguments import GenerationArguments
+from shared.generation.arguments import EnsembleArguments, GenerationArguments
 from shared.runs.cli import Parser, run
 from shared.task import Row, Task
 from tasks import TASKS
@@ -34,7 +34,7 @@ MUCH = 0.1  # of the probability; decoders that are trained to the end stay at a
 
 
 @dataclass
-class OutputArguments:
+class OutputArguments(EnsembleArguments):
     """What to write for, how often, and where to."""
 
     input_file: str | None = field(
@@ -48,10 +48,6 @@ class OutputArguments:
     num_return_sequences: int = field(
         default=1,
         metadata={"help": "Print the N best of the --num_beams hypotheses for each input, with their scores."},
-    )
-    ensemble: list[str] | None = field(
-        default=None,
-        metadata={"help": "More runs of the same vocabulary: each token's probability is the mean of all of them."},
     )
     output_dir: str | None = field(
         default=None,

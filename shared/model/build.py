@@ -13,6 +13,7 @@ from shared.model.modeling_onedecoder import OneDecoderConfig
 
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
 SIZES = {
+    "nano": (3, 128, 4),
     "tiny": (4, 128, 4),
     "mini": (4, 256, 4),
     "small": (6, 384, 6),

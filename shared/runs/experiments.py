@@ -126,9 +126,7 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             for finished in tqdm(as_completed(running), total=len(running), desc="runs", disable=not running):
                 if error := finished.exception():
                     failures.append(error)
-        except (
-            BaseException
-        ):  # an interruption, above all: what has not begun must not begin now, and the rest must end
+        except BaseException:  # an interruption, above all: what has not begun must not, and the rest must end
             pool.shutdown(wait=False, cancel_futures=True)
             for process in started:
                 process.terminate()

@@ -66,8 +66,6 @@ def parse(
         usage=Usage({*COMMON, *_own(kind)}, _moved),
         without_effect=WITHOUT_EFFECT,
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
-    if model.model_name_or_path and not any(word.startswith("--config") for word in arguments) and data.sample:
-        model.config_overrides = None  # the sample's own, for new weights
     generation.check()
     check_candidates(kind, generation)
     model.check(has_source=kind.needs_input)

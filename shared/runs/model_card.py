@@ -43,13 +43,13 @@ The weights load with `transformers.AutoModelForCausalLM.from_pretrained(FOLDER)
 
 def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Markdown with the front matter of the hub's model cards."""
-    caveats = ""
-    if settings["model"]["mask"] == "prefix":
-        caveats += " It reads its source both ways (prefix mask), which transformers' own `generate` does not do."
-    if settings["model"]["relative_attention"]:
-        caveats += " It has relative attention, which transformers' GPT-2 does not have and leaves out."
-    if caveats:
-        caveats += " Use the recipe."
+    model = settings["model"]
+    own = [f"the {model['mask']} mask"] * (model["mask"] != "causal")
+    own += ["relative attention"] * bool(model["relative_attention"])
+    caveats = (
+        f" Plain GPT-2 does not know {' or '.join(own)}: the run comes with the file `modeling_onedecoder.py`, so add "
+        "`trust_remote_code=True`."
+    ) * bool(own)
     return CARD.format(
         task=task.name,
         parameters=metrics["parameters"],

@@ -50,10 +50,8 @@ def compare(outputs: Sequence[str], others: Sequence[str], references: Sequence[
 
     1,000 resamples (Koehn 2004, https://aclanthology.org/W04-3250), with sacreBLEU's seed.
     """
-    systems: list[tuple[str, Sequence[str]]] = [
-        ("others", list(others)),
-        ("outputs", list(outputs)),
-    ]  # the first is what the second is compared with
+    # The first is what the second is compared with.
+    systems: list[tuple[str, Sequence[str]]] = [("others", list(others)), ("outputs", list(outputs))]
     _, found = PairedTest(systems, {"bleu": BLEU(), "chrf": CHRF()}, [list(references)], test_type="bs")()
     # Of equal scores sacreBLEU finds no resample whose difference is larger, and would call that significant.
     pairs: list[Any] = list(found.values())[1:]  # after the systems' names

@@ -9,6 +9,7 @@ import pytest
 
 from shared.training.checkpoints import checkpoints, why_not_resumed
 from tests.faults.harness import FULL, cases, finish, in_one_line, training, wait_for
+from tests.interrupting import after
 
 
 def same(folder, other):
@@ -40,18 +41,7 @@ def killed_at(call):
     """Kill this process at its `call`-th call that changes the disk while it writes its third checkpoint."""
 
     def arm():
-        count = 0
-
-        def counted(function):
-            def counted_call(*args, **kwargs):
-                nonlocal count
-                count += 1
-                if count > call:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return function(*args, **kwargs)
-
-            return counted_call
-
+        counted = after(call, lambda: os.kill(os.getpid(), signal.SIGKILL))
         from shared.training.trainer import Trainer  # noqa: PLC0415 (in the child alone)
 
         write = Trainer._save_checkpoint

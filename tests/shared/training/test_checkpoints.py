@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from shared.training.checkpoints import checkpoints, publish, remove, rotate, tidy, why_not_resumed
+from tests.interrupting import after
 
 STATE = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
 FILES = ("model.safetensors", "trainer_state.json", *STATE)
@@ -75,22 +76,15 @@ class Killed(BaseException):
     pass
 
 
+def die():
+    raise Killed
+
+
 @pytest.mark.parametrize("step", range(40))
 def test_a_checkpoint_that_is_replaced_is_the_old_one_or_the_new(checkpoint, tmp_path, monkeypatch, step):
     """Killed at any of the calls that change the disk, all of it."""
     staging = written(tmp_path, 2.0)
-    calls = 0
-
-    def counted(function):
-        def call(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls > step:
-                raise Killed
-            return function(*args, **kwargs)
-
-        return call
-
+    counted = after(step, die)
     for name in ("rename", "unlink", "rmdir", "open", "fsync"):
         monkeypatch.setattr(f"os.{name}", counted(getattr(os, name)))
     with suppress(Killed):
