@@ -166,13 +166,15 @@ def test_means_over_seeds():
 def test_an_interruption_ends_what_runs_and_begins_nothing(tmp_path, number):
     recipe = tmp_path / "recipe.py"
     recipe.write_text(SLOW)
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell's background job ignores it, and so would this process.
+    former = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGINT)}
     threading.Thread(target=lambda: (wait_for(lambda: launches(recipe)), os.kill(os.getpid(), number))).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             run_cells(recipe, cells(1, 2), tmp_path / "experiment", processes=1)
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for each, handler in former.items():
+            signal.signal(each, handler)
     assert launches(recipe) == ["run-1"]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
