@@ -11,6 +11,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read where Triton is imported: its kernels then run without a GPU
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -76,6 +77,15 @@ def pytest_collection_modifyitems(items):
         if hasattr(item.module, "subprocess") or {"launch", "start"} & set(item.fixturenames)
     }
     items.sort(key=lambda item: (item.path not in starting, len(item.path.parts)))
+
+
+def pytest_collection_finish():
+    """What imports have made stays: a full collection of garbage, of which each training asks one, need not look at it.
+
+    It takes a second for a million objects, and a training of a test little more.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

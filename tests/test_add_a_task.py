@@ -87,9 +87,12 @@ import sys
 import pytest
 
 import onedecoder
+from onedecoder.commands import command
 
+command(["train", "reversal"])
 onedecoder.evaluate("outputs/reversal", name="again")
 assert isinstance(onedecoder.load("outputs/reversal")("one two"), str)
+print("trained and used")
 tests = ["tests/test_contract.py", "tests/recipes/test_configs.py"]
 sys.exit(pytest.main(["-n", "0", "-p", "no:cacheprovider", "-k", "reversal", *tests]))
 """
@@ -115,22 +118,16 @@ def extended(tmp_path):
 
 
 def test_a_folder_a_line_and_a_configuration_are_a_task(extended):
-    def run(*command):
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=extended, env=os.environ | {"PYTHONPATH": str(extended)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    launched = run("-m", "accelerate.commands.launch", "--quiet", "--num_processes=1", "--num_machines=1",
-        "--mixed_precision=no", "--dynamo_backend=no", "--module", "onedecoder", "train", "reversal")  # fmt: skip
-    assert "100 rows" not in launched.stderr  # five of them validate
-    assert "95 rows as 95 sequences" in launched.stderr
+    (extended / "use.py").write_text(USED)
+    done = subprocess.run(
+        [sys.executable, "use.py"],
+        cwd=extended, env=os.environ | {"PYTHONPATH": str(extended)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "95 rows as 95 sequences" in done.stderr  # five of the hundred validate
     folder = extended / "outputs" / "reversal"
     assert "reversal" in (folder / "README.md").read_text()
-    (extended / "use.py").write_text(USED)
-    used = run("use.py")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test"]["exact"] == metrics["again"]["exact"] and 0 < metrics["test"]["loss"] < 9
-    assert "passed" in used.stdout and "failed" not in used.stdout
+    tests = done.stdout.partition("trained and used")[2]
+    assert "passed" in tests and "failed" not in tests

@@ -33,7 +33,7 @@ def scored(monkeypatch):
     return score
 
 
-def test_a_curve_from_launched_runs(start, python, tmp_path, capsys):
+def test_a_curve_from_launched_runs(python, tmp_path):
     rows = [{"en": f"the dog {i}", "de": f"der Hund {i}"} for i in range(20)]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -45,7 +45,8 @@ def test_a_curve_from_launched_runs(start, python, tmp_path, capsys):
         "--task=translation", f"--pretrained={pretrained}", "--shares", "10", "--seeds", "1", "--scores", "bleu",
         "loss", "--processes=2", f"--output_dir={folder}", *QUICK[1:], *data,
     ]  # fmt: skip
-    finished = start("transfer", *command)
+    finished = python("transfer", *command)
+    assert finished.returncode == 0, finished.stderr
     table = (folder / "transfer.md").read_text()
     assert table in finished.stdout
     assert re.search(
@@ -53,9 +54,8 @@ def test_a_curve_from_launched_runs(start, python, tmp_path, capsys):
     )
     assert (folder / "transfer.png").read_bytes().startswith(b"\x89PNG")
     before = (folder / "results.json").stat().st_mtime_ns
-    transfer.main(command)
-    again = capsys.readouterr()
-    assert again.out == finished.stdout and "2 of 2 runs are finished already" in again.err
+    again = python("transfer", *command)
+    assert again.stdout == finished.stdout and "2 of 2 runs are finished already" in again.stderr
     assert (folder / "results.json").stat().st_mtime_ns == before
 
 

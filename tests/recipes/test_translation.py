@@ -42,19 +42,19 @@ def test_a_run_holds_all_that_is_needed_to_use_it(trained):
     assert len(rows) == 4 and set(rows[0]) == {"source", "output", "reference"}
 
 
-def test_plain_transformers_writes_what_the_recipe_writes(trained, start):
+def test_plain_transformers_writes_what_the_recipe_writes(trained, python):
     folder, _ = trained
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     prompt = [*tokenizer("The dog sleeps.")["input_ids"], tokenizer.convert_tokens_to_ids("<|to-de|>")]
     ids = model.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)[0, len(prompt) :]
-    ours = start("generate", folder, "The dog sleeps.").stdout
+    ours = python("generate", folder, "The dog sleeps.").stdout
     assert ours.strip() == tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
-def test_scoring_again_gives_the_same_scores(trained, start, python):
+def test_scoring_again_gives_the_same_scores(trained, python):
     folder, _ = trained
     before = json.loads((folder / "metrics.json").read_text())
-    start("evaluate", folder)
+    assert python("evaluate", folder).returncode == 0
     after = json.loads((folder / "metrics.json").read_text())
     assert after["test"].keys() == before["test"].keys()
     for name, value in before["test"].items():
