@@ -2,6 +2,7 @@
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, save
+from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import record
 from tasks.midi.rendering import draw_piano_roll
 from tasks.midi.sample import VELOCITIES
@@ -21,4 +22,5 @@ __all__ = [
     "draw_piano_roll",
     "record",
     "save",
+    "write_musicxml",
 ]

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from symusic import Score
 
 # What writes a file of each name: a function of `core_music`, whose libraries a text's decoder does without.
-WRITERS = {".mid": "save", ".midi": "save", ".png": "draw_piano_roll", ".wav": "record", ".ogg": "record"}
+WRITERS = {
+    **dict.fromkeys((".mid", ".midi"), "save"),
+    ".png": "draw_piano_roll",
+    **dict.fromkeys((".wav", ".ogg"), "record"),
+    ".musicxml": "write_musicxml",
+}
+EXTRAS = {".ogg": "audio", ".musicxml": "music21"}  # what takes a package more, and what brings it
 
 
 class Piece:
@@ -29,7 +35,7 @@ class Piece:
         return max((note.time + note.duration for note in notes), default=0) / TICKS_PER_SECOND
 
     def save(self, path: str | Path) -> Path:
-        """Write it as a MIDI file (`.mid`), a piano roll (`.png`) or a recording (`.ogg`, `.wav`), as the name says.
+        """Write it as MIDI (`.mid`), piano roll (`.png`), recording (`.ogg`, `.wav`) or score (`.musicxml`).
 
         Raises:
             UserError: if the name ends otherwise, or the file cannot be written.
@@ -43,7 +49,10 @@ class Piece:
             path.parent.mkdir(parents=True, exist_ok=True)
             getattr(core_music, WRITERS[path.suffix.lower()])(self.score, path)
         except ImportError as error:
-            raise UserError(f"{path}: takes soundfile: pip install -e .[audio], or give a name in .wav") from error
+            extra = EXTRAS.get(path.suffix.lower(), "")
+            raise UserError(
+                f"{path}: a package is missing: pip install -e .[{extra}], or give a name in .mid"
+            ) from error
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from error
         return path

@@ -52,6 +52,7 @@ class DecodeStep:
             activation=config.activation_function,
         )
         self.operations = fused or decode_operations
+        self.period = config.position_period
         self.layers = [self._layer(block) for block in decoder.blocks]
         self.head = self._weight(decoder.lm_head.weight)
 
@@ -81,7 +82,8 @@ class DecodeStep:
         if not positions.is_cuda:  # reading them would make a GPU wait
             low, high = positions.aminmax()
             bounds = int(low), int(high)
-        states = self.operations.embed(tokens, positions, gpt2.wte.weight, gpt2.wpe.weight).to(wide)
+        places = positions % self.period if self.period else positions
+        states = self.operations.embed(tokens, places, gpt2.wte.weight, gpt2.wpe.weight).to(wide)
         for number, layer in enumerate(self.layers):
             keys, values = self.cache.keys[number], self.cache.values[number]
             projected = linear(states, layer.projection, layer.projection_bias, layer.norm_1)

@@ -50,6 +50,13 @@ class ModelArguments:
             "distances share the last one (0: none, or that of the decoder to start from)."
         },
     )
+    position_period: int = field(
+        default=0,
+        metadata={
+            "help": "Number of tokens after which position embeddings repeat: for chorales 64, a bar of four voices in "
+            "16ths (0: each position has its own, or those of the decoder to start from)."
+        },
+    )
     bpe_dropout: float = field(
         default=0.0,
         metadata={"help": "Probability to leave out a merge when training texts are tokenised, such as 0.1."},
@@ -81,6 +88,10 @@ class ModelArguments:
             )
         if self.size not in SIZES:
             raise UserError(f"--size {self.size}: choose one of {', '.join(SIZES)}")
+        if not 0 <= self.position_period <= self.max_length:
+            raise UserError(
+                f"--position_period {self.position_period}: give 0 (none), or at most --max_length {self.max_length}"
+            )
         if self.config_overrides and self.model_name_or_path:
             raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
         if self.from_scratch and not self.model_name_or_path:

@@ -40,6 +40,7 @@ def new_decoder(
     relative_attention: int = 0,
     seed: int = 0,
     overrides: str | None = None,
+    position_period: int = 0,
 ) -> Decoder:
     """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`.
 
@@ -57,6 +58,7 @@ def new_decoder(
         n_head=heads,
         mask=mask,
         relative_attention=relative_attention,
+        position_period=position_period,
     )
     config.update({**_dropouts(dropout, attention_dropout), **_special_ids(vocabulary)})
     try:
@@ -111,9 +113,11 @@ def _load_config(name: str) -> OneDecoderConfig:
     if kind not in ("gpt2", OneDecoderConfig.model_type):
         raise UserError(f"'{name}' is a {kind} model: the core of this program is GPT-2")
     settings.pop("auto_map", None)
-    mask, distances = settings.get("mask", "causal"), settings.get("relative_attention", 0)
-    if mask not in ("causal", "prefix") or not isinstance(distances, int) or distances < 0:
-        raise ValueError(f"config.json has mask {mask!r} and relative_attention {distances!r}")
+    if (mask := settings.get("mask", "causal")) not in ("causal", "prefix"):
+        raise ValueError(f"config.json has mask {mask!r}")
+    for count in ("relative_attention", "position_period"):
+        if not isinstance(number := settings.get(count, 0), int) or number < 0:
+            raise ValueError(f"config.json has {count} {number!r}")
     return OneDecoderConfig.from_dict(settings)
 
 

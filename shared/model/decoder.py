@@ -148,9 +148,10 @@ class Decoder(OneDecoderForCausalLM):
         if not kwargs.get("is_main_process", True):
             return
         settings = self.config.to_dict()
-        plain = settings["mask"] == "causal" and not settings["relative_attention"]
+        plain = settings["mask"] == "causal" and not settings["relative_attention"] and not settings["position_period"]
         if plain:
-            del settings["mask"], settings["relative_attention"], settings["model_type"]
+            for name in ("mask", "relative_attention", "position_period", "model_type"):
+                del settings[name]
             config = GPT2Config.from_dict(settings)
             config.architectures = ["GPT2LMHeadModel"]
         else:

@@ -1,6 +1,8 @@
-"""GPT-2 with what plain GPT-2 does not know: relative attention and the prefix mask, in `transformers`' own interface.
+"""GPT-2 with what plain GPT-2 does not know: relative attention, repeating positions, the prefix mask.
 
-A run whose decoder has either of them carries a copy of this file, so that
+All of it in `transformers`' own interface.
+
+A run whose decoder has any of them carries a copy of this file, so that
 
     AutoModelForCausalLM.from_pretrained(run, trust_remote_code=True)
 
@@ -20,12 +22,29 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 
 class OneDecoderConfig(GPT2Config):
-    """GPT-2's config, with the `mask` ("causal" or "prefix") and the distances of `relative_attention` (0: none)."""
+    """GPT-2's config, with three settings more.
+
+    The `mask` ("causal" or "prefix"), the distances of `relative_attention` (0: none), and the `position_period` after
+    which position embeddings repeat (0: each position has its own).
+    """
 
     model_type = "onedecoder"
 
     mask: str = "causal"
     relative_attention: int = 0
+    position_period: int = 0
+
+
+class RepeatingPositions(nn.Embedding):
+    """Position embeddings that begin anew after every `num_embeddings` tokens.
+
+    Where each token is one voice in one 16th of a bar, positions that repeat with the bar say which, and are shared by
+    all bars. How far apart two tokens are is left to relative attention.
+    """
+
+    def forward(self, position_ids: Tensor) -> Tensor:
+        """Embeddings [..., D] of `position_ids` [...]."""
+        return super().forward(position_ids % self.num_embeddings)
 
 
 class OneDecoderForCausalLM(GPT2LMHeadModel):
@@ -42,6 +61,9 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         own._attn_implementation = self.attention_name
         for block in self.blocks:
             block.attn.config = own
+        if config.position_period:
+            table = self.transformer.wpe.weight.data[: config.position_period]
+            self.transformer.wpe = RepeatingPositions.from_pretrained(table.clone(), freeze=False)
         if config.relative_attention:
             self.add_relative_attention(config.relative_attention)
 

@@ -20,6 +20,9 @@ def extend_positions(decoder: Decoder, length: int, how: str) -> None:
     `interpolate` runs linearly along the table [old, D], whose first and last row stay the first and the last.
     """
     old = decoder.transformer.wpe.weight
+    if decoder.config.position_period:  # they go on as they are
+        decoder.config.n_positions = length
+        return
     if length < len(old):
         raise ValueError(f"the decoder has {len(old)} positions already, more than {length}")
     if how == "interpolate":

@@ -44,6 +44,7 @@ def build_decoder(
             model.relative_attention,
             seed,
             model.config_overrides,
+            model.position_period,
         )
     name = ("the shape of " if model.from_scratch else "") + (model.model_name_or_path or model.size)
     tokens = len(vocabulary.tokens)
@@ -82,6 +83,11 @@ def _pretrained(
         decoder.add_relative_attention(model.relative_attention)
     elif model.relative_attention not in {0, distances}:
         raise UserError(f"--relative_attention {model.relative_attention}: {name} has {distances} distances")
+    if model.position_period not in {0, decoder.config.position_period}:
+        raise UserError(
+            f"--position_period {model.position_period}: the positions of {name} "
+            + (f"repeat after {period}" if (period := decoder.config.position_period) else "do not repeat")
+        )
     decoder.config.mask = model.mask
     old = kind.load_vocabulary(vocabulary_folder(name))
     vocabulary = vocabulary or start_vocabulary(kind, arguments, rows, model)

@@ -86,7 +86,8 @@ def _train(
             packed["train"].augment_with(task.augment, training.seed)
 
     settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
-    settings["model"]["relative_attention"] = decoder.config.relative_attention  # which may come with the weights
+    for name in ("relative_attention", "position_period"):  # which may come with the weights
+        settings["model"][name] = getattr(decoder.config, name)
     if "validation" not in packed:
         training.do_eval, training.eval_strategy = False, IntervalStrategy.NO
     trainer = Trainer(

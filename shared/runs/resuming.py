@@ -41,7 +41,7 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
 
 # Model settings that decide what a checkpoint's weights mean, as --optim does its other state: all else may change from
 # one launch to the next.
-FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention")
+FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention", "position_period")
 
 
 def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: str) -> None:
@@ -61,8 +61,8 @@ def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: 
     known = {**settings["model"], "optim": settings["training"].get("optim", optim)}
     for name, value in asked.items():
         before = known.get(name, value)
-        # 0 distances stand for those that come with the weights.
-        if value != before and not (name == "relative_attention" and not value):
+        # 0 stands for what comes with the weights.
+        if value != before and not (name in ("relative_attention", "position_period") and not value):
             raise UserError(
                 f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {value}; give "
                 "the same, or start a new run from it by --model_name_or_path"

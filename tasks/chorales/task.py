@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from shared.data.arguments import RequestArguments, WritingArguments
+from shared.data.arguments import WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
@@ -24,6 +24,7 @@ from tasks.chorales.harmony import SopranoConstraint, harmonize, longest, parall
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
 from tasks.midi.codec import TICKS_PER_SECOND, later, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
+from tasks.midi.notation import NotationArguments
 from tasks.midi.rendering import Piece, write_pieces
 from tasks.midi.sample import QUARTER
 from tasks.midi.sequencer import arranged
@@ -57,7 +58,7 @@ class ChoraleArguments(WritingArguments):
 
 
 @dataclass
-class ChoraleRequestArguments(RequestArguments):
+class ChoraleRequestArguments(NotationArguments):
     """What to do with a MIDI file (given by `--prime`)."""
 
     job: str | None = field(
@@ -177,7 +178,7 @@ class Chorales(Task):
             piece = self._piece(row["primer"], output)
             given = self.vocabulary.voices(output)["Soprano"] if "soprano" in row else piece.given
             pieces.append(replace(piece, given=given))
-        write_pieces(pieces, folder)
+        write_pieces(pieces, folder, self.request_arguments.musicxml)
 
     def _piece(self, primer: list[int], output: list[int]) -> Piece:
         """The voices on tracks of their own, behind one with the primer."""

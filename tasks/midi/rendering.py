@@ -17,6 +17,7 @@ from symusic import Score
 
 from shared.files import atomic_directory
 from tasks.midi.codec import TICKS_PER_SECOND
+from tasks.midi.notation import SUFFIX, write_musicxml
 from tasks.midi.recording import best_suffix, record
 
 BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
@@ -36,12 +37,17 @@ class Piece:
     file: Score
 
 
-def write_pieces(pieces: Sequence[Piece], folder: Path) -> None:
-    """Each piece as `piece-N.mid`, `.png` and `.ogg` (or `.wav`); what was given for it is marked in the picture."""
+def write_pieces(pieces: Sequence[Piece], folder: Path, musicxml: bool = False) -> None:
+    """Each piece as `piece-N.mid`, `.png` and `.ogg` (or `.wav`), and `.musicxml` if that is asked for.
+
+    What was given for it is marked in the picture.
+    """
     with atomic_directory(folder) as staging:
         for number, made in enumerate(pieces, 1):
             place, piece, own = staging / f"piece-{number}", made.sounding, made.given
             made.file.dump_midi(place.with_suffix(".mid"))
+            if musicxml:
+                write_musicxml(made.file, place.with_suffix(SUFFIX))
             draw_piano_roll(piece, place.with_suffix(".png"), own)
             record(piece, place.with_suffix(best_suffix()))
 

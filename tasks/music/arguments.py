@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from shared.data.arguments import RequestArguments, WritingArguments
+from shared.data.arguments import WritingArguments
+from tasks.midi.notation import NotationArguments
 from tasks.music.jobs import JOBS
 
 A_DAY = 24 * 60 * 60  # seconds
@@ -64,7 +65,7 @@ class MusicArguments(WritingArguments):
 
 
 @dataclass
-class MusicRequestArguments(RequestArguments):
+class MusicRequestArguments(NotationArguments):
     """How much of a MIDI file is given (by `--prime`), what to do with it, and how long to go on."""
 
     job: str | None = field(
@@ -102,6 +103,7 @@ class MusicRequestArguments(RequestArguments):
         return None if self.hole_from is None or self.hole_to is None else (self.hole_from, self.hole_to)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.hole_from is None) != (self.hole_to is None):
             raise ValueError("--from and --to say together where a hole is: give both")
         if self.hole and not 0 <= self.hole[0] < self.hole[1]:

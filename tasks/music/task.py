@@ -217,7 +217,9 @@ class Music(Task):
         `--write_prime false` says otherwise.
         """
         asked = self.request_arguments
-        write_pieces([piece(row, output, asked) for row, output in zip(rows, outputs, strict=True)], folder)
+        write_pieces(
+            [piece(row, output, asked) for row, output in zip(rows, outputs, strict=True)], folder, asked.musicxml
+        )
 
     def show(self, row: Row, output: list[int]) -> None:
         """Pieces are files."""

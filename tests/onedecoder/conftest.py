@@ -39,13 +39,13 @@ SPECIAL_TEXTS = [
     *("", " ", "\n", "  a", "a  b \n c", "\t\u0085\u00a0x", "\ufeffa \ufeff b", "\u180e x", "it's we'LL I'd 'tis ''s"),
     *("<|endoftext|>", "a<|to-de|>b <|pad|>", "e\u0301 é", "👩‍👩‍👧‍👦 🇨🇭", "١٢٣ Ⅷ ½", "\x00\x7f", "a\r\nb", "x" * 300),
 ]
-# task, and how its decoder reads: every task, both masks, with and without relative attention
+# task, and how its decoder reads: every task, both masks, with and without relative attention and positions that repeat
 SHAPES = {
     "translation": ("translation", {}),
     "summarization": ("summarization", {"mask": "prefix"}),
     "summarization relative": ("summarization", {"mask": "prefix", "relative_attention": 7}),
     "music": ("music", {"relative_attention": 20}),
-    "chorales": ("chorales", {"relative_attention": 200}),
+    "chorales": ("chorales", {"relative_attention": 200, "position_period": 16}),
     "language_modeling": ("language_modeling", {}),
 }
 

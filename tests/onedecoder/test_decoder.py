@@ -1,5 +1,6 @@
 """Using a decoder from Python."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -63,6 +64,16 @@ def test_music_is_composed_and_saved(composer, tmp_path):
         assert piece.save(tmp_path / f"piece.{suffix}").stat().st_size > 1000
     with pytest.raises(UserError, match=r"\.mid"):
         piece.save(tmp_path / "piece.mp3")
+
+
+def test_a_piece_is_saved_as_a_score_where_music21_is(composer, tmp_path, monkeypatch):
+    piece = composer.compose(seconds=2, max_new_tokens=40)
+    monkeypatch.setitem(sys.modules, "music21", None)
+    with pytest.raises(UserError, match=r"a package is missing: pip install -e .\[music21\]"):
+        piece.save(tmp_path / "piece.musicxml")
+    monkeypatch.undo()
+    pytest.importorskip("music21")
+    assert "<note" in piece.save(tmp_path / "piece.musicxml").read_text()
 
 
 def test_a_piece_goes_on_from_a_midi_file(composer, tmp_path):

@@ -16,6 +16,7 @@ from onedecoder.export import exported
 from tasks.chorales.grid import ChoraleVocabulary
 from tasks.midi.codec import TOKENIZER, decode, encode, performance, save, seconds
 from tasks.music.melody import from_its_first_note, melody_and_performance
+from tasks.music.pieces import without
 
 IMPORTS = """
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
@@ -113,10 +114,9 @@ def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
     """
     )
     for ids, found in zip(lines, javascript(code, {"music": music, "lines": lines}), strict=True):
-        after = ids  # nothing here is accompanied, unless the random ids hold the separator
-        if TOKENIZER["<|accompany|>_None"] in ids:
-            after = ids[ids.index(TOKENIZER["<|accompany|>_None"]) :]
-        expected = decode(after)
+        if TOKENIZER["<|accompany|>_None"] in ids:  # some of the random ids
+            continue
+        expected = decode(ids)
         path = tmp_path / "again.mid"
         path.write_bytes(base64.b64decode(found["file"]))
         notes = Score.from_midi(path.read_bytes()).resample(50).tracks
@@ -124,12 +124,33 @@ def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
         assert sorted(read) == sorted(triples(expected))
         spans = [(start / 100, end / 100) for start, end, *_ in triples(expected)]
         np.testing.assert_allclose(_pairs(found["times"]), _pairs(spans))
-        if after is ids:
-            np.testing.assert_allclose(found["cursor"], seconds(ids), atol=1e-9)
-            np.testing.assert_allclose(_pairs([(note["start"], note["end"]) for note in found["notes"]]), _pairs(spans))
-            for note in found["notes"]:
-                assert TOKENIZER[ids[note["on"]]] == f"NoteOn_{note['pitch']}"
-                assert note["off"] < 0 or TOKENIZER[ids[note["off"]]].endswith(f"_{note['pitch']}")
+        np.testing.assert_allclose(found["cursor"], seconds(ids), atol=1e-9)
+        np.testing.assert_allclose(_pairs([(note["start"], note["end"]) for note in found["notes"]]), _pairs(spans))
+        for note in found["notes"]:
+            assert TOKENIZER[ids[note["on"]]] == f"NoteOn_{note['pitch']}"
+            assert note["off"] < 0 or TOKENIZER[ids[note["off"]]].endswith(f"_{note['pitch']}")
+
+
+def test_an_accompaniment_is_saved_with_its_melody(tmp_path, music, javascript):
+    """On tracks of their own, and what is doubled in the melody's alone, as `generate.py` saves it."""
+    lines = []
+    for seed in range(6):
+        path = tmp_path / "song.mid"
+        path.write_bytes(midi_file(seed))
+        lines.append(melody_and_performance(path))
+    ids = [[*encode(melody), TOKENIZER["<|accompany|>_None"], *encode(whole)] for melody, whole in lines]
+    code = 'result = data.lines.map((ids) => Buffer.from(midiOf(data.music, codec, ids)).toString("base64"));'
+    files = javascript(IMPORTS + code, {"music": music, "lines": ids})
+    doubled = 0
+    for (melody, whole), file in zip(lines, files, strict=True):
+        score = Score.from_midi(base64.b64decode(file)).resample(50)
+        expected = {"Melody": melody, "Accompaniment": without(whole, melody)}
+        doubled += len(whole.tracks[0].notes) - len(expected["Accompaniment"].tracks[0].notes)
+        assert [track.name for track in score.tracks] == [name for name, part in expected.items() if triples(part)]
+        for track in score.tracks:
+            read = [(n.time, n.time + n.duration, n.pitch, n.velocity) for n in track.notes]
+            assert sorted(read) == sorted(triples(expected[track.name]))
+    assert doubled
 
 
 def _pairs(spans):

@@ -11,7 +11,7 @@ import torch
 def by_hand(model, ids, context):
     """Attention weights of the first layer [H, T, T], number by number, from the weights alone."""
     config, block = model.config, model.transformer.h[0]
-    states = model.transformer.wte.weight[ids] + model.transformer.wpe.weight[: len(ids)]
+    states = model.transformer.wte.weight[ids] + model.transformer.wpe(torch.arange(len(ids)))
     mean, variance = states.mean(-1, keepdim=True), states.var(-1, unbiased=False, keepdim=True)
     normed = (states - mean) / torch.sqrt(variance + config.layer_norm_epsilon) * block.ln_1.weight + block.ln_1.bias
     query, key, _ = (normed @ block.attn.c_attn.weight + block.attn.c_attn.bias).split(config.n_embd, -1)

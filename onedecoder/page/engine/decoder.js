@@ -78,9 +78,14 @@ export class Decoder {
 
   embed(states, row, id, position) {
     const { width } = this.config, start = row * width;
-    for (let i = 0; i < width; i++) {
-      states[start + i] = this.tokens[id * width + i] + this.positions[position * width + i];
-    }
+    const place = this.position(position);
+    for (let i = 0; i < width; i++) states[start + i] = this.tokens[id * width + i] + place[i];
+  }
+
+  /** The embedding of a position; those of a decoder trained with `--position_period` repeat. */
+  position(position) {
+    const start = (position * this.config.width) % this.positions.length;
+    return this.positions.subarray(start, start + this.config.width);
   }
 
   /** One block over `count` rows of `states`, changed in place; row 0 stands at position `first`. */

@@ -129,22 +129,31 @@ export function clock({ division, tempos }) {
   };
 }
 
-/** The bytes of a file with one track of piano: `notes` { pitch, onset, offset, velocity } in ticks of 10 ms. */
-export function writeMidi(notes) {
-  const perTick = 10, events = []; // 500 ticks to the beat, which at 120 beats a minute are 1 ms each
+/** The bytes of a file with a track for each of `parts`, by name: notes { pitch, onset, offset, velocity } in 10 ms. */
+export function writeMidi(parts) {
+  const tempo = [0, 0xff, 0x51, 3, 7, 0xa1, 0x20]; // 120 beats a minute, which the first track says for all
+  const tracks = Object.entries(parts).flatMap(([name, notes], number) => {
+    const title = [0, 0xff, 0x03, name.length, ...letters(name), ...(number ? [] : tempo)];
+    const track = [...title, ...played(notes), 0, 0xff, 0x2f, 0];
+    return [...letters("MTrk"), ...wide(track.length), ...track];
+  });
+  const count = Object.keys(parts).length; // format 0 has one track, format 1 several that sound together
+  const header = [...letters("MThd"), 0, 0, 0, 6, 0, Number(count > 1), 0, count, 1, 0xf4];
+  return Uint8Array.from([...header, ...tracks]);
+}
+
+function played(notes) {
+  const perTick = 10, events = [], bytes = []; // 500 ticks to the beat, which are 1 ms each
   for (const { pitch, onset, offset, velocity } of notes) {
     events.push([onset * perTick, 1, [0x90, pitch, velocity]], [offset * perTick, 0, [0x80, pitch, 0]]);
   }
   events.sort((a, b) => a[0] - b[0] || a[1] - b[1]); // what ends at a tick ends before others begin
-  const track = [0, 0xff, 0x03, 5, ...letters("Piano"), 0, 0xff, 0x51, 3, 7, 0xa1, 0x20];
   let now = 0;
-  for (const [tick, , bytes] of events) {
-    track.push(...variable(tick - now), ...bytes);
+  for (const [tick, , event] of events) {
+    bytes.push(...variable(tick - now), ...event);
     now = tick;
   }
-  track.push(0, 0xff, 0x2f, 0);
-  const header = [...letters("MThd"), 0, 0, 0, 6, 0, 0, 0, 1, 1, 0xf4];
-  return Uint8Array.from([...header, ...letters("MTrk"), ...wide(track.length), ...track]);
+  return bytes;
 }
 
 const letters = (text) => Array.from(text, (letter) => letter.charCodeAt(0));

@@ -4,6 +4,8 @@ import { Grid } from "onedecoder/engine/chorales.js";
 import { Events, TICKS_PER_SECOND } from "onedecoder/engine/events.js";
 import { writeMidi } from "onedecoder/engine/midi.js";
 
+const DOUBLED = TICKS_PER_SECOND / 10; // a note struck so near to the melody's own on its key is the melody
+
 export const codecOf = (music) => (music.kind === "grid" ? new Grid(music) : new Events(music.meaning));
 
 /** A melody and its accompaniment begin at the same time: they are two stretches of time, all else is one. */
@@ -33,8 +35,14 @@ export function notesOf(music, codec, ids) {
   return { notes, cursor };
 }
 
-/** A MIDI file of what was written; a primer comes with it, a melody that was accompanied does not. */
+/**
+ * A MIDI file of the whole line. A melody and its accompaniment have tracks of their own, and what the accompaniment
+ * doubles is left to the melody, as in the files that `generate.py` writes.
+ */
 export function midiOf(music, codec, ids) {
-  const parts = stretches(music, ids);
-  return writeMidi(codec.decode(parts[parts.length - 1][1]));
+  const [first, second] = stretches(music, ids).map(([, part]) => codec.decode(part));
+  if (!second) return writeMidi({ Piano: first });
+  const doubled = (note) => first.some(({ pitch, onset }) => (
+    pitch === note.pitch && Math.abs(onset - note.onset) <= DOUBLED));
+  return writeMidi({ Melody: first, Accompaniment: second.filter((note) => !doubled(note)) });
 }

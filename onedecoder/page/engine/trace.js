@@ -68,7 +68,7 @@ class Trace {
       case "token_embedding":
         return decoder.tokens.slice(this.ids[position] * width, (this.ids[position] + 1) * width);
       case "position_embedding":
-        return row(decoder.positions);
+        return decoder.position(position).slice();
       case "k":
         return row(this.cache.keys[layer]);
       case "v":

@@ -18,6 +18,7 @@ DECODERS = {
     "causal": {},
     "prefix": {"mask": "prefix"},
     "relative": {"relative_attention": 6},
+    "relative, repeating positions": {"relative_attention": 6, "position_period": 8},
     "relative, prefix": {"mask": "prefix", "relative_attention": 6},
 }
 BLOCKED = {"min_new_tokens": 6, "no_repeat_ngram_size": 2}

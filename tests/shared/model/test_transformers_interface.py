@@ -15,7 +15,12 @@ from shared.generation.arguments import GenerationArguments
 from shared.model.build import load_decoder
 from tests.shared.generation.test_generate import VOCABULARY
 
-UNKNOWN_TO_GPT2 = [{"relative_attention": 5}, {"mask": "prefix"}, {"relative_attention": 5, "mask": "prefix"}]
+UNKNOWN_TO_GPT2 = [
+    {"relative_attention": 5},
+    {"position_period": 4},
+    {"mask": "prefix"},
+    {"relative_attention": 5, "mask": "prefix"},
+]
 
 
 @pytest.fixture(autouse=True)

@@ -158,12 +158,14 @@ def test_a_file_is_no_output_folder(tmp_path):
         ("copying", {"relative_attention": 0}, None),  # what the weights bring along
         ("singing", {}, "is of a copying run, not of singing"),
         ("copying", {"max_length": 64}, "was trained with --max_length 32, not 64"),
+        ("copying", {"position_period": 8}, "was trained with --position_period 4, not 8"),
         ("copying", {"mask": "prefix"}, "was trained with --mask causal, not prefix"),
     ],
     ids=str,
 )
 def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, changes, message):
     model = {"size": "tiny", "config_overrides": None, "max_length": 32, "mask": "causal", "relative_attention": 8}
+    model["position_period"] = 4
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": "copying", "model": model}))
     asked = {**model, **changes}
     if message is None:
@@ -177,7 +179,7 @@ def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, 
 def test_another_optimizers_state_is_not_resumed(tmp_path):
     settings = {"task": "copying", "model": {}, "training": {"optim": "adamw_torch"}}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
-    model = dict.fromkeys(("size", "config_overrides", "max_length", "mask", "relative_attention"))
+    model = dict.fromkeys(("size", "config_overrides", "max_length", "mask", "relative_attention", "position_period"))
     check_resumed(tmp_path / "checkpoint-2", "copying", model, "adamw_torch")
     with pytest.raises(UserError, match="was trained with --optim adamw_torch, not muon"):
         check_resumed(tmp_path / "checkpoint-2", "copying", model, "muon")

@@ -1,0 +1,44 @@
+"""Pieces as scores to read: MusicXML, by music21 (Cuthbert and Ariza 2010), for notation programs."""
+
+import importlib.util
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from symusic import Score
+
+from shared.data.arguments import RequestArguments
+
+SUFFIX = ".musicxml"
+DIVISORS = (4, 3)  # a beat is divided into 16ths or triplets, whichever is nearer
+MISSING = "takes music21: pip install -e .[music21]"
+
+
+@dataclass
+class NotationArguments(RequestArguments):
+    """Whether what is written comes as a score, too."""
+
+    musicxml: bool = field(
+        default=False, metadata={"help": "Write each piece as MusicXML, too, in 16ths or triplets (takes music21)."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.musicxml and not importlib.util.find_spec("music21"):
+            raise ValueError(f"--musicxml: {MISSING}")
+
+
+def write_musicxml(file: Score, path: str | Path) -> None:
+    """Write a MIDI file's tracks as the parts of a score, onsets and lengths moved to the nearest 16ths or triplets.
+
+    The beat is that of the file's tempo: an expressive performance, which has none, reads as its times fall.
+
+    Raises:
+        ImportError: without music21.
+    """
+    from music21 import converter  # noqa: PLC0415 (an extra, and slow to import)
+
+    with tempfile.TemporaryDirectory() as folder:
+        midi = Path(folder) / "piece.mid"
+        file.dump_midi(midi)
+        score = converter.parse(midi, forceSource=True, quantizePost=True, quarterLengthDivisors=DIVISORS)
+        score.write("musicxml", fp=Path(path))

@@ -1,0 +1,61 @@
+import sys
+
+import numpy as np
+import pytest
+
+from shared.errors import UserError
+from shared.runs.cli import Parser
+from tasks.chorales.grid import ChoraleVocabulary
+from tasks.midi.codec import one_piano
+from tasks.midi.rendering import Piece, write_pieces
+from tasks.midi.sequencer import arranged
+from tasks.music.arguments import MusicRequestArguments
+
+converter = pytest.importorskip("music21.converter")
+QUARTER = 80  # ticks of 10 ms at 75 beats a minute
+
+
+def read(path):
+    """(onset, length, pitch) in quarters of each part's notes, by name."""
+    score = converter.parse(path).stripTies()
+    return {
+        part.partName: [
+            (float(note.getOffsetInHierarchy(score)), float(note.quarterLength), pitch.midi)
+            for note in part.recurse().notes
+            for pitch in note.pitches
+        ]
+        for part in score.parts
+    }
+
+
+def in_quarters(score):
+    return [(note.time / QUARTER, note.duration / QUARTER, note.pitch) for note in score.tracks[0].notes]
+
+
+def test_a_chorale_comes_back_from_its_score_note_by_note(tmp_path):
+    rng = np.random.default_rng(0)
+    lengths = rng.choice([1, 2, 4, 8], size=(4, 40))
+    grid = np.stack([np.repeat(rng.permutation(40) + 40, voice)[:48] for voice in lengths], axis=1)
+    voices = ChoraleVocabulary().voices(grid.ravel().tolist())
+    piece = Piece(one_piano(*np.zeros((4, 0), dtype=int)), None, arranged(voices, tempo=75))
+    write_pieces([piece], tmp_path / "pieces", musicxml=True)
+    assert read(tmp_path / "pieces" / "piece-1.musicxml") == {name: in_quarters(v) for name, v in voices.items()}
+
+
+def test_times_move_to_the_nearest_16th_or_triplet(tmp_path):
+    played = one_piano(*np.array([[1, 78], [83, 108], [60, 67], [80, 80]]))
+    write_pieces([Piece(played, None, arranged({"Piano": played}, tempo=75))], tmp_path / "pieces", musicxml=True)
+    assert read(tmp_path / "pieces" / "piece-1.musicxml") == {"Piano": [(0, 1, 60), (1, pytest.approx(1 / 3), 67)]}
+
+
+def test_no_score_is_written_unasked(tmp_path):
+    played = one_piano(*np.array([[0], [80], [60], [80]]))
+    write_pieces([Piece(played, None, arranged({"Piano": played}))], tmp_path / "pieces")
+    assert not list((tmp_path / "pieces").glob("*.musicxml"))
+
+
+def test_without_music21_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "music21", None)
+    with pytest.raises(UserError, match=r"--musicxml: takes music21: pip install -e .\[music21\]") as caught:
+        Parser(MusicRequestArguments).parse(["--musicxml", "true"])
+    assert "\n" not in str(caught.value)
