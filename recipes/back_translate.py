@@ -1,11 +1,14 @@
 """Turn texts of one language into pairs (back-translation) with a decoder that translates in both directions.
 
     python recipes/back_translate.py outputs/both captions.de.txt --language de --output_file captions.pairs.jsonl
+    python recipes/back_translate.py outputs/seed_1 captions.en.txt --language en --output_file taught.pairs.jsonl \
+        --ensemble outputs/seed_2 outputs/seed_3 --num_beams 5
 
 The decoder translates each line of the files into the run's other language. A training can use the pairs together with
 real ones: `--train_file train.jsonl captions.pairs.jsonl`. People wrote the lines of the files. As targets, they teach
 the decoder more of their language (Sennrich et al. 2016, "Improving Neural Machine Translation Models with Monolingual
-Data"). As sources, they let the decoder learn from its own translations (Zhang & Zong 2016).
+Data"). As sources, they let the decoder learn from its own translations (Zhang & Zong 2016), or one
+decoder from those of an ensemble (Kim & Rush 2016, "Sequence-Level Knowledge Distillation").
 """
 
 import json
@@ -16,7 +19,7 @@ from onedecoder.decoder import LoadedDecoder, load
 from shared.data.loading import load_files
 from shared.errors import UserError
 from shared.files import atomic_directory, check_writable
-from shared.generation.arguments import GenerationArguments
+from shared.generation.arguments import EnsembleArguments, GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
 from shared.runs.folder import Run
@@ -27,7 +30,7 @@ LONGEST_RATIO = 2  # of the characters of both sides; beyond it one of them says
 
 
 @dataclass
-class BackTranslationArguments:
+class BackTranslationArguments(EnsembleArguments):
     """Which language the texts are in, and where the pairs go."""
 
     language: str | None = field(default=None, metadata={"help": "The language of the texts."})
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> None:
         raise UserError("--output_file is missing: name the file that the pairs go to")
     path = Path(asked.output_file)
     check_writable(path.parent)
-    decoder = load(given.run)
+    decoder = load(given.run, ensemble=asked.ensemble or [])
     other = other_language(decoder, asked.language)
 
     task = decoder.task_for(TranslationRequestArguments(target_lang=other))

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from onedecoder import load
+from recipes.back_translate import main as back_translate
 from shared.errors import UserError
 from tasks.translation.scores import score
 from tests.onedecoder.conftest import TEXTS, new_run
@@ -88,6 +89,19 @@ def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
     assert printed.stdout == "".join(f"{text}\n" for text in several(texts))
     twins = load(place / "run", device="cpu", ensemble=[place / "other"])  # of the same weights
     assert twins(texts, num_beams=3) == alone(texts, num_beams=3)
+
+
+def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):
+    monkeypatch.setattr("recipes.back_translate.usable", lambda text, translation: True)  # random weights say too much
+    (place / "texts.en.txt").write_text("\n".join(TEXTS[:2]), encoding="utf-8")
+    pairs = place / "made" / "pairs.jsonl"
+    told = [str(place / "run"), str(place / "texts.en.txt"), "--language=en", f"--output_file={pairs}"]
+    back_translate([*told, f"--ensemble={place / 'prefix'}", "--max_new_tokens=6"])
+    found = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
+    several = load(place / "run", ensemble=[place / "prefix"])
+    written = {text: several(text, max_new_tokens=6) for text in TEXTS[:2]}
+    assert found and all(pair["de"] == written[pair["en"]] for pair in found)
+    assert written != {text: load(place / "run")(text, max_new_tokens=6) for text in TEXTS[:2]}
 
 
 def test_runs_that_are_no_ensemble_are_named(place):
