@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from onedecoder.core import MASKS, TextTask, UserError
+from onedecoder.core import MASKS, Constraint, TextTask, UserError
 from onedecoder.core_music import COMPOSE, JOBS, MEANING, REST, STEP, VELOCITIES, ChoraleVocabulary, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 
@@ -38,9 +38,17 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
         "jobs": list(getattr(task.arguments, "job", ["compose"])) if not isinstance(task, TextTask) else [],
         "separators": list(task.separators(task.arguments)) if isinstance(task, TextTask) else [],
         "end": task.vocabulary.end,
+        "moves": moves(task.constraint()),
         "matrices": matrices(decoder),
         "examples": [{"text": text} for text in examples],
     }
+
+
+def moves(constraint: Constraint | None) -> dict[str, Any] | None:
+    """Where the probability of what a grammar forbids goes: the id that each `standsFor`, and each id's `kind`."""
+    if constraint is None:
+        return None
+    return {"standsFor": constraint.stands_for.tolist(), "kind": constraint.kinds.int().argmax(0).tolist()}
 
 
 def matrices(decoder: LoadedDecoder) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from shared.model.modeling_onedecoder import relative_scores
 from shared.runs.cli import Parser, as_flags, run
 from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
-from shared.task import Row, Task, TextTask
+from shared.task import Constraint, Row, Task, TextTask
 from tasks import TASKS
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "MASKS",
     "SETTINGS",
     "TASKS",
+    "Constraint",
     "DecodeStep",
     "Decoder",
     "Ensemble",

@@ -29,8 +29,19 @@ REPOSITORY = Path(__file__).parents[1]
 WIDTH = 100
 BAR = re.compile(r"\d+%\|")  # tqdm's
 EXAMPLES = 3  # outputs shown of each task
-SCORES = ("bleu", "chrf", "rouge1", "rouge2", "rougeL", "nll_per_note", "valid_midi", "perplexity")
-BASELINES = {"lead": "article's beginning", "openings": "first sentences"}
+SCORES = (
+    "bleu",
+    "chrf",
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "nll_per_note",
+    "valid_midi",
+    "polyphony",
+    "duration",
+    "perplexity",
+)
+BASELINES = {"lead": "article's beginning", "openings": "first sentences", "real": "test pieces"}
 
 
 @dataclass

@@ -34,11 +34,14 @@ SHOWN = {
     "nll_per_note": "nats per note",
     "nll_per_token": "nats per token",
     "valid_midi": "valid MIDI files, %",
+    "polyphony": "notes at once",
+    "duration": "seconds a note lasts",
     "perplexity": "perplexity",
 }
 # What stands beside a score where it is measured, too: the first part of its name, and its column.
 BESIDE = {
     "reference": "references",
+    "real": "test pieces",
     "lead": "article's beginning",
     "openings": "sections' first sentences",
     "unigram": "event frequencies",
@@ -70,16 +73,17 @@ def rows(folder: str) -> Iterator[dict[str, str]]:
 def score_rows(
     run_cells: dict[str, str], metrics: Mapping[str, Any], names: Iterable[str], beside: Mapping[str, str]
 ) -> Iterator[dict[str, str]]:
-    """A row for each of the scores `names` that the test split has; `run_cells` stand in the first.
+    """A row for each of the scores `names` that the test split, or what was generated for it, has.
 
-    `beside` maps the first part of another score's name to the column that it stands in.
+    `run_cells` stand in the first. `beside` maps the first part of another score's name to the column where it stands.
     """
     test = metrics.get("test", {})
     for name in names:
-        if name in test:
+        score = test.get(name, test.get(f"generated_{name}"))
+        if score is not None:
             others = {column: test.get(f"{prefix}_{name}") for prefix, column in beside.items()}
             cells = {column: f"{value:.2f}" for column, value in others.items() if value is not None}
-            yield run_cells | {"score": SHOWN[name], "test": f"{test[name]:.2f}"} | cells
+            yield run_cells | {"score": SHOWN[name], "test": f"{score:.2f}"} | cells
             run_cells = {}
 
 

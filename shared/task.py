@@ -47,6 +47,8 @@ class Constraint(Protocol):
 
     removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint
     tokens: int  # how many tokens that was, ends included
+    stands_for: Tensor  # [V]: where the probability of a forbidden id goes, if that one is allowed; itself: nowhere
+    kinds: Tensor  # bool [K, V]: else it goes to what is allowed of its kind; each id is of one
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
         """The state of `slots` slots, none of which has begun."""
@@ -54,10 +56,7 @@ class Constraint(Protocol):
     def begin(
         self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
     ) -> None:
-        """Set one slot's state to that after its prompt and what is `written` already; runs on the CPU.
-
-        At most `new_tokens` are still to come.
-        """
+        """On the CPU, set a slot to its prompt and what is `written`; at most `new_tokens` are still to come."""
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
         """Bool [slots, V]: which ids may come next; at least one in every slot, also where the output has ended."""

@@ -13,7 +13,7 @@ from shared.data.vocabulary import Vocabulary
 from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
-from shared.generation.sampling import draw
+from shared.generation.sampling import constrained, draw
 from shared.model.decoder import Decoder
 from shared.task import Constraint
 
@@ -58,9 +58,10 @@ def write(
     if constraint:
         constraint.begin(state, 0, prompt, longest)
     while len(written) < longest:
-        logits = process(next_logits(decoder, read, given), active(MASKS, settings), settings, so_far(written, end))
+        logits = next_logits(decoder, read, given)
         if constraint:
-            logits = logits.masked_fill(~constraint.allowed(state), -torch.inf)
+            logits, _ = constrained(logits, constraint, state)
+        logits = process(logits, active(MASKS, settings), settings, so_far(written, end))
         if settings.do_sample:
             logits = process(logits, active(WARPERS, settings), settings, so_far(written, end))
             token = int(draw(logits, torch.tensor(uniform[len(written)], dtype=torch.float32)[None]))

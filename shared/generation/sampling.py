@@ -23,6 +23,23 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, target, right=True)[:, 0]
 
 
+def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """`logits` [N, V] of what the constraint allows, and the probability [N] of what it forbids.
+
+    That goes to the token that the forbidden one stands for or, if there is none or that is forbidden, too, to what is
+    allowed of its kind, to each in proportion to its own. If nothing of its kind is allowed, it goes to all tokens.
+    """
+    allowed = constraint.allowed(state)
+    target, kinds = constraint.stands_for, constraint.kinds.double()
+    share = logits.double().softmax(-1)  # in 64 bits, so that no kind vanishes which has any probability
+    removed = (share * ~allowed).sum(-1).float()
+    moved = share * (~allowed & allowed[:, target])
+    share = (share - moved).scatter_add(1, target.expand_as(share), moved)
+    left = share * allowed
+    of_kind = (share @ kinds.T) / (left @ kinds.T).clamp(min=torch.finfo(torch.double).tiny)
+    return (left * (of_kind @ kinds)).log().to(logits.dtype), removed
+
+
 class Slots:
     """The places of the running batch, each writing after a prompt of its own.
 
@@ -38,7 +55,7 @@ class Slots:
         self.finished = torch.ones(slots, dtype=torch.bool, device=device)
         self.ids = torch.zeros(slots, longest, dtype=torch.long, device=device)
         self.uniform = torch.zeros(slots, longest, device=device)  # the numbers that draw its tokens
-        self.removed = torch.zeros(slots, device=device)  # probability that a constraint forbade, summed over tokens
+        self.removed = torch.zeros(slots, device=device)  # probability of what a constraint forbade, summed over tokens
 
     def admit(
         self,
@@ -123,11 +140,10 @@ class Sampler:
         """One token more in every slot that is not finished."""
         slots = self.slots
         logits = self.decode(slots.tokens, slots.positions)
-        logits = process(logits, self.masks, self.settings, Written(slots.ids, slots.count, self.end))
         if self.constraint:
-            forbidden = ~self.constraint.allowed(self.state)
-            slots.removed += (logits.softmax(-1) * forbidden).sum(-1).float() * ~slots.finished
-            logits = logits.masked_fill(forbidden, -torch.inf)
+            logits, removed = constrained(logits, self.constraint, self.state)
+            slots.removed += removed * ~slots.finished
+        logits = process(logits, self.masks, self.settings, Written(slots.ids, slots.count, self.end))
         self.advance(logits, slots, self.settings, self.end)
         if self.constraint:
             self.constraint.advance(self.state, slots.drawn)

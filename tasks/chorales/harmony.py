@@ -57,10 +57,12 @@ class SopranoConstraint:
     def __init__(self, vocabulary: ChoraleVocabulary, context: int):
         self.vocabulary, self.steps = vocabulary, context // VOICES + 2
         self.removed, self.tokens = 0.0, 0
-        self.ids = torch.arange(len(vocabulary.tokens))
+        self.ids = self.stands_for = torch.arange(len(vocabulary.tokens))
+        self.kinds = torch.ones(1, len(self.ids), dtype=torch.bool)
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        self.ids = self.ids.to(device)
+        self.ids = self.stands_for = self.ids.to(device)
+        self.kinds = self.kinds.to(device)
         return {
             "soprano": torch.full((slots, self.steps), FREE, device=device),
             "written": torch.zeros(slots, dtype=torch.long, device=device),

@@ -14,6 +14,11 @@ And it is kept from running on: no note sounds longer than 20 s, no 10 s pass wi
 may), and everything is released before the tokens are used up. Where seconds are asked for, no note begins later. To
 forbid long waits as they run out would leave the decoder nothing but to strike keys, all at once: so what still sounds
 may ring on for a second, and a silence within the last second is the end.
+
+What it forbids is not simply left out: a decoder that has lost track of what sounds wants to release a silent key, and
+the probability of other note-offs is small then, so that notes would sound on and on. So a sounding key that is struck
+is released, and what else is forbidden goes to its own kind of event: an off of a silent key to the offs of sounding
+ones, a shift that is too long to shorter ones.
 """
 
 from collections.abc import Sequence as Tokens
@@ -22,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.midi.codec import LONGEST_NOTE, MEANING, PIANO, TICKS_PER_SECOND
+from tasks.midi.codec import LONGEST_NOTE, MEANING, PIANO, TICKS_PER_SECOND, ids_of
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 from tasks.music.infilling import length_of_hole
 
@@ -66,12 +71,15 @@ class EventConstraint:
             self.kind[index], self.value[index] = KINDS.index(kind), value
             self.column[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
         self.column[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+        self.stands_for = torch.arange(size)
+        self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
+        self.kinds = self.kind == torch.arange(len(KINDS))[:, None]
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
         low, high = (0, PITCHES) if all_keys else PIANO
         self.playable = (low <= self.pitches) & (self.pitches <= high)
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        for name in ("kind", "value", "column", "pitches", "playable", "ticks"):
+        for name in ("kind", "value", "column", "pitches", "playable", "ticks", "stands_for", "kinds"):
             setattr(self, name, getattr(self, name).to(device))
         return {
             name: torch.tensor(value, device=device).expand(slots, *torch.tensor(value).shape).clone()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from onedecoder.about import moves
 from shared.generation.arguments import GenerationArguments
 from shared.generation.processors import WARPERS, Written, active, process
-from shared.generation.sampling import draw
+from shared.generation.sampling import constrained, draw
 
 SETTINGS = [
     {},
@@ -19,10 +20,21 @@ SETTINGS = [
 ]
 CHOOSE = """
 import { choose } from "onedecoder/engine/sampling.js";
-result = data.map(({ logits, allowed, settings }) => choose(
-  { logits: Float32Array.from(logits), allowed: allowed && Uint8Array.from(allowed) }, settings,
+result = data.lines.map(({ logits, allowed, settings }) => choose(
+  { logits: Float32Array.from(logits), allowed: allowed && Uint8Array.from(allowed) }, settings, data.moves,
 ));
 """
+
+
+class Given:
+    """A constraint that allows what it is given as its state. Four kinds; 8 stands for 7, 2 for 30."""
+
+    stands_for = torch.arange(50)
+    stands_for[[8, 2]] = torch.tensor([7, 30])
+    kinds = torch.arange(50) % 4 == torch.arange(4)[:, None]
+
+    def allowed(self, state):
+        return state
 
 
 @pytest.mark.parametrize("grammar", [False, True])
@@ -36,7 +48,7 @@ def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
         uniform = float(rng.random())
         left = torch.from_numpy(logits)[None]
         if grammar:
-            left = left.masked_fill(torch.from_numpy(allowed)[None] == 0, -torch.inf)
+            left, _ = constrained(left, Given(), torch.from_numpy(allowed)[None] == 1)
         best = int(left.argmax())
         left = process(left, active(WARPERS, settings), settings, Written(left, left, 0))
         expected.append((best, int(draw(left, torch.tensor([uniform]))), left.softmax(-1)[0].numpy()))
@@ -44,7 +56,7 @@ def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
         wanted = {name: getattr(settings, name) for name in names} | {"uniform": uniform}
         line = {"logits": logits.tolist(), "allowed": None if allowed is None else allowed.tolist()}
         asked += [line | {"settings": wanted}, line | {"settings": wanted | {"do_sample": False}}]
-    found = javascript(CHOOSE, asked)
+    found = javascript(CHOOSE, {"lines": asked, "moves": moves(Given()) if grammar else None})
     for (best, drawn, shares), sampled, greedy in zip(expected, found[::2], found[1::2], strict=True):
         assert (sampled["id"], greedy["id"]) == (drawn, best)
         np.testing.assert_allclose(numbers(sampled["probabilities"]), shares, atol=1e-5)

@@ -45,7 +45,7 @@ export class LocalEngine {
   }
 
   choose(next, settings) {
-    return choose(next, settings);
+    return choose(next, settings, this.about.moves);
   }
 
   async text(ids) {

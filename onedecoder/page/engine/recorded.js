@@ -65,7 +65,7 @@ export class RecordedEngine {
 
   /** Writes what was written; the settings move the probabilities that are shown. */
   choose(next, settings) {
-    const chosen = choose(next, settings);
+    const chosen = choose(next, settings, this.about.moves);
     return { ...chosen, id: next.written ?? chosen.id };
   }
 

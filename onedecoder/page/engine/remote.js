@@ -60,7 +60,7 @@ class RemoteEngine {
   }
 
   choose(next, settings) {
-    return choose(next, settings);
+    return choose(next, settings, this.about.moves);
   }
 
   async text(ids) {

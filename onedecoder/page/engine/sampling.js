@@ -8,17 +8,38 @@ import { softmax } from "onedecoder/engine/operations.js";
 /**
  * { id, probabilities, plain } for `next` = { logits, allowed }: `plain` is the softmax of the logits,
  * `probabilities` what is left of it. `uniform` in [0, 1) picks along the vocabulary, as in the Python package.
+ * What is not allowed gives its probability as `moves` says: { standsFor, kind } of each id, or null.
  */
-export function choose({ logits, allowed }, settings) {
+export function choose({ logits, allowed }, settings, moves = null) {
   const { temperature = 1, top_k = 0, top_p = 1, do_sample = true, uniform = Math.random() } = settings;
-  const plain = softmax(logits.slice()), left = logits.slice();
-  if (allowed) for (let id = 0; id < left.length; id++) if (!allowed[id]) left[id] = -Infinity;
+  const plain = softmax(logits.slice()), left = allowed ? constrained(logits, allowed, moves) : logits.slice();
   const best = indexOfLargest(left);
   for (let id = 0; id < left.length; id++) left[id] /= temperature;
   if (top_k > 0 && top_k < left.length) cutBelow(left, left.slice().sort()[left.length - top_k]);
   if (top_p < 1) cutToNucleus(left, top_p);
   const probabilities = softmax(left);
   return { id: do_sample ? draw(probabilities, uniform) : best, probabilities, plain };
+}
+
+/**
+ * The logits of what is allowed. The probability of other tokens goes to what each stands for, if that is allowed, or
+ * else to what is allowed of its kind, in proportion.
+ */
+function constrained(logits, allowed, moves) {
+  if (!moves) return logits.map((value, id) => (allowed[id] ? value : -Infinity));
+  const { standsFor, kind } = moves, most = logits.reduce((a, b) => Math.max(a, b));
+  const share = Float64Array.from(logits, (value) => Math.exp(value - most)), all = [], left = [];
+  share.forEach((value, id) => {
+    if (allowed[id] || !allowed[standsFor[id]]) return;
+    share[standsFor[id]] += value;
+    share[id] = 0;
+  });
+  share.forEach((value, id) => {
+    all[kind[id]] = (all[kind[id]] ?? 0) + value;
+    left[kind[id]] = (left[kind[id]] ?? 0) + value * allowed[id];
+  });
+  const grown = kind.map((one) => all[one] / Math.max(left[one], Number.MIN_VALUE));
+  return logits.map((_, id) => (allowed[id] ? Math.log(share[id] * grown[id]) : -Infinity));
 }
 
 /**

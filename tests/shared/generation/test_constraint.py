@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from shared.errors import UserError
+from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
+from shared.generation.sampling import constrained
 from tests.shared.generation.test_generate import CONTEXT, END, VOCABULARY, only
 
 
@@ -21,6 +23,9 @@ def prompts():
 
 class EvenTokens:
     """Even tokens only, and after `most` of them the end."""
+
+    stands_for = torch.arange(24)
+    kinds = torch.ones(1, 24, dtype=torch.bool)
 
     def __init__(self, most):
         self.most = most
@@ -68,3 +73,55 @@ def test_what_was_written_before_the_context_was_full_counts(new_decoder, prompt
 def test_beams_know_no_constraint(new_decoder):
     with pytest.raises(UserError, match=r"--num_beams 2: .* give --num_beams 1"):
         generate(new_decoder(), [[1]], GenerationArguments(num_beams=2), VOCABULARY, constraint=EvenTokens(3))
+
+
+class Kinds(EvenTokens):
+    """Three kinds of tokens. The odd ones give their probability to the even ones of their kind, 5 to 8 and 9 to 11."""
+
+    stands_for = torch.arange(24)
+    stands_for[[5, 9]] = torch.tensor([8, 11])
+    kinds = torch.arange(24) // 8 == torch.arange(3)[:, None]
+
+
+def test_what_is_forbidden_goes_to_what_it_stands_for_or_to_its_kind():
+    torch.manual_seed(0)
+    logits, rule = 8 * torch.randn(200, 24), Kinds(most=60)
+    state = rule.new_state(200, "cpu")
+    allowed = rule.allowed(state)
+    left, removed = constrained(logits, rule, state)
+    before, after = logits.softmax(-1), left.exp()
+    assert torch.equal(left.isfinite(), allowed)
+    torch.testing.assert_close(removed, (before * ~allowed).sum(-1))
+    moved = before.clone()
+    moved[:, 8] += moved[:, 5]  # 9 keeps its own: 11 is forbidden, too
+    moved[:, 5] = 0
+    for kind in rule.kinds:
+        torch.testing.assert_close(after[:, kind].sum(-1), moved[:, kind].sum(-1))
+        of_kind = kind & allowed[0]  # in proportion
+        torch.testing.assert_close(after[:, of_kind], moved[:, of_kind] * (after / moved)[:, of_kind].mean(1)[:, None])
+
+
+def test_a_kind_of_which_nothing_is_allowed_goes_to_all():
+    rule = Kinds(most=0)  # only the end is allowed
+    left, _ = constrained(torch.randn(5, 24), rule, rule.new_state(5, "cpu"))
+    assert left.isfinite().nonzero()[:, 1].tolist() == [END] * 5
+
+
+def test_a_kind_that_is_all_but_impossible_keeps_its_probability():
+    logits, rule = torch.zeros(1, 24), Kinds(most=60)
+    logits[0, 16:] = -150
+    logits[0, 17] = -60  # forbidden, and 10 ** 39 times as likely as what is allowed beside it
+    left, _ = constrained(logits, rule, rule.new_state(1, "cpu"))
+    torch.testing.assert_close(left[0, 16:].logsumexp(-1), logits.log_softmax(-1)[0, 16:].logsumexp(-1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+@pytest.mark.parametrize("sample", [False, True])
+def test_every_path_moves_the_same_probability(new_decoder, prompts, batch_size, sample):
+    settings = GenerationArguments(
+        max_new_tokens=20, do_sample=sample, top_p=0.9, no_repeat_ngram_size=3, generation_batch_size=batch_size
+    )
+    decoder, rule = new_decoder(), Kinds(most=15)
+    written = generate(decoder, prompts, settings, VOCABULARY, constraint=rule)
+    assert written == reference.generate(decoder, prompts, settings, VOCABULARY, constraint=rule)
+    assert written != generate(decoder, prompts, settings, VOCABULARY, constraint=EvenTokens(most=15)) or not sample

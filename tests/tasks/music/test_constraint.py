@@ -4,6 +4,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared.generation.sampling import constrained
 from tasks.midi.codec import LONGEST_NOTE, MEANING, TOKENIZER, decode, encode, one_piano, seconds
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.constraint import LONGEST_SILENCE, EventConstraint
@@ -202,6 +203,28 @@ def test_what_may_follow_what():
     assert {"NoteOff_60", "NoteOn_64", "TimeShift_0.1.50"} <= off
     assert "<|endoftext|>" in names_allowed(*HELD, "NoteOff_60", "NoteOff_64")
     assert kinds_allowed(*HELD, "NoteOff_60", "NoteOff_64", "TimeShift_1.0.50") == {"NoteOn"}
+
+
+def shares(*events, wanted):
+    """The probability of each event that has some after `events`, of a decoder that wants others."""
+    state, logits = GRAMMAR.new_state(1, "cpu"), torch.full((1, SIZE), -30.0)
+    GRAMMAR.begin(state, 0, [COMPOSE, *ids(*events)], 50)
+    logits[0, ids(*wanted)] = torch.tensor([*wanted.values()], dtype=torch.float).log()
+    left, removed = constrained(logits, GRAMMAR, state)
+    found = {TOKENIZER[index]: share for index, share in enumerate(left.softmax(-1)[0].tolist()) if share > 1e-6}
+    return found, removed.item()
+
+
+def test_what_cannot_be_played_is_taken_for_what_it_stands_for():
+    struck, removed = shares(*HELD, wanted={"NoteOn_60": 0.5, "NoteOff_60": 0.1, "NoteOn_67": 0.4})
+    assert struck == pytest.approx({"NoteOff_60": 0.6, "NoteOn_67": 0.4}, abs=1e-4)  # a sounding key is released
+    assert removed == pytest.approx(0.5, abs=1e-4)
+    silent = {"NoteOff_62": 0.6, "NoteOff_60": 0.1, "NoteOff_64": 0.2, "NoteOn_67": 0.1}
+    offs, removed = shares(*HELD, wanted=silent)
+    assert offs == pytest.approx({"NoteOff_60": 0.3, "NoteOff_64": 0.6, "NoteOn_67": 0.1}, abs=1e-4)
+    assert removed == pytest.approx(0.6, abs=1e-4)
+    wait, _ = shares(*HELD, wanted={"TimeShift_0.1.50": 0.5, "NoteOn_67": 0.5})  # no shift may follow at all
+    assert wait == pytest.approx({"NoteOn_67": 1}, abs=1e-4)
 
 
 def test_the_last_tokens_release_what_sounds():
