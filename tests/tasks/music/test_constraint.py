@@ -276,4 +276,5 @@ def test_no_step_asks_for_a_value():
     grammar = EventConstraint(VOCABULARY, 10)
     state = grammar.new_state(3, "meta")
     grammar.advance(state, torch.zeros(3, dtype=torch.long, device="meta"))
-    assert grammar.allowed(state).shape == (3, SIZE)
+    logits, removed = constrained(torch.zeros(3, SIZE, device="meta"), grammar, state)
+    assert logits.shape == (3, SIZE) and removed.shape == (3,)
