@@ -13,6 +13,7 @@ from shared.data.arguments import RequestArguments, TextDataArguments
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
 from shared.task import Row, TextTask
+from tasks.summarization.constraint import NamesFromSource
 from tasks.summarization.ranking import ranked
 from tasks.summarization.sentences import first_sentences, openings
 
@@ -53,6 +54,13 @@ class SummarizationArguments(TextDataArguments):
     )
     max_sentences: int | None = field(
         default=None, metadata={"help": "Keep the first N sentences of what is written (default: all)."}
+    )
+    names_from_source: bool = field(
+        default=False,
+        metadata={
+            "help": "Write only names and numbers that stand in the article: words with a capital, but a sentence's "
+            "first, and digits. Not with --num_beams."
+        },
     )
     lead_words: int | None = field(
         default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}
@@ -126,6 +134,9 @@ class Summarization(TextTask):
     def decode(self, ids: list[int]) -> str:
         text = super().decode(ids)
         return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
+
+    def constraint(self) -> NamesFromSource | None:
+        return NamesFromSource(self.vocabulary) if self.arguments.names_from_source else None
 
     @staticmethod
     def utility(output: str, other: str) -> float:

@@ -1,0 +1,55 @@
+"""Names and numbers are taken from the source: what a decoder knows of other articles cannot take their place.
+
+Where a small decoder does not find a fact, it writes a frequent name of the same kind. Here, a token that begins a name
+or holds a digit may be written only if it stands in the prompt. Of names of several tokens, only the first is held to
+it; in languages that write other words with a capital, such as German's nouns, those count as names, too.
+"""
+
+import re
+from collections.abc import Sequence as Tokens
+
+import torch
+from torch import Tensor
+
+from shared.data.vocabulary import TextVocabulary
+
+# In a byte-level BPE's tokens, Ġ is a space; a word after one is not a sentence's first, unless a sentence has ended.
+# Ã and one of Ģ to ŀ are the two bytes of a capital from À to Þ.
+NAME = re.compile(r"Ġ(?:[A-Z]|Ã[Ģ-ŀ])|Ġ?\d")
+SENTENCE_END = re.compile(r"[.!?]\W*$|Ċ$")  # Ċ is a line's end
+
+
+class NamesFromSource:
+    """A `shared.task.Constraint`.
+
+    The state, for R rows: `in_source` bool [R, V], the tokens of the prompt; `begins` [R], whether the next token
+    begins a sentence, whose first word may have any capital.
+    """
+
+    def __init__(self, vocabulary: TextVocabulary):
+        self.removed, self.tokens = 0.0, 0
+        size = max(vocabulary.tokens.values()) + 1
+        self.names, self.ends = torch.zeros(2, size, dtype=torch.bool)
+        for token, index in vocabulary.tokens.items():
+            self.names[index] = NAME.match(token) is not None
+            self.ends[index] = SENTENCE_END.search(token) is not None
+
+    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
+        self.names, self.ends = self.names.to(device), self.ends.to(device)
+        return {
+            "in_source": torch.zeros(slots, len(self.names), dtype=torch.bool, device=device),
+            "begins": torch.ones(slots, dtype=torch.bool, device=device),
+        }
+
+    def begin(
+        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+    ) -> None:
+        state["in_source"][slot] = False
+        state["in_source"][slot, torch.tensor(prompt, device=self.names.device)] = True
+        state["begins"][slot] = self.ends[written[-1]] if written else True
+
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        return ~self.names | state["in_source"] | state["begins"][:, None]
+
+    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
+        state["begins"].copy_(self.ends[tokens])

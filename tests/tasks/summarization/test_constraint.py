@@ -1,0 +1,55 @@
+"""Names and numbers come from the prompt; all else, and a sentence's first word, is free."""
+
+import pytest
+import torch
+from tokenizers.pre_tokenizers import ByteLevel
+
+from shared.data.vocabulary import TextVocabulary
+from tasks.summarization.constraint import NAME, NamesFromSource
+from tasks.summarization.task import Summarization, SummarizationArguments
+
+TEXTS = ["The river Tamm flows through Dorvane. In 1191 it froze, and Lorvia did, too. It froze in 1866."] * 9
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return TextVocabulary.train(TEXTS, 400, {"<|summarize|>": "In summary:"})
+
+
+def allowed_words(vocabulary, constraint, state):
+    allowed = constraint.allowed(state)[0]
+    return {word for word in ("Ġriver", "ĠTamm", "ĠLorvia", "ĠIn", "<|endoftext|>") if allowed[vocabulary.tokens[word]]}
+
+
+def test_names_and_numbers_stand_in_the_prompt(vocabulary):
+    constraint = NamesFromSource(vocabulary)
+    state = constraint.new_state(1, "cpu")
+    constraint.begin(state, 0, vocabulary.encode("The river Tamm froze in 1191"), 9)
+    free = {"Ġriver", "<|endoftext|>"}
+    assert allowed_words(vocabulary, constraint, state) == {*free, "ĠTamm", "ĠLorvia", "ĠIn"}  # the first word
+    constraint.advance(state, torch.tensor([vocabulary.tokens["Ġriver"]]))
+    assert allowed_words(vocabulary, constraint, state) == {*free, "ĠTamm"}
+    digits = {token for token in vocabulary.tokens if any(map(str.isdecimal, token))}
+    told = {vocabulary.tokens[token] for token in digits} & set(vocabulary.encode("The river Tamm froze in 1191"))
+    allowed = constraint.allowed(state)[0]
+    assert told and {vocabulary.tokens[t] for t in digits if allowed[vocabulary.tokens[t]]} == told
+    constraint.advance(state, torch.tensor([vocabulary.tokens["."]]))
+    assert "ĠIn" in allowed_words(vocabulary, constraint, state)
+    # A slot that goes on knows what it has written, and nothing of the prompt before its own.
+    constraint.begin(state, 0, vocabulary.encode("and Lorvia"), 9, written=vocabulary.encode(" river"))
+    assert allowed_words(vocabulary, constraint, state) == {*free, "ĠLorvia"}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [(" Élise", True), (" été", False), (" Tamm", True), (" 1866", True), ("66", True), ("The", False)],
+)
+def test_capitals_beyond_ascii_are_names(text, named):
+    [(token, _)] = ByteLevel(add_prefix_space=False).pre_tokenize_str(text)
+    assert bool(NAME.match(token)) is named
+
+
+def test_it_is_asked_for(vocabulary):
+    assert Summarization(SummarizationArguments(), vocabulary).constraint() is None
+    asked = Summarization(SummarizationArguments(names_from_source=True), vocabulary)
+    assert isinstance(asked.constraint(), NamesFromSource)
