@@ -33,6 +33,7 @@ from shared.task import Task
 from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import checkpoints, tidy
 from shared.training.hub import push
+from shared.training.sharded import whole
 from shared.training.trainer import Trainer
 
 VOCABULARY = "vocabulary"
@@ -222,10 +223,11 @@ def pack(
 
 def save(trainer: Trainer, folder: Path) -> None:
     """The trained decoder, whole or not at all."""
-    state = trainer.accelerator.get_state_dict(trainer.model)
+    decoder = whole(trainer.accelerator.unwrap_model(trainer.model))
+    state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_deepspeed_enabled else None
     if trainer.args.should_save:
         with atomic_directory(folder) as staging:
-            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(staging, state_dict=state)
+            decoder.save_pretrained(staging, state_dict=state)
 
 
 def print_metrics(folder: Path, metrics: dict[str, Any]) -> None:

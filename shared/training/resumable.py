@@ -17,6 +17,7 @@ from shared.errors import Interrupted, UserError, first_line
 from shared.files import STAGING
 from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import publish, rotate
+from shared.training.sharded import load_whole
 from shared.training.stopping import Stop
 
 FULL_DISK = ("inline_container", "iostream", "write")  # torch.save's words for it: it raises no OSError
@@ -67,9 +68,9 @@ class ResumableTrainer(transformers.Trainer):
         if (epochs_left or state.global_step < last) and not self._stopped_early(state):
             return None
         self.state = state
-        super()._load_from_checkpoint(str(checkpoint))  # averaged, where an average is kept
+        self._load_weights(checkpoint)  # averaged, where an average is kept
         if self.args.load_best_model_at_end and state.best_model_checkpoint:
-            super()._load_best_model()
+            self._load_weights(Path(state.best_model_checkpoint))
         return TrainOutput(state.global_step, 0.0, {})
 
     def _stopped_early(self, state: TrainerState) -> bool:
@@ -78,9 +79,21 @@ class ResumableTrainer(transformers.Trainer):
         patience = self.args.early_stopping_patience
         return bool(patience and saved) and saved["attributes"]["early_stopping_patience_counter"] >= patience
 
+    def _load_weights(self, checkpoint: Path) -> None:
+        if self.is_fsdp_enabled:
+            load_whole(self.accelerator.unwrap_model(self.model), checkpoint)
+        else:
+            super()._load_from_checkpoint(str(checkpoint))
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled:
+            self._load_weights(Path(str(self.state.best_model_checkpoint)))
+        else:
+            super()._load_best_model()
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         try:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            self._load_weights(Path(resume_from_checkpoint))
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             self._refuse_resuming(resume_from_checkpoint, "weights", error)
 

@@ -32,6 +32,7 @@ from shared.training.ema import ExponentialMovingAverage, load_last_step, save_l
 from shared.training.hub import new_repository
 from shared.training.muon import MUON, muon
 from shared.training.resumable import ResumableTrainer
+from shared.training.sharded import check_shards, is_sharded, save_whole, whole
 from shared.training.throughput import Throughput
 
 
@@ -89,9 +90,7 @@ class Trainer(ResumableTrainer):
         if self.average:
             self.add_callback(self.average)
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            for flag, wanted in {"--ema_decay": arguments.ema_decay, "--optim muon": arguments.optim == MUON}.items():
-                if wanted:
-                    raise UserError(f"{flag} needs whole weights: leave it out where FSDP or DeepSpeed divides them")
+            check_shards(arguments, self.accelerator.state.fsdp_plugin if self.is_fsdp_enabled else None)
 
     def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         if self.is_world_process_zero():
@@ -213,7 +212,7 @@ class Trainer(ResumableTrainer):
         """Every metric of a split; with `generate` also those of what the decoder writes, kept in `samples`."""
         with self._averaged():
             return evaluate(
-                self.accelerator.unwrap_model(self.model),
+                whole(self.accelerator.unwrap_model(self.model)),
                 self.task,
                 rows,
                 packed,
@@ -245,7 +244,11 @@ class Trainer(ResumableTrainer):
     def save_model(self, output_dir: str | None = None, *args: Any, **kwargs: Any) -> None:
         """The weights, averaged where an average is kept, and the vocabulary, so that the folder can be used alone."""
         with self._averaged():
-            super().save_model(output_dir, *args, **kwargs)
+            decoder = self.accelerator.unwrap_model(self.model)
+            if is_sharded(decoder):
+                save_whole(decoder, output_dir or self.args.output_dir, writes=self.args.should_save)
+            else:
+                super().save_model(output_dir, *args, **kwargs)
         if output_dir and self.args.should_save:
             self.task.vocabulary.save(Path(output_dir))
 

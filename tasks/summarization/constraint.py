@@ -29,6 +29,7 @@ class NamesFromSource:
     def __init__(self, vocabulary: TextVocabulary):
         self.removed, self.tokens = 0.0, 0
         size = max(vocabulary.tokens.values()) + 1
+        self.stands_for, self.kinds = torch.arange(size), torch.ones(1, size, dtype=torch.bool)
         self.names, self.ends = torch.zeros(2, size, dtype=torch.bool)
         for token, index in vocabulary.tokens.items():
             self.names[index] = NAME.match(token) is not None
@@ -36,6 +37,7 @@ class NamesFromSource:
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
         self.names, self.ends = self.names.to(device), self.ends.to(device)
+        self.stands_for, self.kinds = self.stands_for.to(device), self.kinds.to(device)
         return {
             "in_source": torch.zeros(slots, len(self.names), dtype=torch.bool, device=device),
             "begins": torch.ones(slots, dtype=torch.bool, device=device),
