@@ -72,7 +72,7 @@ def generate(
     """
     if constraint:
         if settings.num_beams > 1:
-            raise UserError(f"--num_beams {settings.num_beams}: what may be written is restricted here, give --num_beams 1")
+            raise UserError(f"--num_beams {settings.num_beams}: writing is restricted here, give --num_beams 1")
         constraint.removed, constraint.tokens = 0.0, 0
     if settings.num_beams > 1:
         return [found[0].ids for found in n_best(decoder, prompts, settings, vocabulary, progress=progress)]
