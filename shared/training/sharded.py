@@ -19,7 +19,11 @@ from shared.training.muon import MUON
 
 
 def check_shards(arguments: TrainingArguments, fsdp: FullyShardedDataParallelPlugin | None) -> None:
-    """UserError for what needs whole weights, where FSDP (by its settings) or DeepSpeed (None) divides them."""
+    """Refuse what needs whole weights, where FSDP (by its settings) or DeepSpeed (None) divides them.
+
+    Raises:
+        UserError: for FSDP 1, Muon, or an average of the weights.
+    """
     if fsdp is not None and fsdp.fsdp_version != 2:
         raise UserError("FSDP 1 is not supported: give fsdp_version: 2, as recipes/accelerate/sharded.yaml does")
     for flag, wanted, instead in (
