@@ -9,9 +9,9 @@ from torch import Tensor
 
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cuda_graph import replayed
-from shared.generation.decode_step import new_step
 from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, Written, active, process
+from shared.generation.steps import new_step
 from shared.model.decoder import Decoder
 
 WORST = -1e30  # below any score, whatever the length penalty makes of it, and twice as much is still a float32

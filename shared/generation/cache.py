@@ -19,15 +19,19 @@ class KeyValueCache:
     def __init__(self, decoder: Decoder, slots: int, length: int, dtype: torch.dtype, beams: bool = False):
         config, self.device = decoder.config, decoder.device
         self.slots, self.length = slots, length
-        shape = (slots, config.n_head, length, config.n_embd // config.n_head)
+        shape = (2, slots, config.n_head, length, config.n_embd // config.n_head)
         # Zeros: what a mask hides still takes part with weight 0, and 0 times a NaN found in fresh memory is NaN.
-        self.keys = [torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)]
-        self.values = [torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)]
+        self._hold([torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)])
         self.own = torch.arange(slots, dtype=torch.int32, device=self.device)[:, None]
         self.beam_origin = self.own.repeat(1, length) if beams else None
         self.prompts: list[tuple[int, ...]] = [()] * slots  # what each begins with, still there when it has ended
         # While prompts are read: those numbered `source` [n] go to slots `destination` [n].
         self.destination = self.source = self.own[:, 0].long()
+
+    def _hold(self, pairs: list[Tensor]) -> None:
+        """Keep each layer's keys and values side by side, so that a new token's are stored at once."""
+        self.pairs = pairs
+        self.keys, self.values = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Store what `layer` computed for the prompts that are read; transformers' attention calls it."""
@@ -63,8 +67,7 @@ class KeyValueCache:
 
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""
-        self.keys = [keys[slots] for keys in self.keys]
-        self.values = [values[slots] for values in self.values]
+        self._hold([pair[:, slots] for pair in self.pairs])
         self.slots = len(slots)
         self.own = self.own[: self.slots]
         self.prompts = [self.prompts[slot] for slot in slots.tolist()]

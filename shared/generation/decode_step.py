@@ -13,7 +13,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation import decode_operations
 from shared.generation.cache import KeyValueCache, prefill
-from shared.generation.ensemble import Ensemble, mean_of
+from shared.generation.ensemble import mean_of
 from shared.kernels.support import fast
 from shared.model.decoder import Decoder
 
@@ -126,17 +126,6 @@ class EnsembleStep:
         for step in self.steps:
             step.cache.keep(slots)
         self.slots = len(slots)
-
-
-def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool = False) -> DecodeStep | EnsembleStep:
-    """A step over an empty cache of so many `slots`, each of `length` tokens."""
-
-    def alone(each: Decoder) -> DecodeStep:
-        return DecodeStep(each, KeyValueCache(each, slots, length, compute_dtype(each), beams))
-
-    if not isinstance(decoder, Ensemble):
-        return alone(decoder)
-    return EnsembleStep([alone(each) for each in decoder.decoders])
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:

@@ -22,9 +22,9 @@ from shared.errors import UserError
 from shared.generation import beam_search
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cuda_graph import replayed
-from shared.generation.decode_step import new_step
 from shared.generation.ensemble import Ensemble
 from shared.generation.sampling import Sampler
+from shared.generation.steps import new_step
 from shared.model.decoder import Decoder
 from shared.task import Constraint
 

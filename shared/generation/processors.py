@@ -6,6 +6,7 @@ names and meanings are those of transformers' logits processors.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import torch
@@ -71,8 +72,13 @@ WARPERS: dict[str, Processor] = {  # shape the distribution that is drawn from
 
 def active(processors: dict[str, Processor], settings: GenerationArguments) -> dict[str, Processor]:
     """Those that `settings` ask for: their values are not the defaults, which do nothing."""
-    defaults = {field.name: field.default for field in fields(settings)}
+    defaults = _defaults(type(settings))
     return {name: apply for name, apply in processors.items() if getattr(settings, name) != defaults[name]}
+
+
+@cache
+def _defaults(kind: type[GenerationArguments]) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(kind)}
 
 
 def process(

@@ -1,12 +1,13 @@
-"""The choice of the next token, and the slots of the running batch that it moves on."""
+"""The choice of the next token, which moves the slots of the running batch on."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from shared.generation import single_slot
 from shared.generation.arguments import GenerationArguments
 from shared.generation.decode_step import DecodeStep, EnsembleStep
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
+from shared.generation.slots import Slots
 from shared.kernels.support import fast
 from shared.task import Constraint
 
@@ -38,60 +39,6 @@ def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]
     left = share * allowed
     of_kind = (share @ kinds.T) / (left @ kinds.T).clamp(min=torch.finfo(torch.double).tiny)
     return (left * (of_kind @ kinds)).log().to(logits.dtype), removed
-
-
-class Slots:
-    """The places of the running batch, each writing after a prompt of its own.
-
-    All that a step changes is a tensor that is changed in place, so that a step can be replayed as a CUDA graph.
-    """
-
-    def __init__(self, slots: int, longest: int, device: torch.device):
-        self.tokens = torch.zeros(slots, dtype=torch.long, device=device)  # the newest of each slot
-        self.drawn = torch.zeros_like(self.tokens)  # what was chosen last, an end included
-        self.positions = torch.zeros_like(self.tokens)  # where the newest stands
-        self.count = torch.zeros_like(self.tokens)  # how many a slot has written
-        self.limit = torch.zeros_like(self.tokens)  # how many it may write
-        self.finished = torch.ones(slots, dtype=torch.bool, device=device)
-        self.ids = torch.zeros(slots, longest, dtype=torch.long, device=device)
-        self.uniform = torch.zeros(slots, longest, device=device)  # the numbers that draw its tokens
-        self.removed = torch.zeros(slots, device=device)  # probability of what a constraint forbade, summed over tokens
-
-    def admit(
-        self,
-        places: list[int],
-        windows: list[list[int]],
-        written: list[list[int]],
-        limits: list[int],
-        uniform: np.ndarray | None,
-    ) -> None:
-        """Begin the slots `places`, whose prompts are in the cache, or go on with those that have `written` something.
-
-        Each ends with its limit of tokens, those included; `uniform` [places, longest] draw all it may ever write.
-        """
-        numbers = [
-            places,
-            [window[-1] for window in windows],
-            [len(window) - 1 for window in windows],
-            [*map(len, written)],
-            limits,
-        ]
-        # One copy for all of them: for short outputs, a copy a value would take longer than writing.
-        slots, *values = torch.tensor(numbers).to(self.tokens.device)
-        for tensor, value in zip((self.tokens, self.positions, self.count, self.limit), values, strict=True):
-            tensor[slots] = value
-        self.finished[slots] = False
-        self.removed[slots] = 0
-        for slot, ids in zip(places, written, strict=True):
-            if ids:
-                self.ids[slot, : len(ids)] = torch.tensor(ids)
-        if uniform is not None:
-            self.uniform[slots] = torch.from_numpy(uniform).to(self.uniform)
-
-    def keep(self, slots: Tensor) -> None:
-        """Drop all slots but these."""
-        for name, tensor in vars(self).items():
-            setattr(self, name, tensor[slots])
 
 
 def advance(logits: Tensor, slots: Slots, settings: GenerationArguments, end: int) -> None:
@@ -132,8 +79,16 @@ class Sampler:
         self.state = constraint.new_state(count, device) if constraint else {}
         self.masks = active(MASKS, settings)
         warpers = active(WARPERS, settings) if settings.do_sample else {}
-        fused = fast("sampling", device, warpers=tuple(warpers), dtype=decode.logits_dtype)
-        self.advance = fused.advance if fused else advance
+        self.fused = fast("sampling", device, warpers=tuple(warpers), dtype=decode.logits_dtype)
+        self._choose()
+
+    def _choose(self) -> None:
+        """The form of the choice that so many slots go on with."""
+        cache = self.decode.cache
+        if self.fused:
+            self.advance = self.fused.advance
+        else:
+            self.advance = advance if single_slot.supports(cache.slots, cache.device) else single_slot.advance
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -153,3 +108,4 @@ class Sampler:
         self.slots.keep(slots)
         self.state = {name: tensor[slots] for name, tensor in self.state.items()}
         self.decode.cache.keep(slots)
+        self._choose()

@@ -16,7 +16,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.generate import generate
-from shared.generation.sampling import Slots
+from shared.generation.slots import Slots
 from shared.kernels import support
 from shared.model import modeling_onedecoder
 from shared.model.loss import cross_entropy_sum

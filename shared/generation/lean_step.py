@@ -1,0 +1,123 @@
+"""A decoding step in as few operations as PyTorch has them, for a CPU.
+
+A small decoder's products take a CPU a few microseconds each, no longer than PyTorch takes to call anything. So nothing
+here is called that need not be: products go to one buffer, views of it are made once,
+keys and values are stored together, and where all slots stand at one position, as one alone does, none needs a mask.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.models.gpt2.modeling_gpt2 import GPT2Block
+
+from shared.generation.cache import KeyValueCache
+from shared.generation.decode_step import DecodeStep
+from shared.kernels import support
+from shared.model.decoder import Decoder
+
+
+def supports(decoder: Decoder, cache: KeyValueCache) -> str | None:
+    """What keeps a decoder and its cache from this step, or None."""
+    if decoder.device.type != "cpu" or "cpu" in support.DEVICES:
+        return "the fused kernels run here"
+    if cache.beam_origin is not None:
+        return "beams share their cache"
+    if decoder.dtype != cache.keys[0].dtype or decoder.dtype not in (torch.float32, torch.float64):
+        return "weights are converted first"
+    return None
+
+
+class _Layer(NamedTuple):
+    """A block's weights, matrices as [inputs, outputs]."""
+
+    norm_1: tuple[Tensor, Tensor, float]
+    projection: tuple[Tensor, Tensor]  # bias, matrix
+    output: tuple[Tensor, Tensor]
+    norm_2: tuple[Tensor, Tensor, float]
+    up: tuple[Tensor, Tensor]
+    down: tuple[Tensor, Tensor]
+    activation: nn.Module
+    reversed: Tensor | None  # scaled embeddings of distances [heads, width, M], the farthest first
+    scaling: float
+
+
+class LeanStep(DecodeStep):
+    """A `DecodeStep` that does without whatever it can while all slots stand at one position."""
+
+    def __init__(self, decoder: Decoder, cache: KeyValueCache):
+        super().__init__(decoder, cache)
+        self.lean = [_lean(block) for block in decoder.blocks]
+        self.words, self.places = decoder.transformer.wte.weight, decoder.transformer.wpe.weight
+        self.last, self.scores = _norm(decoder.transformer.ln_f), _packed(decoder.lm_head.weight.T)
+        self.shape = (decoder.config.n_embd,)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """For the queries, keys and values of one layer's new tokens."""
+        slots, heads, _, width = self.cache.keys[0].shape
+        self.projected = self.words.new_empty(slots, 3 * heads * width)
+        parts = self.projected.view(slots, 3, heads, width)
+        self.query, self.pair = parts[:, 0, :, None], parts[:, 1:].transpose(0, 1)
+
+    def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        if len(tokens) == 1:
+            position = int(positions)
+        else:
+            position, high = map(int, positions.aminmax())
+            if position != high:
+                return super().__call__(tokens, positions)
+        if len(tokens) != len(self.projected):  # some were dropped
+            self._make_room()
+        norm, addmm, attend, shape = torch.layer_norm, torch.addmm, F.scaled_dot_product_attention, self.shape
+        cache, query, visible = self.cache, self.query, position + 1
+        place = position % self.period if self.period else position
+        states = self.words.index_select(0, tokens).add_(self.places[place])
+        for pair, keys, values, layer in zip(cache.pairs, cache.keys, cache.values, self.lean, strict=True):
+            bias, matrix = layer.projection
+            addmm(bias, norm(states, shape, *layer.norm_1), matrix, out=self.projected)
+            pair.select(3, position).copy_(self.pair)
+            far = None if layer.reversed is None else _by_key(query, layer.reversed, visible)
+            seen = keys.narrow(2, 0, visible), values.narrow(2, 0, visible)
+            mixed = attend(query, *seen, attn_mask=far, scale=layer.scaling)
+            bias, matrix = layer.output
+            states.add_(bias).addmm_(mixed.flatten(1), matrix)
+            bias, matrix = layer.up
+            raised = layer.activation(addmm(bias, norm(states, shape, *layer.norm_2), matrix))
+            bias, matrix = layer.down
+            states.add_(bias).addmm_(raised, matrix)
+        return torch.mm(norm(states, shape, *self.last), self.scores)
+
+
+def _by_key(query: Tensor, embeddings: Tensor, visible: int) -> Tensor:
+    """What the distances add to the scores [N, heads, 1, visible] of queries [N, heads, 1, width] at the last place."""
+    distances = embeddings.shape[2]
+    near = query @ embeddings.narrow(2, max(0, distances - visible), min(distances, visible))
+    if visible <= distances:
+        return near
+    return torch.cat([near[..., :1].expand(*near.shape[:3], visible - distances), near], 3)
+
+
+def _norm(module: nn.LayerNorm) -> tuple[Tensor, Tensor, float]:
+    return module.weight, module.bias, module.eps
+
+
+def _lean(block: GPT2Block) -> _Layer:
+    attention, mlp = block.attn, block.mlp
+    relative, scaling = getattr(attention, "relative", None), attention.scaling
+    modules = {"projection": attention.c_attn, "output": attention.c_proj, "up": mlp.c_fc, "down": mlp.c_proj}
+    return _Layer(
+        norm_1=_norm(block.ln_1),
+        norm_2=_norm(block.ln_2),
+        activation=mlp.act,
+        reversed=None if relative is None else (relative.detach().flip(1) * scaling).transpose(1, 2).contiguous(),
+        scaling=scaling,
+        **{name: (module.bias, _packed(module.weight)) for name, module in modules.items()},
+    )
+
+
+def _packed(matrix: Tensor) -> Tensor:
+    """A matrix [inputs, outputs] whose longer side is contiguous: one row's product reads it nearly twice as fast."""
+    inputs, outputs = matrix.shape
+    return matrix.contiguous() if outputs >= inputs else matrix.T.contiguous().T
