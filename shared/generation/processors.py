@@ -72,7 +72,7 @@ WARPERS: dict[str, Processor] = {  # shape the distribution that is drawn from
 
 def active(processors: dict[str, Processor], settings: GenerationArguments) -> dict[str, Processor]:
     """Those that `settings` ask for: their values are not the defaults, which do nothing."""
-    defaults = _defaults(type(settings))
+    defaults = _defaults(type(settings))  # type: ignore[arg-type]  # its instances have no hash, the class has
     return {name: apply for name, apply in processors.items() if getattr(settings, name) != defaults[name]}
 
 

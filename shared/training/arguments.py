@@ -1,7 +1,7 @@
 """The flags of a training: transformers' own, and a few of ours."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -16,6 +16,9 @@ GPU = torch.cuda.is_available()
 
 # A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
 WORKERS = min(4, processors() // torch.cuda.device_count()) if GPU else 0
+WITH_GPU: Any = None  # the default of what is a GPU's, and neither a machine's without one nor of --use_cpu
+OF_GPU = {"torch_compile": GPU, "cuda_graph": GPU, "bf16": BF16, "dataloader_pin_memory": GPU,
+    "dataloader_num_workers": WORKERS}  # fmt: skip
 
 SCORES = "each task has scores of its own, of whole splits"
 LIGER = "the loss has a kernel of its own, and Liger has none for GPT-2's blocks"
@@ -43,9 +46,11 @@ class TrainingArguments(transformers.TrainingArguments):
     _argument_group_name: ClassVar[str] = "training"
 
     output_dir: str = field(default="outputs", metadata={"help": "The run's folder."})
-    dataloader_pin_memory: bool = field(default=GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."})
+    dataloader_pin_memory: bool = field(
+        default=WITH_GPU, metadata={"help": "Pin batches in memory (default: with a GPU)."}
+    )
     dataloader_num_workers: int = field(
-        default=WORKERS,
+        default=WITH_GPU,
         metadata={"help": "Number of processes that prepare batches (default: up to 4 for each GPU, otherwise none)."},
     )
     accelerator_config: dict | str | None = field(
@@ -115,12 +120,14 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     weight_decay: float = field(default=0.1, metadata={"help": "The optimizer's weight decay."})
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
-    torch_compile: bool = field(default=GPU, metadata={"help": "Compile the decoder's body (default: with a GPU)."})
+    torch_compile: bool = field(
+        default=WITH_GPU, metadata={"help": "Compile the decoder's body (default: with a GPU)."}
+    )
     cuda_graph: bool = field(
-        default=GPU,
+        default=WITH_GPU,
         metadata={"help": "Record a whole step as a CUDA graph and replay it (default: with a GPU)."},
     )
-    bf16: bool = field(default=BF16, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
+    bf16: bool = field(default=WITH_GPU, metadata={"help": "bfloat16 mixed precision (default: where the GPU has it)."})
     logging_steps: float = field(default=50, metadata={"help": "Number of steps between two lines of the log."})
     logging_nan_inf_filter: bool = field(
         default=False,
@@ -138,6 +145,9 @@ class TrainingArguments(transformers.TrainingArguments):
     remove_unused_columns: bool = False
 
     def __post_init__(self) -> None:
+        for name, value in OF_GPU.items():
+            if getattr(self, name) is None:
+                setattr(self, name, type(value)(value and not self.use_cpu))
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
         if not self.rdrop_alpha >= 0:

@@ -34,8 +34,8 @@ class SummarizationArguments(TextDataArguments):
     truncation: Literal["head", "ranked"] = field(
         default="head",
         metadata={
-            "help": "What is kept of an article that is too long: its head, or the paragraphs ranked by the tf-idf of "
-            "the title's words, which are then read in that order (Liu et al. 2018)."
+            "help": "What is kept of a long article: its head, or the paragraphs in the order of the tf-idf of the "
+            "title's words (Liu et al. 2018)."
         },
     )
     target: Literal["summary", "openings"] = field(
@@ -57,10 +57,7 @@ class SummarizationArguments(TextDataArguments):
     )
     names_from_source: bool = field(
         default=False,
-        metadata={
-            "help": "Write only names and numbers that stand in the article: words with a capital, but a sentence's "
-            "first, and digits. Not with --num_beams."
-        },
+        metadata={"help": "Write only names and numbers of the article; not with --num_beams."},
     )
     lead_words: int | None = field(
         default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}

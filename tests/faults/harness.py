@@ -11,6 +11,8 @@ import traceback
 from itertools import count
 from pathlib import Path
 
+import torch
+
 from shared.runs.cli import run
 from shared.runs.pipeline import train
 from tests.conftest import Copying
@@ -58,6 +60,7 @@ class Child:
             for stream in (1, 2):
                 os.dup2(descriptor, stream)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+            torch.cuda.is_available = lambda: False  # a forked process cannot use CUDA
             work()
             code = 0
         except SystemExit as error:

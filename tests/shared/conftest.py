@@ -24,8 +24,6 @@ def new_trainer(task, new_decoder, tmp_path):
             packed[split] = PackedDataset(lines, LENGTH, task.vocabulary.padding)
         dropouts = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
         decoder = new_decoder(len(task.vocabulary.tokens), context=LENGTH, spread=0.02, **dropouts)
-        # What a machine with a GPU has by default, and a training on its CPU should not.
-        of_gpu = {"bf16": False, "torch_compile": False, "cuda_graph": False, "dataloader_num_workers": 0}
         arguments = TrainingArguments(
             **{
                 "output_dir": str(tmp_path / name),
@@ -35,7 +33,6 @@ def new_trainer(task, new_decoder, tmp_path):
                 "save_strategy": "no",
                 "per_device_train_batch_size": 8,
                 "learning_rate": 1e-2,
-                **(of_gpu if settings.get("use_cpu", True) else {}),
                 **settings,
             }
         )

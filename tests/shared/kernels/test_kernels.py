@@ -176,7 +176,7 @@ def test_a_step_in_half_precision_is_near_the_modules(new_decoder):
         logits = DecodeStep(decoder, cache)(token, position)
         ids = torch.tensor([prompt], device=DEVICE)
         expected = decoder.packed_logits(ids)[:, -1]
-    assert far(logits, expected) < 2e-2
+    assert far(logits, expected) < 3e-2
 
 
 def rows_of(*rows):

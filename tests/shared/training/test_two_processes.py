@@ -101,7 +101,9 @@ def test_two_processes_train_as_one_with_twice_the_batch(file, tmp_path, capsys)
             str(script), *flags(file, tmp_path / "two", 4),
         ],
         cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+        | {"CUDA_VISIBLE_DEVICES": ""},  # one GPU would not do for both
         capture_output=True,
         text=True,
         check=False,
