@@ -42,7 +42,7 @@ class SummarizationArguments(TextDataArguments):
         default="summary",
         metadata={
             "help": "What is learned: the summary or, to learn copying first, the sections' first sentences, as many "
-            "as reach its length. Scores are against the summary either way."
+            "as reach its length."
         },
     )
     separator_text: str | None = field(
