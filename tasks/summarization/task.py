@@ -34,15 +34,14 @@ class SummarizationArguments(TextDataArguments):
     truncation: Literal["head", "ranked"] = field(
         default="head",
         metadata={
-            "help": "What is kept of a long article: its head, or the paragraphs in the order of the tf-idf of the "
-            "title's words (Liu et al. 2018)."
+            "help": "What is kept of a long article: its head, or the paragraphs with the highest tf-idf of the "
+            "title's words."
         },
     )
     target: Literal["summary", "openings"] = field(
         default="summary",
         metadata={
-            "help": "What is learned: the summary or, to learn copying first, the sections' first sentences, as many "
-            "as reach its length."
+            "help": "What is learned: the summary or, to learn copying first, as much of the sections' first sentences."
         },
     )
     separator_text: str | None = field(
@@ -57,7 +56,7 @@ class SummarizationArguments(TextDataArguments):
     )
     names_from_source: bool = field(
         default=False,
-        metadata={"help": "Write only names and numbers of the article; not with --num_beams."},
+        metadata={"help": "Write no name or number that the article lacks (no beams)."},
     )
     lead_words: int | None = field(
         default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}
