@@ -147,7 +147,7 @@ class TrainingArguments(transformers.TrainingArguments):
     def __post_init__(self) -> None:
         for name, value in OF_GPU.items():
             if getattr(self, name) is None:
-                setattr(self, name, type(value)(value and not self.use_cpu))
+                setattr(self, name, type(value)() if self.use_cpu else value)  # False, or no workers
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
         if not self.rdrop_alpha >= 0:

@@ -3,7 +3,7 @@
 import torch
 from transformers import HfArgumentParser
 
-from shared.training.arguments import TrainingArguments
+from shared.training.arguments import OF_GPU, TrainingArguments
 
 
 def test_training_without_a_gpu_is_in_full_precision():
@@ -23,3 +23,16 @@ def test_the_defaults_keep_a_gpu_from_waiting_and_leave_a_cpu_its_cores(tmp_path
     assert arguments.logging_nan_inf_filter is False
     assert arguments.accelerator_config.non_blocking is arguments.dataloader_pin_memory is gpu
     assert (arguments.dataloader_num_workers > 0) is arguments.dataloader_persistent_workers is gpu
+
+
+def test_a_gpus_defaults_are_its_own_and_what_is_given_counts(tmp_path, monkeypatch):
+    monkeypatch.setitem(OF_GPU, "dataloader_num_workers", 4)
+    monkeypatch.setitem(OF_GPU, "cuda_graph", True)
+    for given, workers, recorded in (
+        ({}, 4, True),
+        ({"use_cpu": True}, 0, False),
+        ({"dataloader_num_workers": 2, "cuda_graph": False}, 2, False),
+        ({"use_cpu": True, "dataloader_num_workers": 2}, 2, False),
+    ):
+        arguments = TrainingArguments(output_dir=str(tmp_path), **given)
+        assert arguments.dataloader_num_workers == workers and arguments.cuda_graph is recorded
