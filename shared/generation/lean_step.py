@@ -72,8 +72,7 @@ class LeanStep(DecodeStep):
             self._make_room()
         norm, addmm, attend, shape = torch.layer_norm, torch.addmm, F.scaled_dot_product_attention, self.shape
         cache, query, visible = self.cache, self.query, position + 1
-        place = position % self.period if self.period else position
-        states = self.words.index_select(0, tokens).add_(self.places[place])
+        states = self.words.index_select(0, tokens).add_(self.places[position % len(self.places)])
         for pair, keys, values, layer in zip(cache.pairs, cache.keys, cache.values, self.lean, strict=True):
             bias, matrix = layer.projection
             addmm(bias, norm(states, shape, *layer.norm_1), matrix, out=self.projected)

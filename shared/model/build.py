@@ -11,6 +11,8 @@ from shared.errors import UserError, first_line
 from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
 
+# Settings whose numbers come with the weights that a decoder starts from; 0 asks for nothing else.
+OF_THE_WEIGHTS = ("relative_attention", "position_period")
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
 SIZES = {
     "tiny": (4, 128, 4),
@@ -115,7 +117,7 @@ def _load_config(name: str) -> OneDecoderConfig:
     settings.pop("auto_map", None)
     if (mask := settings.get("mask", "causal")) not in ("causal", "prefix"):
         raise ValueError(f"config.json has mask {mask!r}")
-    for count in ("relative_attention", "position_period"):
+    for count in OF_THE_WEIGHTS:
         if not isinstance(number := settings.get(count, 0), int) or number < 0:
             raise ValueError(f"config.json has {count} {number!r}")
     return OneDecoderConfig.from_dict(settings)

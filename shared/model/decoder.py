@@ -148,9 +148,10 @@ class Decoder(OneDecoderForCausalLM):
         if not kwargs.get("is_main_process", True):
             return
         settings = self.config.to_dict()
-        plain = settings["mask"] == "causal" and not settings["relative_attention"] and not settings["position_period"]
+        own = {"mask": "causal", "relative_attention": 0, "position_period": 0}  # as plain GPT-2 has it
+        plain = all(settings[name] == value for name, value in own.items())
         if plain:
-            for name in ("mask", "relative_attention", "position_period", "model_type"):
+            for name in (*own, "model_type"):
                 del settings[name]
             config = GPT2Config.from_dict(settings)
             config.architectures = ["GPT2LMHeadModel"]

@@ -23,6 +23,7 @@ from shared.errors import Interrupted, UserError
 from shared.files import STAGING, atomic_directory, reserved
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
+from shared.model.build import OF_THE_WEIGHTS
 from shared.model.start import build_decoder
 from shared.runs.flags import parse
 from shared.runs.folder import SAMPLES, add_metrics, read_metrics, save_settings
@@ -87,7 +88,7 @@ def _train(
             packed["train"].augment_with(task.augment, training.seed)
 
     settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
-    for name in ("relative_attention", "position_period"):  # which may come with the weights
+    for name in OF_THE_WEIGHTS:
         settings["model"][name] = getattr(decoder.config, name)
     if "validation" not in packed:
         training.do_eval, training.eval_strategy = False, IntervalStrategy.NO

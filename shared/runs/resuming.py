@@ -10,6 +10,7 @@ from accelerate import PartialState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from shared.errors import UserError
+from shared.model.build import OF_THE_WEIGHTS
 from shared.runs.folder import CARD, METRICS, SAMPLES, SETTINGS, read_metrics, read_settings
 from shared.training.checkpoints import checkpoints, remove, why_not_resumed
 
@@ -41,7 +42,7 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
 
 # Model settings that decide what a checkpoint's weights mean, as --optim does its other state: all else may change from
 # one launch to the next.
-FIXED = ("size", "config_overrides", "max_length", "mask", "relative_attention", "position_period")
+FIXED = ("size", "config_overrides", "max_length", "mask", *OF_THE_WEIGHTS)
 
 
 def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: str) -> None:
@@ -61,8 +62,7 @@ def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: 
     known = {**settings["model"], "optim": settings["training"].get("optim", optim)}
     for name, value in asked.items():
         before = known.get(name, value)
-        # 0 stands for what comes with the weights.
-        if value != before and not (name in ("relative_attention", "position_period") and not value):
+        if value != before and not (name in OF_THE_WEIGHTS and not value):
             raise UserError(
                 f"--resume_from_checkpoint: {checkpoint} was trained with --{name} {before}, not {value}; give "
                 "the same, or start a new run from it by --model_name_or_path"
