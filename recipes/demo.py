@@ -41,7 +41,7 @@ SCORES = (
     "duration",
     "perplexity",
 )
-BASELINES = {"lead": "article's beginning", "openings": "first sentences", "real": "test pieces"}
+BASELINES = {"lead": "beginning", "openings": "openings", "real": "test pieces"}  # in short, for `WIDTH`
 
 
 @dataclass

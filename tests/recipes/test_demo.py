@@ -11,7 +11,10 @@ from shared.errors import UserError
 TEST = {
     "translation": {"bleu": 91.944, "chrf": 96.0, "perplexity": 1.12},
     "summarization": {"rouge1": 62.63, "lead_rouge1": 37.88, "openings_rouge1": 36.9, "novel_3grams": 96.63},
-    "music": {"nll_per_note": 2.67, "valid_midi": 100.0},
+    "music": {
+        **{"nll_per_note": 2.67, "valid_midi": 100.0},
+        **{"generated_polyphony": 4.97, "real_polyphony": 3.93, "generated_duration": 0.94, "real_duration": 0.74},
+    },
 }
 RECORDS = {
     "translation": {"source": "The dog sleeps.", "output": "Der Hund schlaf.", "reference": "Der Hund schläft."},
@@ -54,6 +57,7 @@ def test_the_demo_shows_its_work(monkeypatch, tmp_path, capsys):
     bleu = next(line for line in lines if "BLEU" in line)
     assert bleu.split() == ["outputs/demo/translation", "BLEU", "91.94"]
     assert any(line.split()[-3:] == ["62.63", "37.88", "36.90"] for line in lines)
+    assert any(line.split()[-4:] == ["at", "once", "4.97", "3.93"] for line in lines)
     assert "3-grams" not in text and "all scores: outputs/demo/*/metrics.json" in text
     commands = [line.strip() for line in lines if line.startswith("    python recipes/")]
     assert commands[0] == 'python recipes/generate.py outputs/demo/translation "The small dog sleeps."'
