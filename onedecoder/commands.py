@@ -13,6 +13,7 @@ RECIPES = {
     "evaluate": "score a run",
     "look": "pictures of what a decoder does with one line",
     "explore": "the same live, in a browser",
+    "listen": "compare runs of music by ear: a page of blind pairs",
 }
 USAGE = "\n".join(
     [
