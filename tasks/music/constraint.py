@@ -44,7 +44,8 @@ NOTE_ON, NOTE_OFF, _, TIME_SHIFT, _ = range(len(KINDS))
 class EventConstraint:
     """A `shared.task.Constraint`. With `seconds`, no note begins so long after the prompt, and all end within a second.
 
-    Keys are those of a piano, unless `all_keys` may be struck.
+    Where they are to be `filled`, the end comes in the last of them or later. Keys are those of a piano, unless
+    `all_keys` may be struck.
 
     A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
     composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
@@ -57,10 +58,17 @@ class EventConstraint:
     tick where what comes behind a hole begins.
     """
 
-    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
+    def __init__(
+        self,
+        vocabulary: MusicVocabulary,
+        seconds: float | None = None,
+        all_keys: bool = False,
+        filled: bool = False,
+    ):
         self.removed, self.tokens = 0.0, 0
         self.vocabulary = vocabulary
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
+        self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
         size = max(vocabulary.tokens.values()) + 1
         self.kind = torch.full((size,), KINDS.index("special"))
         self.value = torch.zeros(size, dtype=torch.long)
@@ -157,7 +165,7 @@ class EventConstraint:
         can_shift = waiting | (left > torch.where(silent, WHOLE_NOTE, notes))
         room = torch.where(can_shift & ~state["shifted"], torch.maximum(room, waiting.long()), 0)
         shift = self.ticks <= room[:, None]
-        end = (silent & ~state["owing"])[:, None]
+        end = (silent & ~state["owing"] & (now >= self.earliest_end))[:, None]
 
         columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
         over = silent & ~state["owing"] & (now > 0) & (now >= self.limit - TICKS_PER_SECOND)
