@@ -79,11 +79,14 @@ def main(arguments: list[str]) -> None:
     generation.check()
     if wanted.output_dir:
         check_writable(Path(wanted.output_dir))
+    import torch  # noqa: PLC0415
+
     from onedecoder.decoder import load  # noqa: PLC0415
     from tasks.midi.latency import latency_table  # noqa: PLC0415
     from tasks.midi.ports import FileSource, PortOutput, PortSource, Seconds, Silence  # noqa: PLC0415
     from tasks.music.playing import Player  # noqa: PLC0415
 
+    torch.set_num_threads(1)  # a second makes no step faster, and is waited for where other programs compute
     decoder = load(name, device="cpu")
     task = music_of(decoder)
     manner = manner_of(decoder, task, wanted, generation)

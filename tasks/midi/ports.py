@@ -1,5 +1,6 @@
 """MIDI ports and files to play along with: messages with the times at which they came, and notes that are sent."""
 
+import io
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -50,9 +51,11 @@ class FileSource:
 
     def __init__(self, path: str | Path):
         try:
-            messages = list(mido.MidiFile(path, clip=True))
+            contents = Path(path).read_bytes()
         except OSError as error:
-            raise UserError(f"--file {path}: cannot be read: {error.strerror or first_line(error)}") from error
+            raise UserError(f"--file {path}: cannot be read: {error.strerror}") from error
+        try:
+            messages = list(mido.MidiFile(file=io.BytesIO(contents), clip=True))
         except Exception as error:  # mido has no type of its own for what is no MIDI file
             raise UserError(f"--file {path}: not a sound MIDI file ({first_line(error)}): give another") from error
         self.waiting: deque[tuple[float, Any]] = deque()

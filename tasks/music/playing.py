@@ -28,8 +28,9 @@ from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, skyline
 
 PAUSE = 0.001  # seconds between two looks where there is nothing to do
-READ, FIRST, LATER, STOPPED = (
+READ, WRITTEN, FIRST, LATER, STOPPED = (
     "a message in, its events read",
+    "an answer begun, its first note written",
     "the silence over, the first note out",
     "a later note due, and out",
     "a key struck, the answer silent",
@@ -79,22 +80,23 @@ class Manner:
 
 @dataclass
 class Answer:
-    """What is written after a phrase: notes by tick as far as they are written, and when it has begun to sound."""
+    """What is written after a phrase; its `notes` are those that are written and not sent."""
 
-    prompt: list[int]
+    asked: float  # when what it follows began to be read to the end
     due: float  # when the silence is over
     tick: int  # the same in ticks of the session, to which those of its own notes are added
     notes: deque[tuple[int, int, int]] = field(default_factory=deque)  # tick, pitch, velocity (0: the note's end)
     now: int = 0
     struck: int | None = None  # a key whose velocity is still to come
+    written: int = 0  # notes
+    sent: int = 0
     whole: bool = False
     begun: bool = False
     origin: float = 0.0  # when it began
-    sent: int = 0
 
-    def take(self, token: int) -> None:
-        """One more token is written."""
-        kind, value = MEANING[token]
+    def take(self, token: int) -> bool:
+        """One more token is written; whether it makes the first note whole."""
+        kind, value = MEANING.get(token, (None, 0))
         if kind == "TimeShift":
             self.now += value
         elif kind == "NoteOff":
@@ -103,6 +105,9 @@ class Answer:
             self.struck = value
         elif self.struck is not None:
             self.notes.append((self.now, self.struck, value))
+            self.written += 1
+            return self.written == 1
+        return False
 
 
 class Player:
@@ -219,13 +224,13 @@ class Player:
         token = self.stream.write()
         if token is None:
             answer.whole = True
-        else:
-            answer.take(token)
+        elif answer.take(token):
+            self.latencies.add(WRITTEN, self.clock.now() - answer.asked)
         return True
 
     def prepare(self, phrase: int) -> Answer:
         """Read what is lacking of the line that an answer follows, if the phrase that began at this tick is over."""
-        manner, due = self.manner, self.quiet + self.manner.silence
+        manner, asked, due = self.manner, self.clock.now(), self.quiet + self.manner.silence
         over = self._tick(due)
         line = self.line(self.events(over, ended=True))
         prompt = line if manner.job == "compose" else [*line, self.separator]
@@ -234,7 +239,7 @@ class Player:
         constraint = EventConstraint(self.vocabulary, seconds, manner.all_keys, filled=True)
         most = min(manner.most_tokens, manner.context - len(prompt))
         self.stream.begin(prompt, most, constraint, (manner.seed, self.answers))
-        return Answer(prompt, due, over)
+        return Answer(asked, due, over)
 
     def read(self, line: list[int], tick: int) -> None:
         """Read what is lacking of a line that holds all events before a tick."""
