@@ -7,17 +7,32 @@ left to read. What then turns out otherwise, or was written and is not to stay, 
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
 from shared.generation.sampling import Sampler
 from shared.generation.steps import new_step
 from shared.model.decoder import Decoder
 from shared.task import Constraint
 
-WHOLE = 24  # tokens: a line that lacks more is read at once, all of it, which takes no longer than steps for those
+
+class _Place:
+    """A cache's place for the tokens behind `start`, as transformers' attention takes it."""
+
+    def __init__(self, cache: KeyValueCache, start: int):
+        self.cache, self.start = cache, start
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Store what `layer` computed for the new tokens; returns that of all up to them."""
+        stop = self.start + keys.shape[2]
+        held = self.cache.keys[layer][:, :, :stop], self.cache.values[layer][:, :, :stop]
+        for stored, new in zip(held, (keys, values), strict=True):
+            stored[:, :, self.start :] = new
+        return held
 
 
 class Stream:
@@ -35,7 +50,7 @@ class Stream:
         self.settings, self.end = settings, vocabulary.end
         decode = new_step(decoder.eval(), 1, decoder.context)
         assert isinstance(decode, DecodeStep)  # of one decoder
-        self.decode, self.held = decode, list[int]()
+        self.decoder, self.decode, self.held = decoder, decode, list[int]()
 
     def lacking(self, ids: list[int]) -> int:
         """How many of `ids` are still to be read; what the cache holds beyond those that it shares with them goes."""
@@ -48,20 +63,18 @@ class Stream:
         return len(ids) - shared
 
     @torch.inference_mode()
-    def read(self, ids: list[int]) -> int:
-        """Read one token more of `ids` or, if many are lacking, all; returns how many are then still lacking."""
-        lacking = self.lacking(ids)
-        if lacking > WHOLE:
-            self.decode.cache.prompts[0] = ()  # what was read at once before may have been written over since
-            self.decode.prefill({0: ids})
-            self.held = list(ids)
+    def read(self, ids: list[int]) -> None:
+        """Let the cache hold `ids`: what is lacking is read, one token by a decoding step, several at once."""
+        lacking, start = self.lacking(ids), len(self.held)
+        if lacking == 1:
+            self.decode(torch.tensor(ids[start:]), torch.tensor([start]))
         elif lacking:
-            self._step(ids[len(self.held)])
-        return len(ids) - len(self.held)
-
-    def _step(self, token: int) -> None:
-        self.decode(torch.tensor([token]), torch.tensor([len(self.held)]))
-        self.held.append(token)
+            earlier = torch.ones(lacking, len(ids), dtype=torch.bool).tril(start)
+            positions = torch.arange(start, len(ids))[None]
+            self.decoder.body(
+                torch.tensor([ids[start:]]), positions, earlier[None, None], _Place(self.decode.cache, start)
+            )
+        self.held = list(ids)
 
     def begin(
         self, prompt: list[int], new_tokens: int, constraint: Constraint | None = None, seed: tuple[int, int] = (0, 0)

@@ -243,8 +243,7 @@ class Player:
 
     def read(self, line: list[int], tick: int) -> None:
         """Read what is lacking of a line that holds all events before a tick."""
-        while self.stream.read(line):
-            pass
+        self.stream.read(line)
         while self.unread and self.unread[0][1] < tick:
             self.latencies.add(READ, self.clock.now() - self.unread.popleft()[0])
 

@@ -10,7 +10,7 @@ from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.generation.steps import new_step
-from shared.generation.stream import WHOLE, Stream
+from shared.generation.stream import Stream
 
 CONTEXT = 48
 GREEDY = GenerationArguments(max_new_tokens=10)
@@ -34,17 +34,18 @@ def decoders(new_decoder):
 lines = st.lists(st.integers(1, 23), min_size=1, max_size=CONTEXT - 11)
 
 
-@given(st.integers(0, 1), st.lists(st.tuples(st.integers(0, CONTEXT), lines), min_size=1, max_size=4))
+@given(
+    st.integers(0, 1), st.lists(st.tuples(st.integers(0, CONTEXT), lines, st.integers(1, 9)), max_size=4, min_size=1)
+)
 @settings(max_examples=30)
 def test_what_is_read_as_it_comes_is_what_is_read_at_once(decoders, kind, changes):
-    """Lines of which each shares a beginning with the one before, and after each of which something is written."""
+    """Lines that share a beginning with the one before, read `several` tokens at a time, each then gone on with."""
     decoder, line = decoders[kind], []
     stream = Stream(decoder, GREEDY, Ends)
-    for shared, rest in changes:
+    for shared, rest, several in changes:
         line = [*line[:shared], *rest][: CONTEXT - 11]
-        for length in range(len(line) + 1):
-            while stream.read(line[:length]):
-                pass
+        for length in (*range(0, len(line), several), len(line)):
+            stream.read(line[:length])
         assert stream.held == line
         whole = new_step(decoder, 1, CONTEXT)
         whole.prefill({0: line})
@@ -61,19 +62,17 @@ def test_what_is_drawn_is_what_the_same_stream_of_numbers_draws(decoders):
     sampled = GenerationArguments(max_new_tokens=10, do_sample=True, top_k=5)
     stream, line = Stream(decoders[0], sampled, Ends), [3, 1, 4, 1, 5]
     for number in range(3):
-        while stream.read(line[:-1]):  # the last one is read by the first step of writing
-            pass
+        stream.read(line[:-1])  # the last one is read by the first step of writing
         stream.begin(line, 10, seed=(7, number))
         written = list(iter(stream.write, None))
         assert [written] == generate(decoders[0], [line], sampled, Ends, seed=7, streams=[number])
         assert stream.write() is None  # nor does it go on
 
 
-def test_many_tokens_are_read_at_once_and_few_one_by_one(decoders):
-    stream, line = Stream(decoders[0], GREEDY, Ends), [1 + place % 23 for place in range(WHOLE + 4)]
-    assert stream.read(line[:2]) == 1
-    assert stream.read(line[:2]) == 0
-    assert stream.read(line) == 0  # all at once
+def test_what_is_shared_is_not_read_again(decoders):
+    stream, line = Stream(decoders[0], GREEDY, Ends), [1 + place % 23 for place in range(20)]
+    stream.read(line)
+    assert stream.lacking(line) == 0 and stream.held == line
     assert stream.lacking([*line[:10], 0]) == 1 and stream.held == line[:10]
 
 
