@@ -24,6 +24,7 @@ ones, a shift that is too long to shorter ones.
 from collections.abc import Sequence as Tokens
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,15 +71,15 @@ class EventConstraint:
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
         self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
         size = max(vocabulary.tokens.values()) + 1
-        self.kind = torch.full((size,), KINDS.index("special"))
-        self.value = torch.zeros(size, dtype=torch.long)
+        kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
         # `allowed` says it in columns: 128 keys to strike, 128 to release, velocities, shifts, the end, all else.
-        self.column = torch.full((size,), 2 * PITCHES + 1 + TICKS_PER_SECOND + 1)
+        columns = np.full(size, 2 * PITCHES + 1 + TICKS_PER_SECOND + 1)
         first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": 2 * PITCHES}  # a shift has one tick at least
         for index, (kind, value) in MEANING.items():
-            self.kind[index], self.value[index] = KINDS.index(kind), value
-            self.column[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
-        self.column[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+            kinds[index], values[index] = KINDS.index(kind), value
+            columns[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
+        columns[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+        self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, columns))
         self.stands_for = torch.arange(size)
         self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
         self.kinds = self.kind == torch.arange(len(KINDS))[:, None]
