@@ -19,6 +19,7 @@ from typing import Any, Literal
 from onedecoder import page
 from onedecoder.core import UserError, atomic_directory
 
+TYPES = {".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".wav": "audio/wav"}
 CHOICES = ("first", "second", "neither")
 NORMAL = 1.959963984540054  # quantile of the normal distribution that leaves 2.5 % above it
 
@@ -57,7 +58,7 @@ def write_page(
         "page": number,  # the same command makes the same page, on which answers of before still stand
         "key": base64.b64encode(turned(plain, number)).decode(),
         "question": question,
-        "type": {".ogg": "audio/ogg", ".wav": "audio/wav"}[recordings[0][0].suffix],
+        "type": TYPES[recordings[0][0].suffix],
         "pairs": [[base64.b64encode(sound).decode() for sound in both] for both in heard],
     }
     with atomic_directory(path.parent) as staging:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import UserError
 from shared.runs.cli import Parser, run
@@ -36,6 +36,10 @@ class ListenArguments:
     pairs: int = field(default=6, metadata={"help": "How often every two are compared, each time with new pieces."})
     question: str = field(
         default="Which of the two do you like better?", metadata={"help": "What listeners are asked."}
+    )
+    format: Literal["ogg", "mp3", "wav"] | None = field(
+        default=None,
+        metadata={"help": "How recordings are kept (default: ogg; wav without the extra audio). Old iPhones need mp3."},
     )
     output: str = field(default="listening.html", metadata={"help": "The page to write."})
     answers: list[str] | None = field(
@@ -70,7 +74,7 @@ def main(arguments: list[str]) -> None:
     pairs = drawn_pairs(len(sources), wanted.pairs, wanted.seed)
     with TemporaryDirectory() as folder:
         recordings = record_all(given.runs, (len(sources) - 1) * wanted.pairs, wanted, Path(folder))
-        if recordings[0][0].suffix == ".wav":
+        if not wanted.format and recordings[0][0].suffix == ".wav":
             print("note: without `pip install -e .[audio]` the page holds WAV, and is ten times as large")
         path = write_page(Path(wanted.output), sources, pairs, recordings, wanted.question)
     print(f"{path}: {len(pairs)} pairs, {path.stat().st_size / 1e6:.1f} MB, open it in any browser")
@@ -80,17 +84,20 @@ def record_all(runs: list[str], count: int, wanted: ListenArguments, folder: Pat
     """So many recordings in `folder` of what each of the runs composes, then of pieces of the first run's test split.
 
     Raises:
-        UserError: if a run composes no music.
+        UserError: if a run composes no music, or there is no encoder for the format.
     """
     from tasks.midi.codec import TICKS_PER_SECOND, excerpt  # noqa: PLC0415 (--help does without)
     from tasks.midi.recording import best_suffix, record  # noqa: PLC0415
 
+    suffix = f".{wanted.format}" if wanted.format else best_suffix()
+    if suffix != ".wav" and best_suffix() == ".wav":
+        raise UserError(f"--format {wanted.format} takes an encoder: pip install -e .[audio], or give --format wav")
     ticks = round(wanted.seconds * TICKS_PER_SECOND)
     pieces = [composed(name, count, wanted.seconds, wanted.seed + place) for place, name in enumerate(runs)]
     pieces.append(real(runs[0], count, wanted.seed))
     recordings: list[list[Path]] = []
     for source, scores in enumerate(pieces):
-        recordings.append([folder / f"{source}-{number}{best_suffix()}" for number in range(count)])
+        recordings.append([folder / f"{source}-{number}{suffix}" for number in range(count)])
         for score, path in zip(scores, recordings[-1], strict=True):
             record(excerpt(score, 0, ticks), path)
     return recordings

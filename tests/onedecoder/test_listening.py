@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+import sys
 from collections import Counter
 from itertools import combinations
 
@@ -112,7 +113,8 @@ def test_the_interval_is_wilson_s(successes, trials, low, high):
     assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-5)
 
 
-def test_what_cannot_be_meant_is_one_line(run_folders, listening_page, write, tmp_path):
+def test_what_cannot_be_meant_is_one_line(run_folders, listening_page, write, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
     music, page = str(run_folders["music"]), content(listening_page)
     files = {
         "no.json": "[1]",
@@ -128,6 +130,7 @@ def test_what_cannot_be_meant_is_one_line(run_folders, listening_page, write, tm
         ([music, music], "name each run once"),
         ([music, "--output=page.txt", "--pairs=1", "--seconds=1"], "ends in .html"),
         ([music, "--seconds=0"], "give 1 to 60"),
+        ([music, "--format=mp3"], "takes an encoder: pip install"),
         ([str(run_folders["translation"])], "is a translation decoder: listen to runs that compose"),
         (["--answers", str(tmp_path / "gone.json")], "cannot be read"),
     ]
