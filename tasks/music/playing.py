@@ -210,9 +210,9 @@ class Player:
         if silent and now - self.quiet >= self.manner.silence / 2:
             self.answer = self.prepare(self.phrase or 0)
             return True
-        if not self.stale:
-            return False
         tick = self._tick(now)
+        if not self.stale or (self.unread and self.unread[0][1] >= tick):  # whose tick is not over: more may come in it
+            return False
         self.read(self.line(self.events(tick)), tick)
         self.stale = bool(self.unread)
         return not self.stale
