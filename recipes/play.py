@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> None:
         source.close()
         output.close()
     histograms = player.latencies.histograms()
-    print(f"{player.answers} answers\n{latency_table(histograms)}" if histograms else "nothing was played")
+    print(f"answers: {player.answers}\n{latency_table(histograms)}" if histograms else "nothing was played")
     if wanted.output_dir:
         keep(player, Path(wanted.output_dir), histograms)
         print(f"written to {wanted.output_dir}")

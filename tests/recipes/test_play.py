@@ -98,7 +98,7 @@ def test_a_phrase_at_a_port_is_answered_at_a_port_until_ctrl_c(studio, folder, t
     assert studio.sent[0][0] == pytest.approx(0.5 + 0.8 + 0.5, abs=0.01) and not sounding(studio.sent)
     assert {*studio.closed} == {"Keystation 20:0", "FLUID Synth 128:0"}
     printed = capsys.readouterr().out
-    assert "to continue" in printed and "1 answers" in printed and "p99" in printed
+    assert "to continue" in printed and "answers: 1" in printed and "p99" in printed
     latencies = json.loads((tmp_path / "latencies.json").read_text(encoding="utf-8"))
     assert latencies["answers"] == 1
     for histogram in latencies["milliseconds"].values():
