@@ -55,7 +55,7 @@ def write_page(
     plain = json.dumps({"sources": list(sources), "pairs": pairs}).encode()
     number = hashlib.sha256(b"".join([plain, *(sound for both in heard for sound in both)])).hexdigest()[:8]
     content = {
-        "page": number,  # the same command makes the same page, on which answers of before still stand
+        "page": number,  # of these very recordings, so that no answers are taken for those of another page
         "key": base64.b64encode(turned(plain, number)).decode(),
         "question": question,
         "type": TYPES[recordings[0][0].suffix],

@@ -36,7 +36,7 @@ class Note:
 
 
 class Heard:
-    """The notes of a session. Those from `since` on are remembered as the `notes` that a decoder is given.
+    """The notes of a session: `all` of them, and the `notes` that are remembered, which a decoder is given.
 
     A key that is let go while the pedal is down sounds on, as in `codec.sustain`; with `pedal=False` it does not.
     """

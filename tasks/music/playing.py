@@ -1,9 +1,9 @@
 """A decoder that plays along: phrase by phrase it answers what is played, or accompanies it.
 
-    heard     notes … ────────────────────────── silence ── notes of the answer … ──> the next phrase
-    read      └─ each event as soon as it is certain ┘   │
-    written                       from half the silence on, ahead of time │
-    sent                                                  └ each note when it is due
+    heard     notes … ─────────────────────────┐ silence ┌ notes of the answer … ──> the next phrase
+    read      └ each as soon as it is certain ─┘    │    │
+    written                                         └ ahead of time
+    sent                                                 └ each when it is due
 
 One thread does all of it, one token at a time, so that nothing that comes or is due waits longer than one step of the
 decoder. The line that the decoder reads is what was heard, pauses and its own answers included:
