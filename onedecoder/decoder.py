@@ -210,8 +210,9 @@ class LoadedDecoder:
         line = list(prompt)
         if write:
             constraint = task.constraint()
+            rows = [row] if generation.rerank_reverse else None  # without them what is written ends with the line
             (written,) = generate_best(
-                self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
+                self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=rows
             )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]
