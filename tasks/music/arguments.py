@@ -80,7 +80,13 @@ class MusicRequestArguments(NotationArguments):
             "learned; with --from and --to infill)."
         },
     )
-    seconds: float | None = field(default=None, metadata={"help": "Write so many seconds, at most."})
+    seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "Write so many seconds, at most. (--max_new_tokens counts for each --segment_seconds of these or "
+            "of a melody.)"
+        },
+    )
     prime_seconds: float | None = field(
         default=None,
         metadata={"help": "Read the first seconds of the MIDI file only (of a melody: from its first note on)."},
