@@ -8,7 +8,6 @@ from collections.abc import Sequence as Tokens
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.data.sequence import Sequence
@@ -142,11 +141,12 @@ class Music(Task):
         return (windows.continuation if row["job"] == "continue" else latter_half)(prompt, written, context)
 
     def new_tokens(self, row: Row, most: int) -> int:
-        """`most` for each segment of the time that is asked for, by `--seconds` or a melody; without one for it all."""
-        length = self.request_arguments.seconds or np.inf
+        """`most` for each segment of the time that is asked for, by `--seconds` or a melody."""
+        length = self.request_arguments.seconds
         if row["job"] == "accompany":
-            length = min(length, seconds(row["given"])[-1]) if row["given"] else 0
-        return most * max(1, math.ceil(length / self.arguments.segment_seconds)) if np.isfinite(length) else most
+            song = seconds(row["given"])[-1] if row["given"] else 0
+            length = min(length or song, song)
+        return most * max(1, math.ceil((length or 0) / self.arguments.segment_seconds))
 
     @property
     def segment(self) -> int:
