@@ -3,8 +3,9 @@
     melody of the window <|accompany|> what is written since the window began   an accompaniment, a segment at a time
     last events <|continue|>                                                    a continuation, half a line at a time
 
-The windows over a melody overlap. Of each but the first, a quarter is written already, and is the beginning of its
-target. The last quarter is seen, but left to the next window, which sees how it goes on:
+The windows over a melody overlap. Of each but the first, a quarter or a little more is written already, from a note of
+the melody on, and is the beginning of its target. The last quarter is seen, but left to the next window, which sees how
+it goes on:
 
     ├────────── to be written ────────────┼── only seen ──┤
                           ├─── written ───┼────── to be written ──────┼── only seen ──┤
@@ -21,7 +22,7 @@ from tasks.midi.codec import MEANING, columns, decode, encode, excerpt, waits
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note_on
 
-AROUND = 4  # what is written already, and what is only seen, are each so small a part of a window
+AROUND = 4  # what is written already (at least, and half at most), and what is only seen: one part of so many
 
 
 def accompaniment(melody: Tokens[int], written: Tokens[int], context: int, segment: int, separator: int) -> Window:
@@ -31,9 +32,11 @@ def accompaniment(melody: Tokens[int], written: Tokens[int], context: int, segme
     is written ends with the context.
     """
     song, now, half = decode(melody), int(_ticks(written).sum()), context // 2
-    end, length, past = int(columns(song)[1].max(initial=0)), segment, segment // AROUND
+    onsets, offsets, *_ = columns(song)
+    end, length, past = int(offsets.max(initial=0)), segment, segment // AROUND
     while True:
-        start = max(0, now - past)
+        near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
+        start = int(near[-1]) if near.size else max(0, now - past)
         source, target = encode(excerpt(song, start, start + length)), since(written, start)
         if len(source) + 1 + len(target) <= half or not past:
             break
