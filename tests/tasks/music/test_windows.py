@@ -103,7 +103,8 @@ def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
         source, target = window.ids[:at], window.ids[at + 1 :]
         start, now = ticks(before) - ticks(target), ticks(before)
         assert len(window.ids) <= CONTEXT // 2
-        assert 0 <= start <= now  # in the melody's time
+        assert 0 <= start <= now  # in the melody's time, from one of its notes on if there is one near
+        assert start in {0, *whole[0]} or not ((whole[0] > 2 * start - now) & (whole[0] <= start)).any()
         carried = since(before, start)
         assert carried[len(carried) - len(target) :] == target
         assert len(carried) == len(target) or start == now  # more sounds than fits
