@@ -13,6 +13,8 @@ RECIPES = {
     "evaluate": "score a run",
     "look": "pictures of what a decoder does with one line",
     "explore": "the same live, in a browser",
+    "listen": "compare runs of music by ear: a page of blind pairs",
+    "play": "play along: a decoder that answers what comes from a MIDI port",
 }
 USAGE = "\n".join(
     [

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -26,37 +26,56 @@ def modules() -> dict[str, str]:
     return {f"onedecoder/{path.parent.name}/{path.name}": path.read_text(encoding="utf-8") for path in files}
 
 
-def import_map(address: Callable[[str], str]) -> str:
-    """The script that tells a browser where each module is."""
-    imports = {name: address(name) for name in modules()}
+def import_map(address: Callable[[str], str], names: Iterable[str] | None = None) -> str:
+    """The script that tells a browser where each module is, or each of these `names`."""
+    imports = {name: address(name) for name in names or modules()}
     return f'<script type="importmap">{json.dumps({"imports": imports})}</script>'
 
 
 def whole(decoders: list[str], kind: str) -> str:
     """One file: styles, modules and `decoders` (JSON, each a `decoder` or a `recording`), nothing fetched."""
-    style = (FOLDER / "style.css").read_text(encoding="utf-8")
     scripts = [
         f'<script type="application/json" data-onedecoder="{kind}">{_inside_script(text)}</script>' for text in decoders
     ]
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    return _filled(FOLDER / "index.html", _style("style.css"), import_map(_data), "\n".join([*scripts, START]))
+
+
+def listening(content: str) -> str:
+    """One file of pieces to listen to, nothing fetched; `content` is the JSON that its script reads."""
+    folder = FOLDER / "listening"
+    script = (folder / "listening.js").read_text(encoding="utf-8")
     return _filled(
-        style=f"{policy}\n<style>\n{style}</style>",
-        imports=import_map(lambda name: "data:text/javascript;base64," + _base64(modules()[name])),
-        engine="\n".join([*scripts, START]),
+        folder / "index.html",
+        style=_style("style.css", "listening/listening.css"),
+        imports=import_map(_data, ("onedecoder/views/dom.js", "onedecoder/views/theme.js")),
+        engine=f'<script type="application/json" id="listening">{_inside_script(content)}</script>\n'
+        f'<script type="module">\n{script}</script>',
     )
 
 
 def served() -> str:
     """The same as links to a server."""
     return _filled(
+        FOLDER / "index.html",
         style='<link rel="stylesheet" href="/page/style.css">',
         imports=import_map(lambda name: name.replace("onedecoder/", "/page/", 1)),
         engine=START,
     )
 
 
-def _filled(style: str, imports: str, engine: str) -> str:
-    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+def _style(*names: str) -> str:
+    """Style sheets within the page, after the policy that lets nothing be fetched."""
+    sheets = "".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+    return f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n<style>\n{sheets}</style>'
+
+
+def _data(name: str) -> str:
+    """A module as an address that holds it."""
+    return "data:text/javascript;base64," + _base64(modules()[name])
+
+
+def _filled(template: Path, style: str, imports: str, engine: str) -> str:
+    page = template.read_text(encoding="utf-8")
     for mark, content in {"style": style, "import map": imports, "engine": engine}.items():
         before, after = page.split(f"<!-- {mark} -->")
         page = before + content + after

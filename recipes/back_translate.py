@@ -7,24 +7,24 @@
 The decoder translates each line of the files into the run's other language. A training can use the pairs together with
 real ones: `--train_file train.jsonl captions.pairs.jsonl`. People wrote the lines of the files. As targets, they teach
 the decoder more of their language (Sennrich et al. 2016, "Improving Neural Machine Translation Models with Monolingual
-Data"). As sources, they let the decoder learn from its own translations (Zhang & Zong 2016), or one
+Data"); a --tag keeps their translated sources apart from those that people wrote (Caswell et al. 2019, "Tagged
+Back-Translation"). As sources, they let the decoder learn from its own translations (Zhang & Zong 2016), or one
 decoder from those of an ensemble (Kim & Rush 2016, "Sequence-Level Knowledge Distillation").
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from onedecoder.decoder import LoadedDecoder, load
-from shared.data.loading import load_files
 from shared.errors import UserError
-from shared.files import atomic_directory, check_writable
+from shared.files import check_writable
 from shared.generation.arguments import EnsembleArguments, GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
 from shared.runs.folder import Run
 from tasks.translation import Translation
 from tasks.translation.task import TranslationRequestArguments
+from tasks.translation.texts import load_texts, write_pairs
 
 LONGEST_RATIO = 2  # of the characters of both sides; beyond it one of them says more than the other
 
@@ -33,15 +33,18 @@ LONGEST_RATIO = 2  # of the characters of both sides; beyond it one of them says
 class BackTranslationArguments(EnsembleArguments):
     """Which language the texts are in, and where the pairs go."""
 
-    language: str | None = field(default=None, metadata={"help": "The language of the texts."})
+    language: str = field(default="", metadata={"help": "The language of the texts."})
     output_file: str | None = field(default=None, metadata={"help": "Where to write the pairs, as JSON lines."})
+    tag: str = field(
+        default="", metadata={"help": "Put this before each translation, to mark it as a decoder's: such as '<bt>'."}
+    )
     seed: int = field(default=0, metadata={"help": "Where the random numbers of sampling start."})
 
 
 def main(arguments: list[str]) -> None:
     parser = Parser(GenerationArguments, BackTranslationArguments)
     parser.add_argument("run", help="The folder of a run that was trained with --both_directions true.")
-    parser.add_argument("files", nargs="+", help="Texts of one language, one a line.")
+    parser.add_argument("files", nargs="+", help="Texts of one language: one a line, or rows with a field of its name.")
     first = parser.parse_known_args([*arguments])[0]
     opened = Run.open(first.run)
     generation, asked, given = parser.parse(arguments, opened.settings["generation"])
@@ -55,17 +58,16 @@ def main(arguments: list[str]) -> None:
     other = other_language(decoder, asked.language)
 
     task = decoder.task_for(TranslationRequestArguments(target_lang=other))
-    texts = [text for text in map(str.strip, load_files(given.files, "train", suffix=".txt")["text"]) if text]
+    texts = load_texts(given.files, asked.language)
     rows = [task.request(text) for text in texts]
     outputs = decoder.write(task, rows, generation, seed=asked.seed, progress="translating").outputs
     pairs = [{asked.language: text, other: output} for text, output in zip(texts, outputs, strict=True)]
-    kept = [pair for pair in pairs if usable(*pair.values())]
-    with atomic_directory(path.parent) as staging, (staging / path.name).open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in kept)
+    kept = [{**pair, other: f"{asked.tag} {pair[other]}".strip()} for pair in pairs if usable(*pair.values())]
+    write_pairs(kept, path)
     print(f"{path}: {len(kept)} pairs; {len(pairs) - len(kept)} left out (a side empty or twice as long)")
 
 
-def other_language(decoder: LoadedDecoder, language: str | None) -> str:
+def other_language(decoder: LoadedDecoder, language: str) -> str:
     """The language that texts in `language` are translated into.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Measure how fast this program and transformers train and generate on this machine, side by side.
+"""Measure how fast this program and transformers train and generate on this machine, side by side, and how it starts.
 
     python recipes/benchmark.py
     python recipes/benchmark.py train --size gpt2 --batch_size 16
@@ -10,8 +10,9 @@ measured, and the whole table at the end:
     tokens_per_second  useful tokens: trained (without padding), or written
     ratio              how many times this program is as fast as this line
     mfu, bandwidth     shares of the arithmetic and of the memory's speed that were measured on the device in this run
+    mfu_data_sheet     share of the arithmetic that the GPU's data sheet names, where this program knows it
     first_token_s      seconds from a prompt to its first token
-    first_call_s       seconds of the first step or call, which includes compilation
+    first_call_s       seconds of the first step or call, which includes compilation; to start, from launch to its end
     equal_outputs      share of the outputs (without sampling) that equal this program's
 """
 
@@ -26,13 +27,14 @@ import transformers
 
 from recipes.benchmarks.generation import GenerationCases, generation_results
 from recipes.benchmarks.measuring import COMPILED, OURS, THEIRS, Result
-from recipes.benchmarks.training import TrainingCases, training_results
+from recipes.benchmarks.start import StartCases, start_results
+from recipes.benchmarks.training_cases import TrainingCases, training_results
 from shared.errors import UserError
 from shared.hardware import bandwidth, matmul_peak
 from shared.runs.cli import Parser, run
 from shared.tables import table
 
-KINDS = ("train", "generate")
+KINDS = ("train", "generate", "start")
 GPU_DEFAULTS = {
     "size": "gpt2",
     "steps": 30,
@@ -48,6 +50,8 @@ GPU_DEFAULTS = {
     "single_tokens": 512,
     "batch_tokens": 256,
     "music_size": "medium",
+    "small_shape": "n_layer=6,n_embd=320,n_head=5",
+    "events_size": "medium",
 }
 COLUMNS = {
     "case": "{}",
@@ -55,6 +59,7 @@ COLUMNS = {
     "tokens_per_second": "{:,.0f}",
     "ratio": "{:.2f}×",
     "mfu": "{:.1%}",
+    "mfu_data_sheet": "{:.1%}",
     "bandwidth": "{:.1%}",
     "peak_memory_gb": "{:.2f}",
     "first_token_s": "{:.4f}",
@@ -77,17 +82,19 @@ class BenchmarkArguments:
 
 
 def main(arguments: list[str]) -> None:
-    parser = Parser(BenchmarkArguments, TrainingCases, GenerationCases)
-    parser.add_argument("kinds", nargs="*", help="train, generate, or both (default).")
+    parser = Parser(BenchmarkArguments, TrainingCases, GenerationCases, StartCases)
+    parser.add_argument("kinds", nargs="*", help="train, generate, start, or all of them (default).")
     wanted = parser.parse(arguments)[0]
     if wanted.device not in ("cpu", "cuda") or (wanted.device == "cuda" and not torch.cuda.is_available()):
         raise UserError(f"--device {wanted.device}: give cpu" + (" or cuda" if torch.cuda.is_available() else ""))
-    wanted, training, generation, words = parser.parse(arguments, GPU_DEFAULTS if wanted.device == "cuda" else None)
+    wanted, training, generation, start, words = parser.parse(
+        arguments, GPU_DEFAULTS if wanted.device == "cuda" else None
+    )
     kinds = words.kinds or KINDS
     if unknown := set(kinds) - set(KINDS):
-        raise UserError(f"'{min(unknown)}' is no benchmark: give train, generate or neither for both")
-    training.check()
-    generation.check()
+        raise UserError(f"'{min(unknown)}' is no benchmark: give {', '.join(KINDS)}, or none for all")
+    for cases in (training, generation, start):
+        cases.check()
     datasets.disable_progress_bars()
     transformers.logging.set_verbosity_error()
 
@@ -109,6 +116,7 @@ def main(arguments: list[str]) -> None:
     measured = {
         "train": training_results(training, systems, device),
         "generate": generation_results(generation, systems, device),
+        "start": start_results(start, device),
     }
     for kind in KINDS:
         for result in measured[kind] if kind in kinds else ():

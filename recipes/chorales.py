@@ -1,7 +1,7 @@
 """Train a decoder to write four-part chorales, 16th by 16th and voice by voice.
 
-accelerate launch recipes/chorales.py
-accelerate launch recipes/chorales.py --config recipes/configs/chorales/jsb.yaml --jsb_file jsb16.json.xz
+python recipes/chorales.py
+python recipes/chorales.py --config recipes/configs/chorales/jsb.yaml --jsb_file jsb16.json.xz
 """
 
 from shared.runs.cli import run

@@ -1,7 +1,7 @@
 """Train a decoder on plain text; other recipes can start from it.
 
-accelerate launch recipes/language_modeling.py
-accelerate launch recipes/language_modeling.py --train_file train.jsonl --test_file test.jsonl
+python recipes/language_modeling.py
+python recipes/language_modeling.py --train_file train.jsonl --test_file test.jsonl
 """
 
 from shared.runs.cli import run

@@ -1,7 +1,7 @@
 """Train a decoder to compose piano music, event by event.
 
-accelerate launch recipes/music.py
-accelerate launch recipes/music.py --midi_dir maestro-v3.0.0 --size medium --max_length 2048
+python recipes/music.py
+python recipes/music.py --midi_dir maestro-v3.0.0 --size medium --max_length 2048
 """
 
 from shared.runs.cli import run

@@ -1,7 +1,7 @@
 """Train a decoder to write the lead of a Wikipedia article, which is its summary.
 
-accelerate launch recipes/summarization.py
-accelerate launch recipes/summarization.py --train_file train.jsonl --test_file test.jsonl
+python recipes/summarization.py
+python recipes/summarization.py --train_file train.jsonl --test_file test.jsonl
 """
 
 from shared.runs.cli import run

@@ -1,7 +1,7 @@
 """Train a decoder to translate.
 
-    accelerate launch recipes/translation.py
-    accelerate launch recipes/translation.py --train_file train.jsonl --validation_file validation.jsonl \
+    python recipes/translation.py
+    python recipes/translation.py --train_file train.jsonl --validation_file validation.jsonl \
         --test_file test.jsonl --source_lang en --target_lang de --output_dir outputs/en-de
 """
 

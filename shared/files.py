@@ -32,7 +32,7 @@ def atomic_directory(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
         yield staging
-        flush(*staging.rglob("*"))
+        complete(staging)
         for path in sorted(staging.rglob("*")):
             if path.is_file():
                 place = folder / path.relative_to(staging)
@@ -64,6 +64,16 @@ def refuse_writing(folder: Path, error: Exception) -> NoReturn:
     raise UserError(
         f"could not write to {folder}: {' '.join(str(error).split())}; free some space, or write elsewhere"
     ) from error
+
+
+def complete(folder: Path) -> None:
+    """Return once the disk holds all in `folder`, readable as files usually are (safetensors' own are not)."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o666 & ~mask)
+    flush(*folder.rglob("*"), folder)
 
 
 def flush(*paths: Path) -> None:

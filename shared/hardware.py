@@ -13,6 +13,8 @@ import torch
 
 BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 TRIALS = 5
+DATA_SHEETS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""By a part of the GPU's name; the first that fits counts."""
 
 
 def synchronize(device: torch.device) -> None:
@@ -29,6 +31,12 @@ def matmul_peak(device: torch.device) -> float:
     generator = torch.Generator(device).manual_seed(0)  # a training's random numbers stay as they are
     a, b, product = (torch.randn(size, size, generator=generator, dtype=dtype, device=device) for _ in range(3))
     return 2 * size**3 / _shortest(lambda: torch.mm(a, b, out=product), device, calls=10 if gpu else 1)
+
+
+def data_sheet_peak(device: torch.device) -> float | None:
+    """The dense bfloat16 products per second that a GPU's data sheet names, where this program knows it."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return next((peak for model, peak in DATA_SHEETS.items() if model in name), None)
 
 
 @cache

@@ -65,8 +65,11 @@ def test_the_demo_writes_to_a_folder_of_its_own():
     assert DemoArguments().output_dir == "outputs/demo"
 
 
-def test_what_the_readme_launches_has_a_configuration():
+def test_what_the_documents_launch_has_a_configuration():
     """Without one, accelerate prints a warning of six lines."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    launched = re.findall(r"accelerate launch +(\S+)", text)
-    assert set(launched) - {"--quiet", "then", "then`"} <= {"--config_file"} and "--config_file" in launched
+    places = ("README.md", "docs/*.md", "tasks/*/README.md", "recipes/*.py", "recipes/**/*.yaml")
+    texts = [path.read_text(encoding="utf-8") for place in places for path in REPOSITORY.glob(place)]
+    commands = [
+        command for text in texts for command in re.findall(r"^[ #]*accelerate launch +(.*)", text, re.MULTILINE)
+    ]
+    assert len(commands) > 4 and all(command.startswith("--config_file") for command in commands), commands

@@ -36,6 +36,8 @@ def loaded(sought, script, *arguments):
 def test_help_needs_no_torch():
     assert not loaded(["torch", "numpy.testing", "datasets"], "recipes/generate.py", "--help")
     assert not loaded(["torch", "datasets"], "onedecoder/commands.py", "--help")
+    assert not loaded(["torch", "datasets"], "recipes/listen.py", "--help")
+    assert not loaded(["torch", "datasets"], "recipes/play.py", "--help")
 
 
 def test_writing_text_needs_nothing_that_trains_reads_data_or_plays_music(tmp_path):

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import transformers
 from transformers import GenerationConfig, GPT2LMHeadModel
 
 from recipes.benchmarks.measuring import (
     COMPILED,
+    CONTINUOUS,
+    EVENT_VOCABULARY,
+    MUSIC_CONTEXT,
     OURS,
     THEIRS,
     Result,
@@ -35,8 +39,8 @@ from shared.model.flops import decoding_bytes_per_step
 from shared.runs.folder import Run
 from tasks import TASKS
 
+PAGE = 256  # tokens, the default of transformers' paged cache
 CHECKED = 64  # greedy tokens of each prompt that are compared
-EVENT_VOCABULARY, MUSIC_CONTEXT = 393, 2048
 
 
 @dataclass
@@ -89,6 +93,8 @@ class Generation:
         settings = replace(self.settings, **changes)
         if isinstance(model, Decoder):
             return generate(model, self.prompts, settings, self.vocabulary, sliding=True)
+        if system == CONTINUOUS:
+            return continuous_generate(model, self.prompts, settings, self.vocabulary)
         cache = {"cache_implementation": "static"} if system == COMPILED else {}  # transformers compiles for it
         return transformers_generate(model, self.prompts, settings, self.vocabulary, **cache)
 
@@ -144,17 +150,11 @@ class Generation:
         return new * per_step / bandwidth(self.decoder.device)
 
 
-def transformers_generate(
-    model: GPT2LMHeadModel,
-    prompts: list[list[int]],
-    settings: GenerationArguments,
-    vocabulary: Vocabulary,
-    **options: str,
-) -> list[list[int]]:
-    """What `shared.generation.generate.generate` does, done by transformers: batches by length, padded on the left."""
+def configured(settings: GenerationArguments, vocabulary: Vocabulary, **options: str) -> GenerationConfig:
+    """Our settings as transformers takes them."""
     sampling = {"temperature": settings.temperature, "top_k": settings.top_k, "top_p": settings.top_p}
     beams = {"length_penalty": settings.length_penalty, "early_stopping": settings.early_stopping}
-    model.generation_config = GenerationConfig(
+    return GenerationConfig(
         max_new_tokens=settings.max_new_tokens,
         do_sample=settings.do_sample,
         num_beams=settings.num_beams,
@@ -164,6 +164,32 @@ def transformers_generate(
         **(beams if settings.num_beams > 1 else {}),
         **options,
     )
+
+
+def continuous_generate(
+    model: GPT2LMHeadModel, prompts: list[list[int]], settings: GenerationArguments, vocabulary: Vocabulary
+) -> list[list[int]]:
+    """The same by transformers' continuous batching, `generate_batch`, with room for all prompts at once."""
+    pages = sum(-(-(len(prompt) + settings.max_new_tokens) // PAGE) for prompt in prompts)
+    # By default it takes most of the memory that is free, and on a CPU half a minute to clear it.
+    room = transformers.ContinuousBatchingConfig(
+        num_blocks=pages + 1, max_batch_tokens=max(PAGE, sum(map(len, prompts)))
+    )
+    found: dict[str, Any] = model.generate_batch(
+        inputs=prompts, generation_config=configured(settings, vocabulary), continuous_batching_config=room
+    )
+    return [until(vocabulary.end, found[f"req_{index}"].generated_tokens) for index in range(len(prompts))]
+
+
+def transformers_generate(
+    model: GPT2LMHeadModel,
+    prompts: list[list[int]],
+    settings: GenerationArguments,
+    vocabulary: Vocabulary,
+    **options: str,
+) -> list[list[int]]:
+    """What `shared.generation.generate.generate` does, done by transformers: batches by length, padded on the left."""
+    model.generation_config = configured(settings, vocabulary, **options)
     results: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     rows = max(1, settings.generation_batch_size // settings.num_beams)
@@ -237,7 +263,8 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     vocabulary = numbered(cases.generation_vocab_size)
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):
-        yield from compared(sampled(cases, decoder, prompts, new_tokens).results(systems))
+        batched = (CONTINUOUS,) if prompts > 1 and hasattr(transformers, "ContinuousBatchingConfig") else ()
+        yield from compared(sampled(cases, decoder, prompts, new_tokens).results((*systems, *batched)))
     if cases.model:
         yield from compared(beams(cases, cases.model, device, dtype).results((OURS, THEIRS)))
     if cases.music_size:

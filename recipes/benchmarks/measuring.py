@@ -17,7 +17,8 @@ from shared.hardware import synchronize
 from shared.model.build import SIZES
 from shared.model.decoder import Decoder
 
-OURS, THEIRS, COMPILED = "ours", "transformers", "transformers, compiled"
+OURS, THEIRS, COMPILED, CONTINUOUS = "ours", "transformers", "transformers, compiled", "transformers, continuous"
+EVENT_VOCABULARY, MUSIC_CONTEXT = 393, 2048
 Result = dict[str, Any]  # one line of the table
 
 
@@ -32,9 +33,10 @@ def random_rows(rows: int, length: int, size: int) -> list[list[int]]:
 
 
 def plain_gpt2(decoder: Decoder) -> GPT2LMHeadModel:
-    """transformers' own model, whose weights are the decoder's, not a copy of them."""
+    """transformers' own model, whose weights are the decoder's, not a copy of them; it has no relative attention."""
     model = GPT2LMHeadModel(copy.deepcopy(decoder.config))
-    model.load_state_dict(decoder.state_dict(), assign=True)
+    known = model.state_dict()
+    model.load_state_dict({name: weight for name, weight in decoder.state_dict().items() if name in known}, assign=True)
     model.tie_weights()
     return model.to(decoder.device)  # type: ignore[arg-type]  # transformers' decorator hides whose method it is
 

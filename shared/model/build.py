@@ -103,6 +103,10 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
             f"'{name}': {len(broken)} of its weights are no finite numbers, such as {broken[0]}; give an earlier "
             "checkpoint, or train it anew"
         )
+    with torch.inference_mode():
+        logits = decoder(torch.zeros(1, min(4, decoder.context), dtype=torch.long)).logits
+    if not logits.isfinite().all():
+        raise UserError(f"'{name}': its weights are too large to compute with; give an earlier checkpoint")
     return decoder
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from shared.errors import first_line
-from shared.files import STAGING, flush
+from shared.files import STAGING, complete, flush
 
 MANIFEST = "manifest.json"
 REPLACED = ".replaced-"
@@ -29,7 +29,7 @@ def publish(staging: Path, checkpoint: Path) -> None:
     files = [path for path in staging.rglob("*") if path.is_file()]
     manifest = {str(path.relative_to(staging)): [path.stat().st_size, _checksum(path)] for path in files}
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    flush(*staging.rglob("*"), staging)
+    complete(staging)
     replaced = checkpoint.with_name(REPLACED + checkpoint.name)
     if checkpoint.exists():
         checkpoint.rename(replaced)

@@ -20,6 +20,8 @@ from shared.training.checkpoints import publish, rotate
 from shared.training.sharded import load_whole
 from shared.training.stopping import Stop
 
+# AssertionError is PyTorch's, for another optimizer's state where the weights are sharded.
+UNFITTING = (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError, UnpicklingError, AssertionError)
 FULL_DISK = ("inline_container", "iostream", "write")  # torch.save's words for it: it raises no OSError
 
 
@@ -100,7 +102,7 @@ class ResumableTrainer(transformers.Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         try:
             super()._load_optimizer_and_scheduler(checkpoint)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, EOFError, UnpicklingError) as error:
+        except UNFITTING as error:
             self._refuse_resuming(checkpoint, "optimizer's state", error)
 
     def _refuse_resuming(self, checkpoint: str | None, what: str, error: Exception) -> NoReturn:

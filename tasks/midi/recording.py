@@ -1,4 +1,4 @@
-"""Performances to listen to: stereo recordings as OGG Vorbis, or as WAV where no encoder is installed."""
+"""Performances to listen to: stereo recordings as OGG Vorbis or MP3, or as WAV where no encoder is installed."""
 
 import wave
 from pathlib import Path
@@ -9,6 +9,7 @@ from symusic import Note, Score
 
 from tasks.midi.synthesis import SAMPLE_RATE, synthesize
 
+ENCODED = {".ogg": ("OGG", "VORBIS"), ".mp3": ("MP3", "MPEG_LAYER_III")}  # libsndfile's names of format and subtype
 LOUDNESS = 10 ** (-18 / 20)  # the root mean square of the samples, of a full scale of 1
 PEAK = 10 ** (-1 / 20)  # no sample is louder
 # The keys below each of these pitches sound from here, -1 being the left and 1 the right, as they do to who plays.
@@ -25,22 +26,22 @@ def best_suffix() -> str:
 
 
 def record(performance: Score, path: str | Path) -> None:
-    """Write a performance as `.wav` (16 bits) or `.ogg`: stereo, 44.1 kHz, all about equally loud, none clipped.
+    """Write a performance as `.wav` (16 bits), `.ogg` or `.mp3`: stereo, 44.1 kHz, all equally loud, none clipped.
 
     The piano is that of the SoundFont which pretty_midi brings, played by FluidSynth where `pyfluidsynth` is
     installed. Elsewhere `synthesize` plays its strings.
 
     Raises:
-        ImportError: for `.ogg` without soundfile.
+        ImportError: for `.ogg` and `.mp3` without soundfile.
     """
     sound = stereo(performance)
     level, peak = np.sqrt(np.mean(sound**2)), np.abs(sound).max()
     if peak:
         sound = sound * min(LOUDNESS / level, PEAK / peak)
-    if Path(path).suffix.lower() == ".ogg":
+    if names := ENCODED.get(Path(path).suffix.lower()):
         import soundfile  # noqa: PLC0415 (an extra)
 
-        with soundfile.SoundFile(str(path), "w", SAMPLE_RATE, 2, format="OGG", subtype="VORBIS") as file:
+        with soundfile.SoundFile(str(path), "w", SAMPLE_RATE, 2, format=names[0], subtype=names[1]) as file:
             for start in range(0, len(sound), SAMPLE_RATE):  # libsndfile's encoder takes no more at a time
                 file.write(sound[start : start + SAMPLE_RATE])
         return

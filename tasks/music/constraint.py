@@ -24,6 +24,7 @@ ones, a shift that is too long to shorter ones.
 from collections.abc import Sequence as Tokens
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,8 +45,8 @@ NOTE_ON, NOTE_OFF, _, TIME_SHIFT, _ = range(len(KINDS))
 class EventConstraint:
     """A `shared.writing.Constraint`.
 
-    With `seconds`, no note begins so long after the prompt, and all end within a second more. Keys are those of a
-    piano, unless `all_keys` may be struck.
+    With `seconds`, no note begins so long after the prompt, and all end within a second more. Where they are to be
+    `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck.
 
     A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
     composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
@@ -59,20 +60,27 @@ class EventConstraint:
     end, and `paused`, whether that has come.
     """
 
-    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
+    def __init__(
+        self,
+        vocabulary: MusicVocabulary,
+        seconds: float | None = None,
+        all_keys: bool = False,
+        filled: bool = False,
+    ):
         self.removed, self.tokens = 0.0, 0
         self.vocabulary = vocabulary
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
+        self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
         size = max(vocabulary.tokens.values()) + 1
-        self.kind = torch.full((size,), KINDS.index("special"))
-        self.value = torch.zeros(size, dtype=torch.long)
+        kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
         # `allowed` says it in columns: 128 keys to strike, 128 to release, velocities, shifts, the end, all else.
-        self.column = torch.full((size,), 2 * PITCHES + 1 + TICKS_PER_SECOND + 1)
+        columns = np.full(size, 2 * PITCHES + 1 + TICKS_PER_SECOND + 1)
         first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": 2 * PITCHES}  # a shift has one tick at least
         for index, (kind, value) in MEANING.items():
-            self.kind[index], self.value[index] = KINDS.index(kind), value
-            self.column[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
-        self.column[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+            kinds[index], values[index] = KINDS.index(kind), value
+            columns[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
+        columns[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+        self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, columns))
         self.stands_for = torch.arange(size)
         self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
         self.kinds = self.kind == torch.arange(len(KINDS))[:, None]
@@ -161,7 +169,8 @@ class EventConstraint:
         can_shift = waiting | (left > torch.where(silent, WHOLE_NOTE, notes))
         room = torch.where(can_shift & ~state["shifted"], torch.maximum(room, waiting.long()), 0)
         shift = self.ticks <= room[:, None]
-        end = (silent & ~state["owing"] & (state["until"] == NEVER))[:, None]
+        may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
+        end = (silent & ~state["owing"] & may_end)[:, None]
 
         columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
         # The fallback below makes an end of these, also before `until`.

@@ -228,11 +228,22 @@ class Music(Task):
         return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
 
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
-        """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied."""
-        melodies = None
-        if self.arguments.job[0] == "accompany":
+        """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied.
+
+        What is composed, or goes on from a primer, stands beside as many events of the pieces, from where it begins
+        itself: openings are calmer than whole pieces, and of slow music as many events take longer.
+        """
+        job, longest = self.arguments.job[0], max(map(len, outputs))
+        melodies, real = None, rows["events"]
+        if job == "accompany":
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
-        return score_pieces(outputs, rows["events"], training_rows, self.vocabulary, melodies)
+        elif job == "compose":
+            real = [events[:longest] for events in real]
+        elif job == "continue":
+            wholes = [decode(events) for events in real]
+            start = PRIMER_SECONDS * TICKS_PER_SECOND
+            real = [encode(excerpt(whole, start, max(start, whole.end())))[:longest] for whole in wholes]
+        return score_pieces(outputs, real, training_rows, self.vocabulary, melodies)
 
     def report(self, metrics: Mapping[str, Any]) -> str:
         return tables(metrics)

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from shared.errors import UserError
 from shared.runs.folder import Run, read_metrics
@@ -93,6 +94,15 @@ def config(**changes):
 def test_a_config_of_another_decoder_is_named_in_one_line(copy, change):
     change(copy)
     with pytest.raises(UserError) as caught:
+        opened = Run.open(str(copy))
+        opened.decoder(opened.task({Copying.name: Copying}))
+    assert "\n" not in str(caught.value) and str(copy) in str(caught.value)
+
+
+def test_weights_too_large_to_compute_with_are_named(copy):
+    path = copy / "model.safetensors"
+    save_file({name: weight * 1e30 for name, weight in load_file(path).items()}, path, {"format": "pt"})
+    with pytest.raises(UserError, match="too large") as caught:
         opened = Run.open(str(copy))
         opened.decoder(opened.task({Copying.name: Copying}))
     assert "\n" not in str(caught.value) and str(copy) in str(caught.value)

@@ -16,7 +16,7 @@ from recipes import generate, look
 def test_commands_are_named(capsys):
     command([])
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("train", "generate", "evaluate", "look", "explore"))
+    assert all(name in shown for name in ("train", "generate", "evaluate", "look", "explore", "listen", "play"))
     for wrong, message in (
         (["dance"], "unknown command 'dance'"),
         (["train"], "give one of"),

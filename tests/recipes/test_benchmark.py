@@ -1,15 +1,27 @@
 """The benchmark, launched with the smallest numbers; and that what it compares is alike."""
 
 import json
+import subprocess
 from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from recipes.benchmark import main
+from recipes.benchmarks import start
 from recipes.benchmarks.generation import Generation, GenerationCases, beams, transformers_generate
-from recipes.benchmarks.measuring import OURS, THEIRS, Stopwatch, numbered, plain_gpt2, random_rows
-from recipes.benchmarks.training import Training, TrainingCases, pairs_training, text_training, training_results
+from recipes.benchmarks.measuring import CONTINUOUS, OURS, THEIRS, Stopwatch, numbered, plain_gpt2, random_rows
+from recipes.benchmarks.training import Training
+from recipes.benchmarks.training_cases import (
+    TrainingCases,
+    events_training,
+    pairs_training,
+    small_training,
+    text_training,
+    training_results,
+)
 from shared.data.sequence import IGNORED
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
@@ -47,11 +59,13 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
         "--single_tokens 3 --batch_tokens 2 --calls 1 --generation_vocab_size 50 --music_size tiny --music_tokens 3"
     )
     table = tmp_path / "table.json"
-    finished = python("benchmark", "--device", "cpu", *quick.split(), "--pairs", pairs, "--json", table)
+    finished = python(
+        "benchmark", "train", "generate", "--device", "cpu", *quick.split(), "--pairs", pairs, "--json", table
+    )
     assert finished.returncode == 0, finished.stderr
     results = json.loads(table.read_text())["results"]
     systems = [result["system"] for result in results]
-    assert systems == [OURS, THEIRS] * 4 + [OURS]
+    assert systems == [*[OURS, THEIRS] * 4, CONTINUOUS, OURS]
     assert len({result["case"] for result in results}) == 5
     lines = finished.stdout.splitlines()
     for line, result in zip(lines[1:], results, strict=False):
@@ -64,13 +78,13 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     assert all(result["tokens_per_second"] > 0 and result["first_call_s"] > 0 for result in results)
     assert all("mfu" in result for result in results[:4])
     assert all("bandwidth" in result and "first_token_s" in result for result in results[4:])
-    assert [results[5]["equal_outputs"], results[7]["equal_outputs"]] == [1.0, 1.0]
+    assert [results[line]["equal_outputs"] for line in (5, 7, 8)] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["fly"], "'fly' is no benchmark: give train, generate or neither for both"),
+        (["fly"], "'fly' is no benchmark: give train, generate, start, or none for all"),
         (["--device", "tpu"], "--device tpu: give cpu"),
         (["--size", "huge"], "--size huge: choose one of tiny, mini"),
         (["--steps", "0"], "--steps is 0: give 1 or more"),
@@ -83,9 +97,15 @@ def test_what_cannot_be_measured_is_said_in_one_line(flags, said):
     assert str(caught.value).startswith(said)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda cases: text_training(cases, cases.size), pairs_training], ids=["text", "pairs"]
-)
+CASES = {
+    "text": lambda cases: text_training(cases, cases.size),
+    "pairs": pairs_training,
+    "small": lambda cases: replace(small_training(cases, "n_layer=1,n_embd=32"), batch_size=2),
+    "events": lambda cases: replace(events_training(cases, "tiny"), overrides="n_layer=1"),
+}
+
+
+@pytest.mark.parametrize("make", CASES.values(), ids=CASES)
 def test_both_trainers_see_the_same_tokens_in_the_same_step(cases, make, tmp_path):
     training = make(cases)
     arguments = training.arguments(str(tmp_path), CPU, 1)
@@ -99,12 +119,13 @@ def test_both_trainers_see_the_same_tokens_in_the_same_step(cases, make, tmp_pat
         assert (plain["labels"][..., 1:] != IGNORED).sum() == len(packed["target_positions"])
         sizes.append(plain["input_ids"].numel())
     assert len(sizes) >= 2
-    padded = max(sizes) > 2 * training.rows.pack_length
-    assert padded == (make is pairs_training)
+    padded = max(sizes) > training.batch_size * training.rows.pack_length
+    assert padded == (make in (CASES["pairs"], CASES["small"]))
 
 
-def test_both_trainers_start_with_the_same_weights_and_loss(cases, tmp_path):
-    training = pairs_training(cases)
+@pytest.mark.parametrize("make", [CASES["pairs"], CASES["small"]], ids=["adamw", "muon"])
+def test_both_trainers_start_with_the_same_weights_and_loss(cases, make, tmp_path):
+    training = make(cases)
     arguments = training.arguments(str(tmp_path), CPU, 1)
     losses = []
     for system in (OURS, THEIRS):
@@ -222,6 +243,39 @@ def test_what_was_not_written_is_not_counted(new_decoder, monkeypatch):
     assert result["note"] == "wrote 3 of 6: the context ended"
     assert result["tokens_per_second"] == 1.5
     assert result["bandwidth"] == case.least_seconds() / 2 / 2
+
+
+def test_a_small_decoder_has_the_shape_that_is_asked_for(cases):
+    case = small_training(replace(cases, pairs_size="mini"), "n_layer=1,n_embd=32,n_head=2")
+    assert (case.new_decoder().config.n_layer, case.optim) == (1, "muon") and "0.0 M" in case.name
+
+
+def test_music_is_trained_with_relative_attention_where_there_is_some(cases, tmp_path):
+    case = CASES["events"](cases)
+    arguments = case.arguments(str(tmp_path), CPU, 1)
+    assert case.trainer(OURS, arguments).model.config.relative_attention == 1024
+    assert not hasattr(case.trainer(THEIRS, arguments).model.transformer.h[0].attn, "relative")
+
+
+def test_a_start_is_measured_twice_with_the_same_caches(monkeypatch):
+    launched = []
+
+    def launch(command, env, **_):
+        caches = {env[name] for name in start.CACHES}
+        launched.append((command, caches, any(Path(cache).exists() for cache in caches)))
+        for cache in caches:
+            Path(cache).mkdir(exist_ok=True)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(start.subprocess, "run", launch)
+    notes = [result["note"] for result in start.start_results(start.StartCases(), CPU)]
+    assert notes == ["nothing cached", "the second time"]
+    (command, caches, filled), (again, same, refilled) = launched
+    assert command == again and caches == same and (filled, refilled) == (False, True)
+    failed = SimpleNamespace(returncode=2, stderr="a\nerror: no disk\n")
+    monkeypatch.setattr(start.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(UserError, match=r"translation\.py did not start: error: no disk"):
+        next(start.start_results(start.StartCases(), CPU))
 
 
 def test_nothing_but_what_is_asked_for_is_trained(cases):

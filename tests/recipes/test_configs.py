@@ -35,7 +35,7 @@ def test_a_configuration_is_understood(path: Path, tmp_path):
 def launched_by(task):
     """The command that a configuration's head names: the task's recipe, where it has one of its own."""
     recipe = f"recipes/{task}.py"
-    return f"accelerate launch {recipe}" if (REPOSITORY / recipe).is_file() else f"onedecoder train {task}"
+    return f"python {recipe}" if (REPOSITORY / recipe).is_file() else f"onedecoder train {task}"
 
 
 def test_the_decoder_of_10_million_parameters_has_no_more():

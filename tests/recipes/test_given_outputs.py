@@ -103,6 +103,12 @@ def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):
     assert found and all(pair["de"] == written[pair["en"]] for pair in found)
     assert written != {text: load(place / "run")(text, max_new_tokens=6) for text in TEXTS[:2]}
 
+    (place / "rows.jsonl").write_text("".join(json.dumps({"en": text, "id": 1}) + "\n" for text in TEXTS[:2]))
+    back_translate([told[0], str(place / "rows.jsonl"), *told[2:], "--tag=<bt>", "--max_new_tokens=6"])
+    tagged = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
+    alone = load(place / "run")
+    assert tagged and all(pair["de"] == f"<bt> {alone(pair['en'], max_new_tokens=6)}".strip() for pair in tagged)
+
 
 def test_runs_that_are_no_ensemble_are_named(place):
     with pytest.raises(UserError, match="a run of summarization, not of translation"):

@@ -75,6 +75,7 @@ def test_what_is_written_can_be_read_by_whoever_may_read_the_folder(tmp_path):
     with atomic_directory(tmp_path / "run") as staging:
         (staging / "samples").mkdir()
         (staging / "samples" / "1.txt").write_text("new")
+        (staging / "samples" / "1.txt").chmod(0o600)  # as safetensors leaves its files
     (tmp_path / "usual").mkdir()
     (tmp_path / "usual" / "1.txt").write_text("new")
     assert (tmp_path / "run" / "samples").stat().st_mode == (tmp_path / "usual").stat().st_mode

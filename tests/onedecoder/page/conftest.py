@@ -49,7 +49,7 @@ def open_file(browser):
         tab.on("pageerror", lambda error: complaints.append(f"{error}\n{error.stack}"))
         tab.on("request", lambda asked: asked.url.startswith("http") and complaints.append(f"asked for {asked.url}"))
         tab.goto(f"file://{path}{view and '#'}{view}")
-        tab.wait_for_selector("main [role=tab], main .message")
+        tab.wait_for_selector("main [role=tab], main .message, main .pair")
         return tab
 
     opened.complaints = complaints

@@ -149,6 +149,17 @@ def test_seconds_are_used_and_what_sounds_then_rings_for_one_more(limit):
     assert limit < max(lengths) <= limit + 1.01
 
 
+@pytest.mark.parametrize("limit", [0.5, 4.0])
+def test_seconds_that_are_to_be_filled_do_not_end_early(limit):
+    free, filled = (
+        walk([[COMPOSE]] * 64, 120, 2, EventConstraint(VOCABULARY, limit, filled=filled)) for filled in (False, True)
+    )
+    assert all(released(events) for events, _ in filled)
+    lengths = [seconds(events)[-1] for events, ended in filled if ended]
+    assert limit - 1 <= min(lengths) and max(lengths) <= limit + 1.01
+    assert limit < 1 or min(seconds(events)[-1] for events, _ in free) < limit - 1
+
+
 def test_the_end_of_the_seconds_does_not_make_keys_the_only_choice():
     """A long wait that sounds right is never forbidden by it: else chords of what is left were struck at the end."""
     grammar = EventConstraint(VOCABULARY, 2)

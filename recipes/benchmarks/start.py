@@ -1,0 +1,61 @@
+"""Starting: from the launch of a recipe to the end of its first step, with nothing cached and once more."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from recipes.benchmarks.measuring import OURS, Result, timed
+from shared.errors import UserError
+from tasks import TASKS
+
+RECIPES = Path(__file__).parents[1]
+CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "HF_DATASETS_CACHE", "XDG_CACHE_HOME")
+ONE_STEP = ["--max_steps=1", "--eval_strategy=no", "--save_strategy=no", "--do_eval=false", "--do_predict=false"]
+
+
+@dataclass
+class StartCases:
+    """What to start."""
+
+    start_recipe: str = field(default="translation", metadata={"help": "Start this recipe, on its sample."})
+
+    def check(self) -> None:
+        """Refuse a recipe that there is not.
+
+        Raises:
+            UserError: that names the flag.
+        """
+        if self.start_recipe not in TASKS:
+            raise UserError(f"--start_recipe {self.start_recipe}: choose one of {', '.join(TASKS)}")
+
+
+def start_results(cases: StartCases, device: torch.device) -> Iterator[Result]:
+    """The lines of the table: as in a new home folder, then with the caches that the first one has filled."""
+    with tempfile.TemporaryDirectory() as folder:
+        for note in ("nothing cached", "the second time"):
+            yield {
+                "case": f"start {cases.start_recipe}, launch to the end of one step",
+                "system": OURS,
+                "first_call_s": timed(lambda: one_step(cases.start_recipe, Path(folder), device), device)[0],
+                "note": note,
+            }
+
+
+def one_step(recipe: str, folder: Path, device: torch.device) -> None:
+    """Launch a recipe for one step, with all its caches in `folder`.
+
+    Raises:
+        UserError: with the last line of what it says, if it fails.
+    """
+    environment = {**os.environ, **{name: str(folder / name.lower()) for name in CACHES}}
+    command = [sys.executable, str(RECIPES / f"{recipe}.py"), *ONE_STEP, f"--output_dir={folder / 'run'}"]
+    command += ["--overwrite_output_dir=true", *(["--use_cpu=true"] if device.type == "cpu" else [])]
+    finished = subprocess.run(command, env=environment, cwd=RECIPES.parent, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise UserError(f"{recipe}.py did not start: {(finished.stderr.splitlines() or ['it said nothing'])[-1]}")
