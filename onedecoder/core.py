@@ -21,7 +21,8 @@ from shared.model.modeling_onedecoder import relative_scores
 from shared.runs.cli import Parser, as_flags, run
 from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
-from shared.task import Constraint, Row, Task, TextTask
+from shared.task import Row, Task, TextTask
+from shared.writing import Constraint
 from tasks import TASKS
 
 __all__ = [

@@ -148,8 +148,14 @@ class LoadedDecoder:
                 progress=progress,
                 rows=rows,
             )
+
+        def cut(row: Row, prompt: Sequence) -> int:
+            # What is read window after window loses nothing.
+            first = task.window(row, prompt.context, (), self.writer.context).ids
+            return prompt.cut if first == list(prompt.context) else 0
+
         removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
-        return Written([task.decode(ids) for ids in written], [prompt.cut for prompt in prompts], removed)
+        return Written([task.decode(ids) for ids in written], [*map(cut, rows, prompts)], removed)
 
     def n_best(self, given: str, count: int = 5, **settings: Any) -> list[Hypothesis]:
         """The `count` best outputs for `given` that beam search finds, the best first.
@@ -210,8 +216,9 @@ class LoadedDecoder:
         line = list(prompt)
         if write:
             constraint = task.constraint()
+            rows = [row] if generation.rerank_reverse else None  # without them what is written ends with the line
             (written,) = generate_best(
-                self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=[row]
+                self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=rows
             )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]

@@ -5,6 +5,7 @@
     python recipes/generate.py outputs/language_modeling "Once upon a time" --num_samples 3 --temperature 0.8
     python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
     python recipes/generate.py outputs/music --prime beginning.mid --prime_seconds 10 --seconds 30
+    python recipes/generate.py outputs/pop909 --prime song.mid
     python recipes/generate.py outputs/translation --interactive
     python recipes/generate.py outputs/translation "The small dog sleeps." --target_prefix "Der kleine"
     python recipes/generate.py outputs/translation "The small dog sleeps." --num_beams 5 --num_return_sequences 5

@@ -16,7 +16,8 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
 from shared.generation.mbr import generate_best
 from shared.model.decoder import Decoder
-from shared.task import Constraint, Row, Task
+from shared.task import Row, Task
+from shared.writing import Constraint
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Tokens
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shared.data.arguments import DataArguments, TextRequestArguments
 from shared.data.arguments import RequestArguments as Request  # which the attribute of its name does not hide
@@ -26,43 +26,15 @@ from shared.data.sequence import Sequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
+from shared.writing import Constraint, Window, everything, latter_half
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset, DatasetDict
     from sacrebleu.metrics import CHRF
-    from torch import Tensor
 
     from shared.data.packing import Augment
 
 Row = Mapping[str, Any]
-
-
-class Constraint(Protocol):
-    """Which tokens may come next, followed for many slots at once in tensors that belong to it: its state.
-
-    Every tensor of the state has one row for each slot. After `new_state` none is ever replaced, and neither `allowed`
-    nor `advance` waits for the device, so that both can be part of a CUDA graph.
-    """
-
-    removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint
-    tokens: int  # how many tokens that was, ends included
-    stands_for: Tensor  # [V]: where the probability of a forbidden id goes, if that one is allowed; itself: nowhere
-    kinds: Tensor  # bool [K, V]: else it goes to what is allowed of its kind; each id is of one
-
-    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        """The state of `slots` slots, none of which has begun."""
-
-    def begin(
-        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
-    ) -> None:
-        """On the CPU, set a slot to its prompt and what is `written`; at most `new_tokens` are still to come."""
-
-    def allowed(self, state: dict[str, Tensor]) -> Tensor:
-        """Bool [slots, V]: which ids may come next; at least one in every slot, also where the output has ended."""
-
-    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
-        """Take in the token [slots] that each slot was given, in place."""
 
 
 class Task(ABC):
@@ -139,6 +111,17 @@ class Task(ABC):
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """The sequence of one row up to where the decoder begins to write."""
+
+    def window(self, row: Row, prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+        """What is read to write on after a row's `prompt` and what is `written`, nothing at first.
+
+        By default all so far, or its latter half where the task is `sliding`.
+        """
+        return latter_half(prompt, written, context) if self.sliding else everything(prompt, written)
+
+    def new_tokens(self, row: Row, most: int) -> int:
+        """How many tokens may be written for a row, where `most` are set: more where the request is for a long one."""
+        return most
 
     def reversed_sequence(self, row: Row, output: Any, max_length: int) -> Sequence | None:
         """The sequence that asks for the row's source after an output; None for one that does not fit.

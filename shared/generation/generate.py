@@ -26,7 +26,7 @@ from shared.generation.ensemble import Ensemble
 from shared.generation.sampling import Sampler
 from shared.generation.steps import new_step
 from shared.model.decoder import Decoder
-from shared.task import Constraint
+from shared.writing import Constraint, Look, looking
 
 LONGEST = 1_000_000  # tokens of one output that slides along; for each of them there is room from the start
 STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
@@ -34,16 +34,12 @@ STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
 
 @dataclass
 class _Request:
-    """One prompt and what is written after it so far."""
+    """One prompt, what is written after it so far, and how many tokens that may become."""
 
     index: int
     prompt: list[int]
     written: list[int] = field(default_factory=list)
-
-    def window(self, context: int) -> list[int]:
-        """What is read before writing (on): the sequence so far or, where it has filled the context, its end."""
-        ids = self.prompt + self.written
-        return ids if len(ids) < context else ids[-(context // 2) :]
+    longest: int = 0
 
 
 @torch.inference_mode()
@@ -57,14 +53,17 @@ def generate(
     streams: Tokens[int] | None = None,
     constraint: Constraint | None = None,
     sliding: bool = False,
+    look: Look | None = None,
+    lengths: Tokens[int] | None = None,
     progress: str | None = None,
 ) -> list[list[int]]:
     """The continuation of every prompt, without its `<|endoftext|>`, in the prompts' order.
 
-    A continuation ends at `<|endoftext|>`, after `max_new_tokens`, or where the decoder has no position left; with
-    `sliding` it goes on there, after the latter half of the sequence so far. Prompt i draws from the random stream
-    (`seed`, `streams[i]`), by default (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may
-    come; the probability that it had to remove from how many is left in its `removed` and `tokens`.
+    A continuation ends at `<|endoftext|>`, after `max_new_tokens` (or its own of the `lengths`), or where the decoder
+    has no position left. With `sliding` it goes on there, after the latter half of the sequence so far; in general
+    `look` says what is read to write on. Prompt i draws from the random stream (`seed`, `streams[i]`), by default
+    (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may come; the probability that it had to
+    remove from how many is left in its `removed` and `tokens`.
 
     Raises:
         UserError: if beams are asked for under a constraint.
@@ -77,10 +76,13 @@ def generate(
     if settings.num_beams > 1:
         return [found[0].ids for found in n_best(decoder, prompts, settings, vocabulary, progress=progress)]
     requests, longest_first = _requests(decoder, prompts)
+    look = look or looking(prompts, decoder.context, sliding)
+    for request in requests:
+        request.longest = _longest(request, look, decoder.context, lengths, settings)
     streams = range(len(prompts)) if streams is None else streams
     with _writing(decoder, len(prompts), progress) as bar:
         if requests:
-            batch = _RunningBatch(decoder, longest_first, settings, vocabulary.end, seed, streams, constraint, sliding)
+            batch = _RunningBatch(decoder, longest_first, settings, vocabulary.end, seed, streams, constraint, look)
             batch.write(bar.update)
     return [request.written for request in requests]
 
@@ -101,6 +103,23 @@ def n_best(
         found = beam_search.search(decoder, ordered, settings, vocabulary.end, bar.update) if ordered else []
     by_index = dict(zip((request.index for request in longest_first), found, strict=True))
     return [by_index[request.index] for request in requests]
+
+
+def _longest(
+    request: _Request, look: Look, context: int, lengths: Tokens[int] | None, settings: GenerationArguments
+) -> int:
+    """How many tokens a request may become. No more than can ever be written is made room for, whatever is asked for.
+
+    Raises:
+        UserError: if nothing else ends it, and that is too many.
+    """
+    window, most = look(request.index, []), settings.max_new_tokens
+    longest = lengths[request.index] if lengths else most
+    if window.last:
+        return min(longest, context - len(window.ids))
+    if most > LONGEST:
+        raise UserError(f"--max_new_tokens is {most}: give up to {LONGEST:,}, as nothing else ends a text")
+    return min(longest, LONGEST)
 
 
 def _requests(decoder: Decoder | Ensemble, prompts: Tokens[Tokens[int]]) -> tuple[list[_Request], list[_Request]]:
@@ -136,23 +155,21 @@ class _RunningBatch:
         seed: int,
         streams: Tokens[int],
         constraint: Constraint | None,
-        sliding: bool,
+        look: Look,
     ):
         self.decoder, self.settings, self.seed, self.streams = decoder, settings, seed, streams
-        self.constraint, self.sliding, self.context = constraint, sliding, decoder.context
-        # No more than can ever be written is made room for, whatever is asked for.
-        self.longest = settings.max_new_tokens
-        if sliding and self.longest > LONGEST:
-            raise UserError(f"--max_new_tokens is {self.longest}: give up to {LONGEST:,}, as nothing else ends a text")
-        if not sliding:
-            self.longest = min(self.longest, self.context - min(len(request.prompt) for request in requests))
+        self.constraint, self.look, self.context = constraint, look, decoder.context
+        self.longest = max(request.longest for request in requests)
         slots = min(settings.generation_batch_size, len(requests))
-        length = min(self.context, max(len(request.prompt) for request in requests) + self.longest)
+        first = [look(request.index, []) for request in requests]
+        length = min(self.context, max(len(window.ids) for window in first) + self.longest)
+        if any(window.until is not None for window in first):  # those that follow may be longer
+            length = self.context
         self.decode = new_step(decoder, slots, length)
         self.sampler = Sampler(self.decode, self.longest, settings, end, constraint)
         self.waiting: deque[_Request] = deque(requests)
         self.running: list[_Request | None] = [None] * slots
-        self.limits, self.count = [0] * slots, [0] * slots
+        self.limits, self.count, self.last = [0] * slots, [0] * slots, [True] * slots
 
     def write(self, done: Callable[[], object]) -> None:
         """Write until nothing waits and nothing runs; `done` is called for each request that is finished."""
@@ -174,22 +191,24 @@ class _RunningBatch:
         begun = {slot: self.waiting.popleft() for slot in free[: len(self.waiting)]}
         if not begun:
             return
-        windows = {slot: request.window(self.context) for slot, request in begun.items()}
-        self.decode.prefill(windows)
+        windows = {slot: self.look(request.index, request.written) for slot, request in begun.items()}
+        self.decode.prefill({slot: window.ids for slot, window in windows.items()})
         for slot, request in begun.items():
-            done = len(request.written)
-            self.running[slot], self.count[slot] = request, done
-            self.limits[slot] = min(self.longest, done + self.context - len(windows[slot]))
+            window, done = windows[slot], len(request.written)
+            self.running[slot], self.count[slot], self.last[slot] = request, done, window.last
+            self.limits[slot] = min(request.longest, done + self.context - len(window.ids))
             if self.constraint:
-                left = (self.longest if self.sliding else self.limits[slot]) - done
+                left = (self.limits[slot] if window.last else request.longest) - done
                 self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
+                if window.until is not None:
+                    self.sampler.state["until"][slot] = window.until
         uniform = None
         if self.settings.do_sample:
             streams = (self.streams[request.index] for request in begun.values())
             uniform = np.stack([np.random.default_rng([self.seed % 2**63, n]).random(self.longest) for n in streams])
         self.sampler.slots.admit(
             places=[*begun],
-            windows=[*windows.values()],
+            windows=[window.ids for window in windows.values()],
             written=[request.written for request in begun.values()],
             limits=[self.limits[slot] for slot in begun],
             uniform=uniform,
@@ -203,15 +222,17 @@ class _RunningBatch:
         if not ended:
             return
         # One wait for all of them, not one each.
-        ids, removed = slots.ids[[*ended]].tolist(), slots.removed[[*ended]].tolist()
+        most = max(self.count[slot] for slot in ended)
+        ids, removed = slots.ids[[*ended], :most].tolist(), slots.removed[[*ended]].tolist()
+        paused = self.sampler.paused()
         for place, (slot, request) in enumerate(ended.items()):
-            count, limit = self.count[slot], self.limits[slot]
+            count, by_itself = self.count[slot], self.count[slot] < self.limits[slot] and not paused[slot]
             if self.constraint:
-                self.constraint.tokens += count - len(request.written) + (count < limit)  # 1 for an end
+                self.constraint.tokens += count - len(request.written) + by_itself  # 1 for an end
                 self.constraint.removed += removed[place]
             request.written = ids[place][:count]
             self.running[slot] = None
-            if self.sliding and count == limit < self.longest:
+            if not self.last[slot] and not by_itself and count < request.longest:
                 self.waiting.appendleft(request)
             else:
                 done()
@@ -223,3 +244,4 @@ class _RunningBatch:
             self.sampler.keep(torch.tensor(busy))
             self.running = [self.running[slot] for slot in busy]
             self.limits, self.count = ([values[slot] for slot in busy] for values in (self.limits, self.count))
+            self.last = [self.last[slot] for slot in busy]

@@ -15,7 +15,8 @@ from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
 from shared.generation.reverse import generate_reranked
 from shared.model.decoder import Decoder
-from shared.task import Constraint, Row, Task
+from shared.task import Row, Task
+from shared.writing import Constraint, Window
 
 
 def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> int:
@@ -52,8 +53,8 @@ def generate_best(
 ) -> list[list[int]]:
     """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility.
 
-    With `rerank_reverse` it is the hypothesis that `shared.generation.reverse` chooses, for which the prompts' `rows`
-    are needed.
+    The prompts' `rows` are needed to write past the context where the task says what is read for that, and for
+    `rerank_reverse`: then it is the hypothesis that `shared.generation.reverse` chooses.
     """
     if settings.rerank_reverse:
         if rows is None:
@@ -61,6 +62,13 @@ def generate_best(
         return generate_reranked(decoder, task, rows, prompts, settings, progress=progress)
     count = settings.num_candidates
     streams = range(len(prompts)) if streams is None else streams
+    look = lengths = None
+    if rows is not None:
+        lengths = [task.new_tokens(row, settings.max_new_tokens) for row in rows for _ in range(count)]
+
+        def look(index: int, written: Sequence[int]) -> Window:
+            return task.window(rows[index // count], prompts[index // count], written, decoder.context)
+
     written = generate(
         decoder,
         [prompt for prompt in prompts for _ in range(count)],
@@ -70,6 +78,8 @@ def generate_best(
         streams=[stream * count + candidate for stream in streams for candidate in range(count)],
         constraint=constraint,
         sliding=task.sliding,
+        look=look,
+        lengths=lengths,
         progress=progress,
     )
     utility = type(task).utility

@@ -3,7 +3,9 @@
 No cache, no batch, no kernel. Every faster path of `shared.generation` is tested against these few lines.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence as Tokens
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.generation.sampling import constrained, draw
 from shared.model.decoder import Decoder
-from shared.task import Constraint
+from shared.writing import Constraint, Look, Window, looking
 
 
 @torch.no_grad()
@@ -28,16 +30,19 @@ def generate(
     seed: int = 0,
     constraint: Constraint | None = None,
     sliding: bool = False,
+    look: Look | None = None,
 ) -> list[list[int]]:
     """What `shared.generation.generate.generate` gives, one prompt after another."""
     decoder.eval()
+    look = look or looking(prompts, decoder.context, sliding)
     written = []
     for stream, prompt in enumerate(prompts):
         if settings.num_beams > 1:
             written.append(beam_search(decoder, prompt, settings, vocabulary.end))
         else:
             numbers = np.random.default_rng([seed % 2**63, stream]).random(settings.max_new_tokens)
-            written.append(write(decoder, prompt, settings, vocabulary.end, numbers, constraint, sliding))
+            view = partial(look, stream)
+            written.append(write(decoder, prompt, settings, vocabulary.end, numbers, view, constraint))
     return written
 
 
@@ -47,35 +52,42 @@ def write(
     settings: GenerationArguments,
     end: int,
     uniform: np.ndarray,
+    view: Callable[[Tokens[int]], Window],
     constraint: Constraint | None = None,
-    sliding: bool = False,
 ) -> list[int]:
-    """The likeliest token, or one drawn by the next of the `uniform` numbers, until the end."""
-    read, given = [*prompt], len(prompt)
+    """The likeliest token, or one drawn by the next of the `uniform` numbers, until the end.
+
+    Read is what the `view` shows: everything, or part after part.
+    """
     written: list[int] = []
-    longest = settings.max_new_tokens if sliding else min(settings.max_new_tokens, decoder.context - given)
     state = constraint.new_state(1, "cpu") if constraint else {}
-    if constraint:
-        constraint.begin(state, 0, prompt, longest)
-    while len(written) < longest:
-        logits = next_logits(decoder, read, given)
+    while len(written) < settings.max_new_tokens:
+        window = view(written)
+        read, given = [*window.ids], len(window.ids)
+        limit = min(settings.max_new_tokens, len(written) + decoder.context - given)
         if constraint:
-            logits, _ = constrained(logits, constraint, state)
-        logits = process(logits, active(MASKS, settings), settings, so_far(written, end))
-        if settings.do_sample:
-            logits = process(logits, active(WARPERS, settings), settings, so_far(written, end))
-            token = int(draw(logits, torch.tensor(uniform[len(written)], dtype=torch.float32)[None]))
-        else:
-            token = int(logits.argmax())
-        if token == end:
+            left = (limit if window.last else settings.max_new_tokens) - len(written)
+            constraint.begin(state, 0, prompt, left, written)
+            if window.until is not None:
+                state["until"][0] = window.until
+        while len(written) < limit and not state.get("paused"):
+            logits = next_logits(decoder, read, given)
+            if constraint:
+                logits, _ = constrained(logits, constraint, state)
+            logits = process(logits, active(MASKS, settings), settings, so_far(written, end))
+            if settings.do_sample:
+                logits = process(logits, active(WARPERS, settings), settings, so_far(written, end))
+                token = int(draw(logits, torch.tensor(uniform[len(written)], dtype=torch.float32)[None]))
+            else:
+                token = int(logits.argmax())
+            if token == end:
+                return written
+            if constraint:
+                constraint.advance(state, torch.tensor([token]))
+            written.append(token)
+            read.append(token)
+        if window.last:
             break
-        if constraint:
-            constraint.advance(state, torch.tensor([token]))
-        written.append(token)
-        read.append(token)
-        if len(read) == decoder.context:  # only where writing slides on
-            read = [*prompt, *written][-(decoder.context // 2) :]
-            given = len(read)
     return written
 
 

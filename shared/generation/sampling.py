@@ -9,7 +9,7 @@ from shared.generation.decode_step import DecodeStep, EnsembleStep
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.generation.slots import Slots
 from shared.kernels.support import fast
-from shared.task import Constraint
+from shared.writing import Constraint
 
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -102,6 +102,13 @@ class Sampler:
         self.advance(logits, slots, self.settings, self.end)
         if self.constraint:
             self.constraint.advance(self.state, slots.drawn)
+        if "paused" in self.state:
+            slots.finished |= self.state["paused"]
+
+    def paused(self) -> list[bool]:
+        """Whether each slot waits for another window."""
+        found = self.state.get("paused")
+        return [False] * len(self.slots.finished) if found is None else found.tolist()
 
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""

@@ -17,7 +17,7 @@ from shared.generation.decode_step import DecodeStep
 from shared.generation.sampling import Sampler
 from shared.generation.steps import new_step
 from shared.model.decoder import Decoder
-from shared.task import Constraint
+from shared.writing import Constraint
 
 
 class _Place:

@@ -48,7 +48,7 @@ def parallels(grid: np.ndarray) -> float:
 
 
 class SopranoConstraint:
-    """A `shared.task.Constraint`: the soprano is the one that was given, and all voices end with it.
+    """A `shared.writing.Constraint`: the soprano is the one that was given, and all voices end with it.
 
     A prompt without `<|harmonize|>` leaves everything free. The state, for R rows: `soprano` [R, 16ths], what it sings
     (`END` behind its last), and `written`, tokens so far.

@@ -38,6 +38,10 @@ class MusicArguments(WritingArguments):
         default=False,
         metadata={"help": "To compare: score each validation and test piece after the next one's melody."},
     )
+    whole_songs: bool = field(
+        default=False,
+        metadata={"help": "To compare: score accompaniments of whole songs, not of their first segments."},
+    )
     transpose: int = field(default=3, metadata={"help": "Transpose by up to so many semitones in training."})
     stretch: float = field(default=0.05, metadata={"help": "Change the tempo by up to this share in training."})
     velocity_shift: int = field(
@@ -50,8 +54,9 @@ class MusicArguments(WritingArguments):
             raise ValueError(f"--job {unknown[0]}: give one or several of {', '.join(JOBS)}")
         if not self.job or len({*self.job}) < len(self.job):
             raise ValueError(f"--job {' '.join(self.job)}: give each job once")
-        if self.shuffle_melodies and "accompany" not in self.job:
-            raise ValueError(f"--shuffle_melodies is for --job accompany: leave it out with {' '.join(self.job)}")
+        for name in ("shuffle_melodies", "whole_songs"):
+            if getattr(self, name) and "accompany" not in self.job:
+                raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")
         for name in ("segment_seconds", "hole_seconds"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
@@ -75,10 +80,16 @@ class MusicRequestArguments(NotationArguments):
             "learned; with --from and --to infill)."
         },
     )
-    seconds: float | None = field(default=None, metadata={"help": "Write so many seconds, at most."})
+    seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "Write so many seconds, at most. (--max_new_tokens counts for each --segment_seconds of these or "
+            "of a melody.)"
+        },
+    )
     prime_seconds: float | None = field(
         default=None,
-        metadata={"help": "Read the first seconds of the MIDI file only (a melody: --segment_seconds at most)."},
+        metadata={"help": "Read the first seconds of the MIDI file only (of a melody: from its first note on)."},
     )
     write_prime: bool = field(
         default=True,

@@ -43,10 +43,10 @@ NOTE_ON, NOTE_OFF, _, TIME_SHIFT, _ = range(len(KINDS))
 
 
 class EventConstraint:
-    """A `shared.task.Constraint`. With `seconds`, no note begins so long after the prompt, and all end within a second.
+    """A `shared.writing.Constraint`.
 
-    Where they are to be `filled`, the end comes in the last of them or later. Keys are those of a piano, unless
-    `all_keys` may be struck.
+    With `seconds`, no note begins so long after the prompt, and all end within a second more. Where they are to be
+    `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck.
 
     A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
     composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
@@ -56,7 +56,8 @@ class EventConstraint:
     is, which starts from 0 with the first new token; `silence`, ticks since a note began; `begun`, the pitch of the
     last that began in this tick; `velocity`, whether one is due; `shifted`, whether no further shift may follow;
     `owing`, whether a note must come before the end; `ended`; `left`, tokens that may still be written; `hole`, the
-    tick where what comes behind a hole begins.
+    tick where what comes behind a hole begins; `until`, the tick where another window is read, before which there is no
+    end, and `paused`, whether that has come.
     """
 
     def __init__(
@@ -127,6 +128,8 @@ class EventConstraint:
             origin = now
         hole = length_of_hole(prompt, self.vocabulary) if start >= 0 and prompt[start] == infill else None
         return {
+            "until": NEVER,
+            "paused": False,
             "hole": NEVER if hole is None else hole - origin,
             "sounding": [pitch in struck for pitch in range(PITCHES)],
             "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
@@ -166,9 +169,11 @@ class EventConstraint:
         can_shift = waiting | (left > torch.where(silent, WHOLE_NOTE, notes))
         room = torch.where(can_shift & ~state["shifted"], torch.maximum(room, waiting.long()), 0)
         shift = self.ticks <= room[:, None]
-        end = (silent & ~state["owing"] & (now >= self.earliest_end))[:, None]
+        may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
+        end = (silent & ~state["owing"] & may_end)[:, None]
 
         columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
+        # The fallback below makes an end of these, also before `until`.
         over = silent & ~state["owing"] & (now > 0) & (now >= self.limit - TICKS_PER_SECOND)
         columns &= ~(state["velocity"] | over)[:, None]
         columns[:, 2 * PITCHES] = state["velocity"]
@@ -193,5 +198,6 @@ class EventConstraint:
         state["owing"].logical_or_(shift & ~state["sounding"].any(-1)).logical_and_(~on)
         state["velocity"].copy_(on)
         state["shifted"].copy_(shift & (value < TICKS_PER_SECOND))
+        state["paused"].logical_or_(shift & (state["now"] >= state["until"]))
         state["ended"].logical_or_(tokens == self.vocabulary.end)
         state["left"].sub_(1)

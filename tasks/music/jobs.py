@@ -39,9 +39,9 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
     found, start = [], 0
     while start < len(events):
         stop = start + stride
-        stop -= stop < len(events) and _splits_a_note_on(events, stop)
+        stop -= stop < len(events) and splits_a_note_on(events, stop)
         primer = max(0, start - (max_length - 1 - stride))
-        primer += _splits_a_note_on(events, primer)
+        primer += splits_a_note_on(events, primer)
         found.append(Sequence([*events[primer:start], separator], events[start:stop]))
         start = stop
     return found
@@ -75,7 +75,7 @@ def _end(score: Score) -> int:
     return notes[-1].time + 1 if notes else 0  # just after the last one begins
 
 
-def _splits_a_note_on(events: list[int], place: int) -> bool:
+def splits_a_note_on(events: list[int], place: int) -> bool:
     """Whether a cut before `place` would part a NoteOn from its velocity."""
     return place > 0 and MEANING.get(events[place - 1], (None, 0))[0] == "NoteOn"
 

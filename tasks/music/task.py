@@ -1,28 +1,30 @@
 """Piano performances as events, as in Music Transformer (Huang et al. 2018): composed, continued, made of a melody."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Tokens
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
+from shared.writing import Window, everything, latter_half
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance, seconds
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
-from tasks.midi.vocabulary import FILE, MusicVocabulary
-from tasks.music import jobs
+from tasks.midi.vocabulary import ACCOMPANY, FILE, MusicVocabulary
+from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
 from tasks.music.constraint import EventConstraint
-from tasks.music.infilling import Hole, infill
+from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.pieces import piece
@@ -59,7 +61,7 @@ class Music(Task):
 
     @property
     def sliding(self) -> bool:
-        """A melody, or what is around a hole, is the first to be lost: what goes with it ends with the context."""
+        """A melody, or what is around a hole, is the first to be lost in a line alone; see `window`."""
         return not {"accompany", "infill"} & {*self.arguments.job}
 
     @property
@@ -114,8 +116,8 @@ class Music(Task):
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """The job's separator, before or after what is given of a piece, which is cut to fit if it is too long.
 
-        Of a primer the last events stay, of a melody the first. A decoder that has learned to compose only goes on from
-        a primer as from its own beginning: `<|compose|> primer`.
+        Of a primer the last events stay, of a melody the first of its first segment. A decoder that has learned to
+        compose only goes on from a primer as from its own beginning: `<|compose|> primer`.
         """
         if row["job"] == "infill":
             hole = Hole.cut(decode(row["given"]), *row["hole"])
@@ -123,10 +125,33 @@ class Music(Task):
         given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
         room = max(max_length - new_tokens, max_length // 2) - 1
         if row["job"] == "accompany":
-            return Sequence([*given[:room], separator], cut=max(0, len(given) - room))
+            first = encode(excerpt(decode(given), 0, self.segment))
+            return Sequence([*first[:room], separator], cut=max(0, len(first) - room))
         kept = given[-room:]
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
         return Sequence(line, cut=len(given) - len(kept))
+
+    def window(self, row: Row, prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+        """What is read of a piece to write on: see `tasks.music.windows`. What fills a hole ends with the context."""
+        if row["job"] == "infill":
+            return everything(prompt, written)
+        if row["job"] == "accompany":
+            segment, separator = self.segment, self.vocabulary.tokens[ACCOMPANY]
+            return windows.accompaniment(row["given"], written, context, segment, separator)
+        return (windows.continuation if row["job"] == "continue" else latter_half)(prompt, written, context)
+
+    def new_tokens(self, row: Row, most: int) -> int:
+        """`most` for each segment of the time that is asked for, by `--seconds` or a melody."""
+        length = self.request_arguments.seconds
+        if row["job"] == "accompany":
+            song = seconds(row["given"])[-1] if row["given"] else 0
+            length = min(length or song, song)
+        return most * max(1, math.ceil((length or 0) / self.arguments.segment_seconds))
+
+    @property
+    def segment(self) -> int:
+        """The ticks of melody and performance in a line, at most, to accompany."""
+        return round(self.arguments.segment_seconds * TICKS_PER_SECOND)
 
     def constraint(self) -> EventConstraint:
         asked = self.request_arguments
@@ -156,7 +181,7 @@ class Music(Task):
             raise UserError("there is no melody to accompany: give a MIDI file with --prime FILE")
         path = {"path": given} if given else {}
         if job == "accompany":
-            return {**self._melody(encode(melody_and_performance(given)[0])), **path}
+            return {**self._melody(encode(melody_and_performance(given)[0]), FOREVER), **path}
         events = encode(performance(given)) if given else []
         return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds), **path}
 
@@ -171,11 +196,12 @@ class Music(Task):
             raise UserError(f"--from {hole[0]}: {given} ends after {whole.end() / TICKS_PER_SECOND:.1f} s")
         return {"job": "infill", "given": encode(whole), "hole": [start, stop], "path": given}
 
-    def _melody(self, events: list[int]) -> Row:
-        """The row that asks for the accompaniment of a melody's beginning; `at` is the tick of its first note."""
-        length = min(self.request_arguments.prime_seconds or np.inf, self.arguments.segment_seconds)
+    def _melody(self, events: list[int], most: int) -> Row:
+        """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick of its first note."""
+        if asked := self.request_arguments.prime_seconds:
+            most = min(most, round(asked * TICKS_PER_SECOND))
         whole = decode(events)
-        melody = from_its_first_note(whole, round(length * TICKS_PER_SECOND))
+        melody = from_its_first_note(whole, most)
         return {"job": "accompany", "given": encode(melody), "at": int(columns(whole)[0][:1].sum())}
 
     def _beginning(self, events: list[int], length: float | None) -> list[int]:
@@ -189,7 +215,8 @@ class Music(Task):
             return [self.request("")] * self.arguments.num_samples
         first = rows.select(range(min(self.arguments.num_samples, len(rows))))
         if job == "accompany":
-            return [self._melody(melody) for melody in first["melody"]]
+            most = FOREVER if self.arguments.whole_songs else self.segment
+            return [self._melody(melody, most) for melody in first["melody"]]
         if job == "infill":
             start = PRIMER_SECONDS * TICKS_PER_SECOND
             hole = [start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)]

@@ -20,7 +20,7 @@ SENTENCE_END = re.compile(r"[.!?]\W*$|Ċ$")  # Ċ is a line's end
 
 
 class NamesFromSource:
-    """A `shared.task.Constraint`.
+    """A `shared.writing.Constraint`.
 
     The state, for R rows: `in_source` bool [R, V], the tokens of the prompt; `begins` [R], whether the next token
     begins a sentence, whose first word may have any capital.

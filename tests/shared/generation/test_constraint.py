@@ -11,6 +11,7 @@ from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.generation.sampling import constrained
+from shared.writing import Window
 from tests.shared.generation.test_generate import CONTEXT, END, VOCABULARY, only
 
 
@@ -68,6 +69,45 @@ def test_what_was_written_before_the_context_was_full_counts(new_decoder, prompt
     once = GenerationArguments(no_repeat_ngram_size=2, **settings)
     for ids in generate(new_decoder(), prompts, once, SimpleNamespace(end=-1), sliding=True):
         assert len(ids) == 120 and len(set(itertools.pairwise(ids))) == 119
+
+
+class Timed(EvenTokens):
+    """Its time is the number of tokens."""
+
+    def new_state(self, rows, device):
+        never = torch.full((rows,), 1000)
+        return {**super().new_state(rows, device), "until": never, "paused": torch.zeros(rows, dtype=torch.bool)}
+
+    def begin(self, state, row, *given):
+        super().begin(state, row, *given)
+        state["until"][row], state["paused"][row] = 1000, False
+
+    def advance(self, state, tokens):
+        super().advance(state, tokens)
+        state["paused"] |= state["written"] >= state["until"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("sample", [False, True])
+def test_another_window_is_read_whenever_its_time_has_come(new_decoder, prompts, batch_size, sample):
+    asked = [set() for _ in prompts]
+
+    def look(index, written):
+        asked[index].add(len(written))
+        return Window([*prompts[index][:5], *written[-3:]], until=len(written) + 7, last=len(written) > 60)
+
+    rule, decoder = Timed(most=50), new_decoder()
+    settings = GenerationArguments(max_new_tokens=70, do_sample=sample, generation_batch_size=batch_size)
+    given = decoder, prompts, settings, VOCABULARY
+    written = generate(*given, constraint=rule, look=look)
+    assert written == reference.generate(*given, constraint=rule, look=look)
+    assert asked == [{*range(0, 50, 7)}] * len(prompts)
+    assert {len(ids) for ids in written} == {50}
+    assert rule.tokens == 51 * len(prompts)
+    lengths = [40 - index for index in range(len(prompts))]
+    assert generate(*given, constraint=rule, look=look, lengths=lengths) == [
+        ids[:length] for ids, length in zip(written, lengths, strict=True)
+    ]
 
 
 def test_beams_know_no_constraint(new_decoder):

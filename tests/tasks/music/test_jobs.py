@@ -129,15 +129,18 @@ def test_the_first_seconds_of_a_primer_are_whole(file):
     assert decode(given) == piece((0, 150, 60, 64), (100, 250, 61, 64), (200, 250, 62, 64))
 
 
-def test_a_melody_is_given_from_its_first_note_and_no_longer_than_a_segment(tmp_path):
+def test_a_melody_is_given_from_its_first_note_and_its_first_segment_makes_the_line(tmp_path):
     melody = piece((300, 350, 70, 64), (400, 450, 72, 64), (2000, 2050, 74, 64))
     bass = piece((0, 350, 40, 64))
     melody.tracks[0].name = "Melody"
     melody.tracks.append(bass.tracks[0])
     save(melody, tmp_path / "song.mid")
-    row = music("accompany", segment_seconds=15).request(str(tmp_path / "song.mid"))
-    given = encode(piece((0, 50, 70, 64), (100, 150, 72, 64)))
+    task = music("accompany", segment_seconds=15)
+    row = task.request(str(tmp_path / "song.mid"))
+    given = encode(piece((0, 50, 70, 64), (100, 150, 72, 64), (1700, 1750, 74, 64)))
     assert row == {"job": "accompany", "given": given, "at": 300, "path": str(tmp_path / "song.mid")}
+    first = encode(piece((0, 50, 70, 64), (100, 150, 72, 64)))
+    assert task.prompt(row, 64, 20).context == [*first, ACCOMPANY]
     shorter = music("accompany", asked={"prime_seconds": 1}).request(str(tmp_path / "song.mid"))
     assert shorter["given"] == encode(piece((0, 50, 70, 64)))
 
@@ -168,6 +171,7 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
         {"segment_seconds": 0.5},
         {"num_samples": 0},
         {"shuffle_melodies": True},
+        {"whole_songs": True},
     ],
     ids=str,
 )
@@ -195,6 +199,10 @@ def test_what_is_written_when_a_split_is_scored():
     splits = {name: [row[name]] * 3 for name in row}
     rows_ = Dataset.from_dict(splits)
     assert task.requests(rows_) == [{"job": "accompany", "given": encode(piece((0, 20, 62, 64))), "at": 70}] * 2
+    long = Dataset.from_dict({name: [encode(piece((0, 50, 60, 64), (2000, 2010, 62, 64)))] for name in row})
+    assert len(decode(task.requests(long)[0]["given"]).tracks[0].notes) == 1
+    (song,) = music("accompany", whole_songs=True).requests(long)
+    assert song["given"] == long["melody"][0]
     assert music("compose", num_samples=3).requests(rows_) == [{"job": "compose", "given": []}] * 3
     assert music("continue", num_samples=9).requests(rows_) == [{"job": "continue", "given": row["events"]}] * 3
 

@@ -1,0 +1,73 @@
+"""What a task may say of its outputs while they are written: what is read before writing on, and what may come next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence as Tokens
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Window(NamedTuple):
+    """What is read before writing (on): `ids`, fewer than the context holds.
+
+    Another window follows where the context is full or a constraint's time is `until`, unless this one is the `last`.
+    """
+
+    ids: list[int]
+    until: int | None = None
+    last: bool = False
+
+
+Look = Callable[[int, Tokens[int]], Window]  # prompt i and what is written after it -> what is read to write on
+
+
+def everything(prompt: Tokens[int], written: Tokens[int]) -> Window:
+    """All so far; the output ends with the context."""
+    return Window([*prompt, *written], last=True)
+
+
+def latter_half(prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+    """All so far or, where that fills the context, its end."""
+    ids = [*prompt, *written]
+    return Window(ids if len(ids) < context else ids[-(context // 2) :])
+
+
+def looking(prompts: Tokens[Tokens[int]], context: int, sliding: bool) -> Look:
+    """Reads all so far and, if `sliding`, goes on where the context is full, after the latter half of that."""
+    if sliding:
+        return lambda index, written: latter_half(prompts[index], written, context)
+    return lambda index, written: everything(prompts[index], written)
+
+
+class Constraint(Protocol):
+    """Which tokens may come next, followed for many slots at once in tensors that belong to it: its state.
+
+    Every tensor of the state has one row for each slot. After `new_state` none is ever replaced, and neither `allowed`
+    nor `advance` waits for the device, so that both can be part of a CUDA graph.
+
+    One that knows time has `until` and `paused` in its state: a slot is paused, and waits for another window, once its
+    time is `until`.
+    """
+
+    removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint
+    tokens: int  # how many tokens that was, ends included
+    stands_for: Tensor  # [V]: where the probability of a forbidden id goes, if that one is allowed; itself: nowhere
+    kinds: Tensor  # bool [K, V]: else it goes to what is allowed of its kind; each id is of one
+
+    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
+        """The state of `slots` slots, none of which has begun."""
+
+    def begin(
+        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+    ) -> None:
+        """On the CPU, set a slot to its prompt and what is `written`; at most `new_tokens` are still to come."""
+
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        """Bool [slots, V]: which ids may come next; at least one in every slot, also where the output has ended."""
+
+    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
+        """Take in the token [slots] that each slot was given, in place."""
