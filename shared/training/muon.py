@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shared.hardware import multiplies_bfloat16
+
 MUON = "muon"  # as `--optim` calls it
 MOMENTUM = 0.95
 STEPS = 5
@@ -21,17 +23,39 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a quintic that raises small singu
 
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices [N, A, B] of rank A <= B with singular values between about 0.7 and 1.2 (Newton-Schulz iteration)."""
-    first, third, fifth = COEFFICIENTS
     # First row by row: a GPU would give each matrix to one of its many processors.
-    norms = torch.linalg.vector_norm(matrices, dim=2, keepdim=True, dtype=torch.float32).norm(dim=1, keepdim=True)
+    exact = torch.promote_types(matrices.dtype, torch.float32)
+    norms = torch.linalg.vector_norm(matrices, dim=2, keepdim=True, dtype=exact).norm(dim=1, keepdim=True)
     matrices = matrices / norms.clamp(min=1e-7).to(matrices.dtype)
+    if matrices.dtype == torch.float32 and 2 * matrices.shape[1] <= matrices.shape[2]:
+        return _factor(matrices @ matrices.mT) @ matrices
     for _ in range(STEPS):
         gram = matrices @ matrices.mT
-        polynomial = third * gram
-        polynomial.diagonal(dim1=1, dim2=2).add_(first)
-        # In its own place, and the last product without a sum: else both would begin with a copy.
-        matrices = polynomial.baddbmm_(gram, gram, alpha=fifth) @ matrices
+        matrices = _polynomial(gram) @ matrices
     return matrices
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """What all the iterations multiply wide matrices by, on the left, from their Gram matrices [N, A, A].
+
+    The steps are the same, but all of their products are of A x A. They need float32: what the matrices' squares lose
+    of small singular values grows with the steps.
+    """
+    factor = polynomial = _polynomial(gram)
+    for _ in range(STEPS - 1):
+        gram = polynomial @ (polynomial @ gram)  # that of the matrices so far: all of them commute
+        polynomial = _polynomial(gram)
+        factor = polynomial @ factor
+    return factor
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """What one iteration multiplies matrices by, on the left, from their Gram matrices [N, A, A]."""
+    first, third, fifth = COEFFICIENTS
+    polynomial = third * gram
+    polynomial.diagonal(dim1=1, dim2=2).add_(first)
+    # In its own place: else it would begin with a copy.
+    return polynomial.baddbmm_(gram, gram, alpha=fifth)
 
 
 class Muon(torch.optim.AdamW):
@@ -97,8 +121,7 @@ def _stream(number: int) -> torch.cuda.Stream:
 def _orthogonal_step(stacks: list["_Stack"]) -> None:
     """Step along the directions of stacks of one shape."""
     counts, like = [stack.count for stack in stacks], stacks[0].directions
-    # A CPU's bfloat16 may be emulated, and slow.
-    dtype = torch.bfloat16 if like.is_cuda else like.dtype
+    dtype = torch.bfloat16 if multiplies_bfloat16(like.device) else like.dtype
     matrices = like.new_empty(sum(counts), *stacks[0].shape, dtype=dtype)
     for stack, own in zip(stacks, matrices.split(counts), strict=True):
         stack.fill(own)
