@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
+from shared.kernels import relative_blocks
 from shared.model import modeling_onedecoder
-from shared.model.masks import SequenceBounds
+from shared.model.masks import SequenceBounds, SequenceStarts
 
 NAME = "onedecoder"
 
@@ -22,7 +23,7 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | BlockMask | SequenceBounds | None,
+    mask: Tensor | BlockMask | SequenceBounds | SequenceStarts | None,
     dropout: float = 0.0,
     scaling: float | None = None,
     **kwargs: Any,
@@ -31,13 +32,15 @@ def attention(
 
     Where `module` has `relative` embeddings, the distance between query and key counts, too.
     """
-    if isinstance(mask, SequenceBounds):
-        # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
-        from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
-
+    if isinstance(mask, SequenceBounds | SequenceStarts):
         relative = getattr(module, "relative", None)
         assert relative is not None, "such a mask is chosen for relative attention alone"
         scale = query.shape[3] ** -0.5 if scaling is None else scaling
+        if isinstance(mask, SequenceStarts):
+            return relative_blocks.relative_attention(query, key, value, relative, *mask, scale), None
+        # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
+        from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
+
         return relative_attention(query, key, value, relative, *mask, scale), None
     if isinstance(mask, BlockMask):
         return flex_attention(query, key, value, block_mask=mask, scale=scaling).transpose(1, 2), None
