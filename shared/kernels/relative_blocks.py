@@ -74,11 +74,12 @@ class _RelativeAttention(torch.autograd.Function):
         grad_key, grad_value, grad_near = (torch.zeros_like(tensor) for tensor in (key, value, near))
         for (start, stop), shares in zip(_blocks(ctx.shape[2]), kept, strict=True):
             queries, grads = query[:, start + 1 : stop + 1], grad[:, start : stop + 1]
-            grad_value[:, :stop].baddbmm_(shares[:, 1:].mT, grads[:, 1:])
+            # Products and sums apart: into a part of a tensor, PyTorch would multiply head by head.
+            grad_value[:, :stop] += shares[:, 1:].mT @ grads[:, 1:]
             scores = torch._softmax_backward_data(grads @ value[:, :stop].mT, shares, -1, shares.dtype)
             by_distance = _skewed(scores, start, near)
-            grad_key[:, :stop].baddbmm_(scores[:, 1:].mT, queries)
-            grad_near[:, -stop:].baddbmm_(by_distance.mT, queries)
+            grad_key[:, :stop] += scores[:, 1:].mT @ queries
+            grad_near[:, -stop:] += by_distance.mT @ queries
             grad_query[:, start:stop] = (scores[:, 1:] @ key[:, :stop]).baddbmm_(by_distance, near[:, -stop:])
         of_rows = (tensor.view(ctx.shape) for tensor in (grad_query, grad_key, grad_value))
         return *of_rows, grad_near.unflatten(0, ctx.shape[:2]).sum(0), None
