@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shared.errors import UserError
 from shared.hardware import multiplies_bfloat16
 
 MUON = "muon"  # as `--optim` calls it
 MOMENTUM = 0.95
+SETTINGS = ("momentum", "adamw_rate")  # what --optim_args may set
 STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a quintic that raises small singular values fastest; all end near 1
 
@@ -63,8 +65,12 @@ class Muon(torch.optim.AdamW):
 
     `parts` is how many matrices stand side by side in one, [A, parts * B], as queries, keys and values do. A step is
     as large as AdamW's usual one (Liu et al. 2025, https://arxiv.org/abs/2502.16982, section 2.2), so that learning
-    rate and weight decay mean the same for both.
+    rate and weight decay mean the same for both. `momentum` is the share of itself that a step's direction keeps.
     """
+
+    def __init__(self, groups: list[dict[str, Any]], momentum: float = MOMENTUM, **settings: Any):
+        super().__init__(groups, **settings)
+        self.momentum = momentum
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -88,8 +94,8 @@ class Muon(torch.optim.AdamW):
                 self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
             weight.grad = None  # so that AdamW passes it over
         momenta = [self.state[weight]["momentum"] for weight in weights]
-        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
-        directions = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's
+        torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+        directions = torch._foreach_lerp(gradients, momenta, self.momentum)  # Nesterov's
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         same = defaultdict(list)
         for weight, direction in zip(weights, directions, strict=True):
@@ -159,17 +165,48 @@ class _Stack:
         torch._foreach_add_(self.weights, self.directions.unbind())
 
 
-def muon(model: nn.Module, decayed: Collection[str], weight_decay: float, **settings: Any) -> Muon:
+def muon(
+    model: nn.Module,
+    decayed: Collection[str],
+    weight_decay: float,
+    lr: float,
+    momentum: float = MOMENTUM,
+    adamw_rate: float = 1.0,
+    **settings: Any,
+) -> Muon:
     """The optimizer of a GPT-2: Muon's steps for the blocks' matrices, AdamW's, as `settings` say, for all else.
 
-    `decayed` names the parameters that `weight_decay` is for.
+    `decayed` names the parameters that `weight_decay` is for. The learning rate of AdamW's steps is `lr * adamw_rate`.
     """
     parameters = defaultdict(list)
     for name, weight in model.named_parameters():
         parts = (3 if ".c_attn." in name else 1) if ".h." in name and weight.ndim == 2 else 0
         parameters[parts, name in decayed].append(weight)
     groups = [
-        {"params": weights, "parts": parts, "weight_decay": weight_decay if with_decay else 0.0}
+        {
+            "params": weights,
+            "parts": parts,
+            "weight_decay": weight_decay if with_decay else 0.0,
+            "lr": lr if parts else lr * adamw_rate,
+        }
         for (parts, with_decay), weights in parameters.items()
     ]
-    return Muon(groups, fused=True, **settings)
+    return Muon(groups, momentum, lr=lr, fused=True, **settings)
+
+
+def muon_settings(text: str | None) -> dict[str, float]:
+    """The numbers of --optim_args, as in `momentum=0.9,adamw_rate=2`.
+
+    Raises:
+        UserError: for anything else.
+    """
+    pairs = [pair.partition("=") for pair in (text or "").replace(" ", "").split(",") if pair]
+    try:
+        settings = {name: float(value) for name, _, value in pairs}
+    except ValueError:
+        settings = {"": 0.0}
+    if not settings.keys() <= set(SETTINGS) or not 0 <= settings.get("momentum", 0) < 1:
+        raise UserError(
+            f"--optim_args {text}: of muon, give momentum=0.95,adamw_rate=1 with other numbers, or one of them"
+        )
+    return settings

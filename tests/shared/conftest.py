@@ -13,7 +13,7 @@ LENGTH = 32
 
 @pytest.fixture(autouse=True)
 def orthogonal_steps_in_float32(monkeypatch):
-    """On every CPU: in bfloat16, which some multiply faster, the last digits of a gradient would show in the weights."""
+    """On every CPU: in bfloat16, which some multiply faster, a gradient's last digits would show in the weights."""
     monkeypatch.setattr("shared.training.muon.multiplies_bfloat16", lambda device: device.type != "cpu")
 
 

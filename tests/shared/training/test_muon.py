@@ -4,7 +4,7 @@ from torch import nn
 
 from shared.errors import UserError
 from shared.training.arguments import TrainingArguments
-from shared.training.muon import Muon, muon, orthogonalised
+from shared.training.muon import Muon, muon, muon_settings, orthogonalised
 
 SHAPES = [(16, 48), (16, 16), (16, 64), (64, 16), (16, 16)]
 SETTINGS = {"lr": 1e-2, "weight_decay": 0.1}
@@ -92,6 +92,26 @@ def test_all_other_weights_take_adamws_steps(new_decoder):
     for (name, weight), other in zip(decoders[0].named_parameters(), decoders[1].parameters(), strict=True):
         is_matrix = ".h." in name and weight.ndim == 2
         assert torch.equal(weight, other) is not is_matrix, name
+
+
+def test_its_settings_come_by_optim_args(new_decoder, new_trainer):
+    assert muon_settings(None) == {} and muon_settings("momentum=0.9, adamw_rate=2") == {
+        "momentum": 0.9,
+        "adamw_rate": 2,
+    }
+    for wrong in ("momentum", "momentum=1", "beta=0.9", "momentum=much"):
+        with pytest.raises(UserError, match="--optim_args"):
+            muon_settings(wrong)
+    with pytest.raises(UserError, match="--optim_args"):
+        new_trainer(optim="muon", optim_args="beta=1")
+    optimizer = muon(new_decoder(), [], weight_decay=0.1, lr=1e-2, momentum=0.5, adamw_rate=3.0)
+    assert all(group["lr"] == pytest.approx(1e-2 if group["parts"] else 3e-2) for group in optimizer.param_groups)
+    weight = nn.Parameter(torch.zeros(1, 2))
+    optimizer = Muon([{"params": [weight], "parts": 1}], 0.5, fused=True, lr=1.0, weight_decay=0.0)
+    for gradient in ([1.0, 0.0], [0.0, 0.0]):
+        weight.grad = torch.tensor([gradient])
+        optimizer.step()
+    assert optimizer.state[weight]["momentum"].tolist() == [[0.25, 0.0]]
 
 
 def test_a_closure_is_called_before_the_step():
