@@ -24,7 +24,7 @@ def test_a_run_says_what_it_does(trained):
     assert "the embedded sample" in finished.stderr
     parameters = sum(weight.numel() for weight in load_file(folder / "model.safetensors").values())
     tokens = len(AutoTokenizer.from_pretrained(folder))
-    assert f"nano: {parameters:,} parameters, {tokens:,} tokens" in finished.stderr
+    assert f"tiny: {parameters:,} parameters, {tokens:,} tokens" in finished.stderr
     assert "0 dropped" in finished.stderr
     assert "bleu" in finished.stdout
 
