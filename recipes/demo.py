@@ -7,16 +7,21 @@ A line for each phase and a bar while it runs, a few outputs beside their refere
 how to go on. All scores are in each run's metrics.json.
 """
 
-import io
 import json
+import multiprocessing
 import os
 import re
-import subprocess
+import runpy
 import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from recipes.report import score_rows
 from shared.errors import UserError
@@ -28,6 +33,9 @@ from tasks import TASKS
 REPOSITORY = Path(__file__).parents[1]
 WIDTH = 100
 BAR = re.compile(r"\d+%\|")  # tqdm's
+# What the recipes load, in seconds: forked processes find it there. CUDA outlives no fork, so a GPU's begin anew.
+PRELOADED = () if torch.cuda.is_available() else ("shared.runs.pipeline", "onedecoder.decoder", "onedecoder.export")
+PROCESSES: Any = multiprocessing.get_context("fork" if PRELOADED else "spawn")
 EXAMPLES = 3  # outputs shown of each task
 SCORES = (
     "bleu",
@@ -62,6 +70,8 @@ def main(arguments: list[str]) -> None:
     if unknown := [name for name in demo.tasks if name not in TASKS]:
         raise UserError(f"--tasks {unknown[0]}: give some of {', '.join(TASKS)}")
     folders = {name: Path(demo.output_dir) / name for name in demo.tasks}
+    for name in PRELOADED:
+        import_module(name)
     for number, (name, folder) in enumerate(folders.items(), 1):
         say(f"[{number} of {len(folders)}] {name}: a decoder is trained, and writes for the test split")
         command(f"recipes/{name}.py", f"--output_dir={folder}", "--overwrite_output_dir")
@@ -88,20 +98,30 @@ def command(*words: str) -> None:
     Raises:
         UserError: it fails; what it said on standard error is printed first.
     """
-    with subprocess.Popen(
-        [sys.executable, *words],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TQDM_NCOLS": str(WIDTH - 1)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stderr
-        # A carriage return is not the end of a line here, as it would be to Popen's own text.
-        text = io.TextIOWrapper(process.stderr, "utf-8", errors="replace", newline="")
-        said = list(watch(iter(lambda: text.read(1), "")))
-    if process.returncode:
+    reading, writing = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=recipe, args=(words, writing))
+    process.start()
+    writing.close()
+    try:
+        # A carriage return is not the end of a line here, as it would be by default.
+        with reading, open(reading.fileno(), encoding="utf-8", errors="replace", newline="", closefd=False) as text:
+            said = list(watch(iter(lambda: text.read(1), "")))
+        process.join()
+    finally:
+        process.terminate()  # where it has not ended: this one was interrupted
+    if process.exitcode:
         say(*said)
-        raise UserError(f"python {' '.join(words)} ended with exit code {process.returncode}")
+        raise UserError(f"python {' '.join(words)} ended with exit code {process.exitcode}")
+
+
+def recipe(words: tuple[str, ...], writing: Connection) -> None:
+    """A process that is the command `python WORDS`, and writes what it says on standard error to the pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(writing.fileno(), 2)
+    sys.stdout, sys.stderr = open(1, "w"), open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 (until its end)
+    os.chdir(REPOSITORY)
+    sys.argv = [*words]
+    runpy.run_path(words[0], run_name="__main__")
 
 
 def watch(characters: Iterator[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ weights and the cache of keys and values, which cannot take less time than copyi
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -15,12 +16,28 @@ BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emul
 TRIALS = 5
 DATA_SHEETS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
 """By a part of the GPU's name; the first that fits counts."""
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def synchronize(device: torch.device) -> None:
     """Wait for what a GPU was asked to do, so that a clock read next counts it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+@cache
+def multiplies_bfloat16(device: torch.device, cpuinfo: Path = CPUINFO) -> bool:
+    """Whether products of bfloat16 matrices are faster than float32's: on a GPU, and a CPU with instructions for them.
+
+    Others emulate them, slowly.
+    """
+    if device.type != "cpu":
+        return True
+    try:
+        flags = set(cpuinfo.read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 @cache

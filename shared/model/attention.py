@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
+from shared.kernels import relative_blocks
 from shared.model import modeling_onedecoder
-from shared.model.masks import SequenceBounds
+from shared.model.masks import SequenceBounds, SequenceStarts
 
 NAME = "onedecoder"
 
@@ -22,26 +23,53 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | BlockMask | SequenceBounds | None,
+    mask: Tensor | BlockMask | SequenceBounds | SequenceStarts | None,
     dropout: float = 0.0,
     scaling: float | None = None,
+    places: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
 
-    Where `module` has `relative` embeddings, the distance between query and key counts, too.
+    Where `module` has `relative` embeddings, the distance between query and key counts, too. With `places` [N] it is
+    [N, H, W], at those of the flattened rows alone.
     """
-    if isinstance(mask, SequenceBounds):
-        # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
-        from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
+    mixed = _mixed(module, query, key, value, mask, dropout, scaling, **kwargs)
+    return mixed if places is None else at(places, mixed), None
 
+
+def at(places: Tensor, rows: Tensor) -> Tensor:
+    """Of `rows` [B, T, ...], what stands at `places` [N] of the flattened rows, [N, ...].
+
+    Each place is there once: `index_select` need not sort them for its gradient, as indexing would.
+    """
+    return rows.flatten(0, 1).index_select(0, places)
+
+
+def _mixed(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | BlockMask | SequenceBounds | SequenceStarts | None,
+    dropout: float,
+    scaling: float | None,
+    **kwargs: Any,
+) -> Tensor:
+    """As [B, T, H, W], in the form that the mask asks for."""
+    if isinstance(mask, SequenceBounds | SequenceStarts):
         relative = getattr(module, "relative", None)
         assert relative is not None, "such a mask is chosen for relative attention alone"
         scale = query.shape[3] ** -0.5 if scaling is None else scaling
-        return relative_attention(query, key, value, relative, *mask, scale), None
+        if isinstance(mask, SequenceStarts):
+            return relative_blocks.relative_attention(query, key, value, relative, *mask, scale)
+        # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
+        from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
+
+        return relative_attention(query, key, value, relative, *mask, scale)
     if isinstance(mask, BlockMask):
-        return flex_attention(query, key, value, block_mask=mask, scale=scaling).transpose(1, 2), None
-    return modeling_onedecoder.attention(module, query, key, value, mask, dropout, scaling, **kwargs)
+        return flex_attention(query, key, value, block_mask=mask, scale=scaling).transpose(1, 2)
+    return modeling_onedecoder.attention(module, query, key, value, mask, dropout, scaling, **kwargs)[0]
 
 
 AttentionInterface.register(NAME, attention)

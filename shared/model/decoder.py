@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from transformers import GPT2Config
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 
 from shared.data.sequence import IGNORED
 from shared.model import modeling_onedecoder
-from shared.model.attention import NAME
+from shared.model.attention import NAME, at
 from shared.model.loss import Criterion
 from shared.model.masks import Mask, choose_mask
 from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM
@@ -89,11 +90,9 @@ class Decoder(OneDecoderForCausalLM):
             input_ids, prefix, position_ids, labels, target_positions = twice(
                 input_ids, prefix, position_ids, labels, target_positions
             )
-        states = self.hidden_states(input_ids, prefix, position_ids)
         targets = labels.flatten()[target_positions]
-        # The logits of a token stand at the place before it; only those of learned tokens are computed. Each place is
-        # there once: `index_select` need not sort them for its gradient, as indexing would.
-        before = states.flatten(0, 1).index_select(0, target_positions - 1)
+        # The logits of a token stand at the place before it; only those of learned tokens are computed.
+        before = self.hidden_states(input_ids, prefix, position_ids, target_positions - 1)
         total = criterion(before, self.lm_head.weight, targets)
         return CausalLMOutputWithCrossAttentions(loss=total / items)
 
@@ -104,9 +103,16 @@ class Decoder(OneDecoderForCausalLM):
         return self.lm_head(self.hidden_states(input_ids, prefix, position_ids))
 
     def hidden_states(
-        self, input_ids: Tensor, prefix: Tensor | None = None, position_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        prefix: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        places: Tensor | None = None,
     ) -> Tensor:
-        """The last layer's output [B, T, D] for packed rows [B, T] (see `forward`)."""
+        """The last layer's output [B, T, D] for packed rows [B, T] (see `forward`).
+
+        Or [N, D], at `places` [N] of the flattened rows alone, of which each is there once.
+        """
         config = self.config
         compiled = self.compiled_body if self.training else None
         mask = choose_mask(
@@ -121,22 +127,42 @@ class Decoder(OneDecoderForCausalLM):
         )
         if position_ids is None:
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-        return (compiled or self.body)(input_ids, position_ids, mask)
+        # What is compiled, recomputed in the backward pass or divided among processes are blocks as they are. And
+        # dropout would draw other numbers for more places, with which some batches are filled up.
+        drops = self.training and config.resid_pdrop > 0
+        whole = compiled or drops or self.is_gradient_checkpointing or isinstance(self.blocks[-1], FSDPModule)
+        if places is None or whole:
+            states = (compiled or self.body)(input_ids, position_ids, mask)
+            return states if places is None else at(places, states)
+        return self.body(input_ids, position_ids, mask, places=places)
 
-    def body(self, input_ids: Tensor, position_ids: Tensor, mask: Mask = None, cache: Any = None) -> Tensor:
+    def body(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        mask: Mask = None,
+        cache: Any = None,
+        places: Tensor | None = None,
+    ) -> Tensor:
         """The last layer's output [B, T, D] for tokens [B, T]; `mask` is one of `shared.model.masks`.
 
-        Where a `cache` is given, its `update(keys, values, layer)` stores what the layer computed and returns the keys
-        and values to attend to.
+        With `places` it is [N, D]: what follows the last attention is computed there alone. Where a `cache` is given,
+        its `update(keys, values, layer)` stores what the layer computed and returns the keys and values to attend to.
         """
         gpt2 = self.transformer
         states = gpt2.drop(gpt2.wte(input_ids) + gpt2.wpe(position_ids))
         if torch.is_autocast_enabled(states.device.type):
             # Otherwise the residual stream, which is read and written most, would be float32.
             states = states.to(torch.get_autocast_dtype(states.device.type))
-        for block in gpt2.h:
+        *blocks, last = self.blocks
+        for block in blocks:
             states = block(states, cache, mask)
-        return gpt2.ln_f(states)
+        if places is None:
+            return gpt2.ln_f(last(states, cache, mask))
+        # As the block's own forward pass does, which knows no places.
+        mixed, _ = last.attn(last.ln_1(states), attention_mask=mask, places=places)
+        states = mixed + at(places, states)
+        return gpt2.ln_f(states + last.mlp(last.ln_2(states)))
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """As in transformers, in the form that other programs load with the same logits, or not at all.

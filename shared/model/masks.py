@@ -1,4 +1,4 @@
-"""Which keys each query of a packed row sees, in three forms of one mask.
+"""Which keys each query of a packed row sees, in four forms of one mask.
 
 In a row whose positions restart with every sequence, a token sees itself and what stands before it in its own sequence.
 Under the prefix mask it also sees the whole context of its sequence:
@@ -9,8 +9,8 @@ Under the prefix mask it also sees the whole context of its sequence:
                                              . . . x .               . . . x .
                                              . . . x x               . . . x x
 
-`dense_mask` is the plain form. FlexAttention's block mask and `SequenceBounds` say the same to attention that skips
-what is hidden; `choose_mask` takes one of them where it is supported.
+`dense_mask` is the plain form. FlexAttention's block mask, `SequenceBounds` and `SequenceStarts` say the same to
+attention that skips what is hidden; `choose_mask` takes one of them where it is supported.
 """
 
 from typing import NamedTuple
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
+from shared.kernels import relative_blocks
 from shared.kernels.support import fast
 
 
@@ -49,7 +50,15 @@ def sequence_bounds(position_ids: Tensor) -> SequenceBounds:
     return SequenceBounds(first.int(), last.int())
 
 
-Mask = Tensor | BlockMask | SequenceBounds | None  # None is the causal mask of rows that are one sequence each
+class SequenceStarts(NamedTuple):
+    """The same for a CPU: the `first` place alone, or None where every row is one sequence."""
+
+    first: Tensor | None
+
+
+Mask = (
+    Tensor | BlockMask | SequenceBounds | SequenceStarts | None
+)  # None is the causal mask of rows that are one sequence each
 
 
 def choose_mask(
@@ -78,6 +87,8 @@ def choose_mask(
         and fast("relative_attention", device, width=relative.shape[-1], dtype=dtype, dropout=dropout)
     ):
         return sequence_bounds(position_ids)
+    if relative is not None and prefix is None and relative_blocks.supports(device, dtype, dropout, compiled) is None:
+        return SequenceStarts(None if whole else sequence_bounds(position_ids).first)
     if whole and prefix is None:
         return None
     flex = fast("flex_attention", device, compiled=compiled, relative=relative is not None, dropout=dropout)

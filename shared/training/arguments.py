@@ -118,6 +118,13 @@ class TrainingArguments(transformers.TrainingArguments):
         default="adamw_torch_fused",
         metadata={"help": "The optimizer: one of transformers' own, or muon (see shared/training/muon.py)."},
     )
+    optim_args: str | None = field(
+        default=None,
+        metadata={
+            "help": "More of the optimizer's settings; muon's are momentum=0.95,adamw_rate=1 (by which the learning "
+            "rate is multiplied for all but the layers' matrices)."
+        },
+    )
     weight_decay: float = field(default=0.1, metadata={"help": "The optimizer's weight decay."})
     adam_beta2: float = field(default=0.98, metadata={"help": "AdamW's second beta."})
     torch_compile: bool = field(

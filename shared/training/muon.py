@@ -13,25 +13,51 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shared.errors import UserError
+from shared.hardware import multiplies_bfloat16
+
 MUON = "muon"  # as `--optim` calls it
 MOMENTUM = 0.95
+SETTINGS = ("momentum", "adamw_rate")  # what --optim_args may set
 STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a quintic that raises small singular values fastest; all end near 1
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices [N, A, B] of rank A <= B with singular values between about 0.7 and 1.2 (Newton-Schulz iteration)."""
-    first, third, fifth = COEFFICIENTS
     # First row by row: a GPU would give each matrix to one of its many processors.
-    norms = torch.linalg.vector_norm(matrices, dim=2, keepdim=True, dtype=torch.float32).norm(dim=1, keepdim=True)
+    exact = torch.promote_types(matrices.dtype, torch.float32)
+    norms = torch.linalg.vector_norm(matrices, dim=2, keepdim=True, dtype=exact).norm(dim=1, keepdim=True)
     matrices = matrices / norms.clamp(min=1e-7).to(matrices.dtype)
+    if matrices.dtype == torch.float32 and 2 * matrices.shape[1] <= matrices.shape[2]:
+        return _factor(matrices @ matrices.mT) @ matrices
     for _ in range(STEPS):
         gram = matrices @ matrices.mT
-        polynomial = third * gram
-        polynomial.diagonal(dim1=1, dim2=2).add_(first)
-        # In its own place, and the last product without a sum: else both would begin with a copy.
-        matrices = polynomial.baddbmm_(gram, gram, alpha=fifth) @ matrices
+        matrices = _polynomial(gram) @ matrices
     return matrices
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """What all the iterations multiply wide matrices by, on the left, from their Gram matrices [N, A, A].
+
+    The steps are the same, but all of their products are of A x A. They need float32: what the matrices' squares lose
+    of small singular values grows with the steps.
+    """
+    factor = polynomial = _polynomial(gram)
+    for _ in range(STEPS - 1):
+        gram = polynomial @ (polynomial @ gram)  # that of the matrices so far: all of them commute
+        polynomial = _polynomial(gram)
+        factor = polynomial @ factor
+    return factor
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """What one iteration multiplies matrices by, on the left, from their Gram matrices [N, A, A]."""
+    first, third, fifth = COEFFICIENTS
+    polynomial = third * gram
+    polynomial.diagonal(dim1=1, dim2=2).add_(first)
+    # In its own place: else it would begin with a copy.
+    return polynomial.baddbmm_(gram, gram, alpha=fifth)
 
 
 class Muon(torch.optim.AdamW):
@@ -39,8 +65,12 @@ class Muon(torch.optim.AdamW):
 
     `parts` is how many matrices stand side by side in one, [A, parts * B], as queries, keys and values do. A step is
     as large as AdamW's usual one (Liu et al. 2025, https://arxiv.org/abs/2502.16982, section 2.2), so that learning
-    rate and weight decay mean the same for both.
+    rate and weight decay mean the same for both. `momentum` is the share of itself that a step's direction keeps.
     """
+
+    def __init__(self, groups: list[dict[str, Any]], momentum: float = MOMENTUM, **settings: Any):
+        super().__init__(groups, **settings)
+        self.momentum = momentum
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -64,8 +94,8 @@ class Muon(torch.optim.AdamW):
                 self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
             weight.grad = None  # so that AdamW passes it over
         momenta = [self.state[weight]["momentum"] for weight in weights]
-        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
-        directions = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's
+        torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+        directions = torch._foreach_lerp(gradients, momenta, self.momentum)  # Nesterov's
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         same = defaultdict(list)
         for weight, direction in zip(weights, directions, strict=True):
@@ -97,8 +127,7 @@ def _stream(number: int) -> torch.cuda.Stream:
 def _orthogonal_step(stacks: list["_Stack"]) -> None:
     """Step along the directions of stacks of one shape."""
     counts, like = [stack.count for stack in stacks], stacks[0].directions
-    # A CPU's bfloat16 may be emulated, and slow.
-    dtype = torch.bfloat16 if like.is_cuda else like.dtype
+    dtype = torch.bfloat16 if multiplies_bfloat16(like.device) else like.dtype
     matrices = like.new_empty(sum(counts), *stacks[0].shape, dtype=dtype)
     for stack, own in zip(stacks, matrices.split(counts), strict=True):
         stack.fill(own)
@@ -136,17 +165,48 @@ class _Stack:
         torch._foreach_add_(self.weights, self.directions.unbind())
 
 
-def muon(model: nn.Module, decayed: Collection[str], weight_decay: float, **settings: Any) -> Muon:
+def muon(
+    model: nn.Module,
+    decayed: Collection[str],
+    weight_decay: float,
+    lr: float,
+    momentum: float = MOMENTUM,
+    adamw_rate: float = 1.0,
+    **settings: Any,
+) -> Muon:
     """The optimizer of a GPT-2: Muon's steps for the blocks' matrices, AdamW's, as `settings` say, for all else.
 
-    `decayed` names the parameters that `weight_decay` is for.
+    `decayed` names the parameters that `weight_decay` is for. The learning rate of AdamW's steps is `lr * adamw_rate`.
     """
     parameters = defaultdict(list)
     for name, weight in model.named_parameters():
         parts = (3 if ".c_attn." in name else 1) if ".h." in name and weight.ndim == 2 else 0
         parameters[parts, name in decayed].append(weight)
     groups = [
-        {"params": weights, "parts": parts, "weight_decay": weight_decay if with_decay else 0.0}
+        {
+            "params": weights,
+            "parts": parts,
+            "weight_decay": weight_decay if with_decay else 0.0,
+            "lr": lr if parts else lr * adamw_rate,
+        }
         for (parts, with_decay), weights in parameters.items()
     ]
-    return Muon(groups, fused=True, **settings)
+    return Muon(groups, momentum, lr=lr, fused=True, **settings)
+
+
+def muon_settings(text: str | None) -> dict[str, float]:
+    """The numbers of --optim_args, as in `momentum=0.9,adamw_rate=2`.
+
+    Raises:
+        UserError: for anything else.
+    """
+    pairs = [pair.partition("=") for pair in (text or "").replace(" ", "").split(",") if pair]
+    try:
+        settings = {name: float(value) for name, _, value in pairs}
+    except ValueError:
+        settings = {"": 0.0}
+    if not settings.keys() <= set(SETTINGS) or not 0 <= settings.get("momentum", 0) < 1:
+        raise UserError(
+            f"--optim_args {text}: of muon, give momentum=0.95,adamw_rate=1 with other numbers, or one of them"
+        )
+    return settings

@@ -30,7 +30,7 @@ from shared.training.best_checkpoint import resolve_best_metric
 from shared.training.captured_step import CapturedStep, cuda_graphs, silenced, why_launched
 from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
 from shared.training.hub import new_repository
-from shared.training.muon import MUON, muon
+from shared.training.muon import MUON, muon, muon_settings
 from shared.training.resumable import ResumableTrainer
 from shared.training.sharded import check_shards, is_sharded, save_whole, whole
 from shared.training.throughput import Throughput
@@ -98,7 +98,10 @@ class Trainer(ResumableTrainer):
 
     def _check_optimizer(self) -> None:
         """UserError for an optimizer whose package is missing, before anything is written."""
-        if self.args.optim == MUON or not self.args.do_train:
+        if not self.args.do_train:
+            return
+        if self.args.optim == MUON:
+            muon_settings(self.args.optim_args)
             return
         try:
             self.get_optimizer_cls_and_kwargs(self.args, self.model)
@@ -114,6 +117,7 @@ class Trainer(ResumableTrainer):
                 weight_decay=self.args.weight_decay,
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
+                **muon_settings(self.args.optim_args),
             )
         return super().create_optimizer(*args)
 

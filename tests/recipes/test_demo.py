@@ -1,6 +1,8 @@
 """What the demo prints: its work, in 100 columns."""
 
 import json
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -84,7 +86,20 @@ def test_bars_are_drawn_in_one_place_and_lines_are_kept(monkeypatch, capsys):
     assert drawn.count("|") == 6 and "\n" not in drawn and drawn.endswith(" \r")
 
 
-def test_a_recipe_that_fails_says_why(capsys):
-    with pytest.raises(UserError, match="ended with exit code 2"):
-        demo.command("-c", "import sys; print('scores'); print('error: no space', file=sys.stderr); sys.exit(2)")
-    assert capsys.readouterr().out == "error: no space\n"
+def test_a_recipe_that_fails_says_why(capsys, tmp_path):
+    script = tmp_path / "recipe.py"
+    script.write_text(
+        "import sys; print('scores'); print('error: no space', sys.argv[1], file=sys.stderr); sys.exit(2)"
+    )
+    with pytest.raises(UserError, match=r"recipe.py --flag ended with exit code 2"):
+        demo.command(str(script), "--flag")
+    assert capsys.readouterr().out == "error: no space --flag\n"
+
+
+def test_recipes_find_loaded_what_they_need(capsys, tmp_path, monkeypatch):
+    """Where there is no GPU, which a forked process could not use."""
+    monkeypatch.setattr(demo, "PROCESSES", multiprocessing.get_context("fork"))
+    script = tmp_path / "recipe.py"
+    script.write_text("import os, sys; sys.exit('torch' in sys.modules and os.getppid())")
+    with pytest.raises(UserError, match=f"ended with exit code {os.getpid() % 256}"):
+        demo.command(str(script))

@@ -11,6 +11,12 @@ from shared.training.trainer import Trainer
 LENGTH = 32
 
 
+@pytest.fixture(autouse=True)
+def orthogonal_steps_in_float32(monkeypatch):
+    """On every CPU: in bfloat16, which some multiply faster, a gradient's last digits would show in the weights."""
+    monkeypatch.setattr("shared.training.muon.multiplies_bfloat16", lambda device: device.type != "cpu")
+
+
 @pytest.fixture
 def new_trainer(task, new_decoder, tmp_path):
     """Makes a Trainer of the toy task, a tiny decoder and packed rows; a folder of its own for each `name`."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.hardware import bandwidth, matmul_peak
+from shared.hardware import bandwidth, matmul_peak, multiplies_bfloat16
 from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step, mean_context, training_flops_per_token
 from shared.model.modeling_onedecoder import OneDecoderConfig
@@ -21,6 +21,16 @@ def gpt2():
 def test_what_is_measured_is_measured_once(measure):
     assert 1e8 < measure(CPU) < 1e15
     assert measure(CPU) == measure(CPU)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fpu avx512_bf16 amx_tile", True), ("fpu avx2 bf16", False), (None, False)]
+)
+def test_a_cpu_says_whether_it_multiplies_bfloat16(flags, expected, tmp_path):
+    if flags:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n\nprocessor : 1\nflags : {flags}\n")
+    assert multiplies_bfloat16(CPU, tmp_path / "cpuinfo") is expected
+    assert multiplies_bfloat16(torch.device("cuda"))
 
 
 def test_measuring_leaves_the_random_numbers_as_they_are():

@@ -1,18 +1,22 @@
 import warnings
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.attention.flex_attention import create_mask
 
 from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
-from shared.kernels import flex_attention
+from shared.kernels import flex_attention, relative_blocks
 from shared.kernels.flex_attention import block_mask
 from shared.kernels.support import fast, warn_once
 from shared.model.attention import attention
-from shared.model.masks import SequenceBounds, choose_mask, dense_mask, sequence_bounds
+from shared.model.masks import SequenceStarts, choose_mask, dense_mask, sequence_bounds
 from shared.model.modeling_onedecoder import relative_scores, skew
 from tests.shared.generation.test_generate import VOCABULARY
 from tests.shared.model.test_decoder import LENGTHS, alone, batch_of, logits_of, places
@@ -148,11 +152,34 @@ def test_sequence_bounds_are_the_dense_mask(positions):
     assert torch.equal((keys <= queries) & (queries <= last), seen)
 
 
-def test_without_a_gpu_relative_attention_has_the_plain_mask(sequences):
+def test_on_a_cpu_relative_attention_goes_block_by_block(sequences):
     batch, relative = batch_of(sequences), torch.zeros(2, DISTANCES, 16)
-    options = {"device": torch.device("cpu"), "dtype": torch.float32, "relative": relative, "compiled": True}
+    options = {"device": torch.device("cpu"), "dtype": torch.float32, "relative": relative}
     shape = batch["input_ids"].shape
     mask = choose_mask(shape, batch["position_ids"], None, **options)
-    assert torch.equal(mask, dense_mask(batch["position_ids"]))
-    assert choose_mask(shape, None, None, **options) is None
-    assert not isinstance(mask, SequenceBounds)
+    assert isinstance(mask, SequenceStarts)
+    assert torch.equal(mask.first, sequence_bounds(batch["position_ids"]).first)
+    assert choose_mask(shape, None, None, **options) == SequenceStarts(None)
+    for other in ({"compiled": True}, {"dropout": 0.1}, {"dtype": torch.bfloat16}):
+        plain = choose_mask(shape, batch["position_ids"], None, **{**options, **other})
+        assert torch.equal(plain, dense_mask(batch["position_ids"])), other
+    assert isinstance(choose_mask(shape, batch["position_ids"], batch["prefix"], **options), torch.Tensor)
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 16), st.booleans(), st.integers(0, 3))
+def test_block_by_block_is_the_plain_form_and_so_are_its_gradients(length, distances, block, packed, seed):
+    torch.manual_seed(seed)
+    restarts = torch.rand(2, length) < 0.2
+    at = torch.arange(length).expand(2, length)
+    positions = at - torch.where(restarts, at, 0).cummax(1).values if packed else at
+    inputs = [torch.randn(2, 2, length, 3, dtype=torch.float64) for _ in range(3)]
+    inputs.append(torch.randn(2, distances, 3, dtype=torch.float64))
+    weights = torch.randn(2, length, 2, 3, dtype=torch.float64)
+    results = []
+    for mask in (dense_mask(positions), SequenceStarts(sequence_bounds(positions).first if packed else None)):
+        query, key, value, relative = leaves = [tensor.clone().requires_grad_() for tensor in inputs]
+        with patch.object(relative_blocks, "BLOCK", block):
+            mixed, _ = attention(SimpleNamespace(relative=relative), query, key, value, mask, scaling=0.7)
+            results.append([mixed, *torch.autograd.grad((mixed * weights).sum(), leaves)])
+    for fast_form, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast_form, plain)
