@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
+import datasets
 import pytest
 import torch
 
@@ -85,6 +86,7 @@ def python():
         # What an Accelerator has left in this process's environment would say that a launcher started the script.
         alone = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
         code, threads, on_pipe = 0, torch.get_num_threads(), signal.getsignal(signal.SIGPIPE)
+        bars = datasets.is_progress_bar_enabled()
         with ExitStack() as stack:
             for context in (
                 chdir(REPOSITORY), patch.object(sys, "argv", command), patch.object(sys, "stdin", given),
@@ -98,6 +100,7 @@ def python():
                 code = end.code or 0
             finally:
                 torch.set_num_threads(threads)
+                (datasets.enable_progress_bars if bars else datasets.disable_progress_bars)()
                 signal.signal(signal.SIGPIPE, on_pipe)
         printed = [stream.buffer.getvalue().decode() for stream in (out, err)]
         return subprocess.CompletedProcess(command, code, *printed)
