@@ -17,7 +17,7 @@ WRITERS = {
     **dict.fromkeys((".wav", ".ogg"), "record"),
     ".musicxml": "write_musicxml",
 }
-EXTRAS = {".ogg": "audio", ".musicxml": "music21"}  # what takes a package more, and what brings it
+PACKAGES = {".ogg": "soundfile", ".musicxml": "music21"}  # that write a format
 
 
 class Piece:
@@ -49,10 +49,8 @@ class Piece:
             path.parent.mkdir(parents=True, exist_ok=True)
             getattr(core_music, WRITERS[path.suffix.lower()])(self.score, path)
         except ImportError as error:
-            extra = EXTRAS.get(path.suffix.lower(), "")
-            raise UserError(
-                f"{path}: a package is missing: pip install -e .[{extra}], or give a name in .mid"
-            ) from error
+            package = PACKAGES.get(path.suffix.lower(), "")
+            raise UserError(f"{path}: a package is missing: pip install {package}, or give a name in .mid") from error
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from error
         return path

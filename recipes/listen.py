@@ -39,7 +39,7 @@ class ListenArguments:
     )
     format: Literal["ogg", "mp3", "wav"] | None = field(
         default=None,
-        metadata={"help": "How recordings are kept (default: ogg; wav without the extra audio). Old iPhones need mp3."},
+        metadata={"help": "How recordings are kept (default: ogg). Old iPhones need mp3."},
     )
     output: str = field(default="listening.html", metadata={"help": "The page to write."})
     answers: list[str] | None = field(
@@ -75,7 +75,9 @@ def main(arguments: list[str]) -> None:
     with TemporaryDirectory() as folder:
         recordings = record_all(given.runs, (len(sources) - 1) * wanted.pairs, wanted, Path(folder))
         if not wanted.format and recordings[0][0].suffix == ".wav":
-            print("note: without `pip install -e .[audio]` the page holds WAV, and is ten times as large")
+            print(
+                "note: libsndfile is missing (pip install soundfile), so the page holds WAV and is ten times as large"
+            )
         path = write_page(Path(wanted.output), sources, pairs, recordings, wanted.question)
     print(f"{path}: {len(pairs)} pairs, {path.stat().st_size / 1e6:.1f} MB, open it in any browser")
 
@@ -91,7 +93,7 @@ def record_all(runs: list[str], count: int, wanted: ListenArguments, folder: Pat
 
     suffix = f".{wanted.format}" if wanted.format else best_suffix()
     if suffix != ".wav" and best_suffix() == ".wav":
-        raise UserError(f"--format {wanted.format} takes an encoder: pip install -e .[audio], or give --format wav")
+        raise UserError(f"--format {wanted.format} takes an encoder: pip install soundfile, or give --format wav")
     ticks = round(wanted.seconds * TICKS_PER_SECOND)
     pieces = [composed(name, count, wanted.seconds, wanted.seed + place) for place, name in enumerate(runs)]
     pieces.append(real(runs[0], count, wanted.seed))

@@ -17,10 +17,10 @@ PLACES = ((48, -0.45), (60, -0.15), (72, 0.15), (128, 0.45))
 
 
 def best_suffix() -> str:
-    """`.ogg` where soundfile is installed (`pip install -e .[audio]`), a tenth of the size, or else `.wav`."""
+    """`.ogg`, a tenth of the size, or `.wav` where libsndfile is not, which soundfile brings to most systems."""
     try:
-        import soundfile  # noqa: F401, PLC0415 (an extra)
-    except (ImportError, OSError):  # the second: without its library
+        import soundfile  # noqa: F401, PLC0415 (which may lack its library)
+    except (ImportError, OSError):
         return ".wav"
     return ".ogg"
 
@@ -32,14 +32,14 @@ def record(performance: Score, path: str | Path) -> None:
     installed. Elsewhere `synthesize` plays its strings.
 
     Raises:
-        ImportError: for `.ogg` and `.mp3` without soundfile.
+        ImportError: for `.ogg` and `.mp3` without soundfile or its library.
     """
     sound = stereo(performance)
     level, peak = np.sqrt(np.mean(sound**2)), np.abs(sound).max()
     if peak:
         sound = sound * min(LOUDNESS / level, PEAK / peak)
     if names := ENCODED.get(Path(path).suffix.lower()):
-        import soundfile  # noqa: PLC0415 (an extra)
+        import soundfile  # noqa: PLC0415 (as above)
 
         with soundfile.SoundFile(str(path), "w", SAMPLE_RATE, 2, format=names[0], subtype=names[1]) as file:
             for start in range(0, len(sound), SAMPLE_RATE):  # libsndfile's encoder takes no more at a time

@@ -69,7 +69,7 @@ def test_music_is_composed_and_saved(composer, tmp_path):
 def test_a_piece_is_saved_as_a_score_where_music21_is(composer, tmp_path, monkeypatch):
     piece = composer.compose(seconds=2, max_new_tokens=40)
     monkeypatch.setitem(sys.modules, "music21", None)
-    with pytest.raises(UserError, match=r"a package is missing: pip install -e .\[music21\]"):
+    with pytest.raises(UserError, match="a package is missing: pip install music21,"):
         piece.save(tmp_path / "piece.musicxml")
     monkeypatch.undo()
     pytest.importorskip("music21")

@@ -100,10 +100,15 @@ def test_subwords_are_joined_to_words_and_words_are_linked(open_mock, write):
     tab.locator("#attention .links .written button", has_text="Kellner").click()
     assert tab.locator("#attention .links .written button").count() == tokens - 2  # Kell·ner, köst·liche
     assert tab.locator("#attention .link.chosen").count() > 0
-    colours = "node => [getComputedStyle(node).color, getComputedStyle(node).backgroundColor]"
-    hovered = tab.locator("#attention .links [aria-pressed=true]").evaluate(colours)  # it was just clicked
+    tab.locator("#attention .links [aria-pressed=true]").wait_for()
+    # Found and read in one go: the view may draw its words anew between the two.
+    colours = """() => {
+        const style = getComputedStyle(document.querySelector("#attention .links [aria-pressed=true]"));
+        return [style.color, style.backgroundColor];
+    }"""
+    hovered = tab.evaluate(colours)  # it was just clicked
     tab.mouse.move(0, 0)
-    assert tab.locator("#attention .links [aria-pressed=true]").evaluate(colours) == hovered
+    assert tab.evaluate(colours) == hovered
     tab.locator("#attention .segments label", has_text="mean").click()
     tab.locator(".matrix[aria-label*='mean of the heads']").wait_for()
     assert tab.locator("#attention .link").count() > 0

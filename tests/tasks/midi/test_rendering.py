@@ -3,6 +3,7 @@ import wave
 
 import numpy as np
 import pytest
+import soundfile
 from matplotlib.image import imread
 
 from tasks.midi.codec import decode, one_piano
@@ -96,7 +97,6 @@ def test_a_recording_has_the_pitch_length_and_dynamics_of_what_was_played(piece,
 @pytest.mark.usefixtures("no_fluidsynth")
 @pytest.mark.parametrize("suffix", [".ogg", ".mp3"])
 def test_a_recording_is_a_tenth_encoded(piece, tmp_path, suffix):
-    soundfile = pytest.importorskip("soundfile")
     assert best_suffix() == ".ogg"
     encoded, plain = tmp_path / f"piece{suffix}", tmp_path / "piece.wav"
     record(piece, encoded)
