@@ -104,7 +104,7 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
             "checkpoint, or train it anew"
         )
     with torch.inference_mode():
-        logits = decoder(torch.zeros(1, min(4, decoder.context), dtype=torch.long)).logits
+        logits = decoder.packed_logits(torch.zeros(1, min(4, decoder.context), dtype=torch.long))
     if not logits.isfinite().all():
         raise UserError(f"'{name}': its weights are too large to compute with; give an earlier checkpoint")
     return decoder

@@ -130,7 +130,8 @@ class Decoder(OneDecoderForCausalLM):
         # What is compiled, recomputed in the backward pass or divided among processes are blocks as they are. And
         # dropout would draw other numbers for more places, with which some batches are filled up.
         drops = self.training and config.resid_pdrop > 0
-        whole = compiled or drops or self.is_gradient_checkpointing or isinstance(self.blocks[-1], FSDPModule)
+        last: Any = self.blocks[-1]
+        whole = compiled or drops or last.gradient_checkpointing or isinstance(last, FSDPModule)
         if places is None or whole:
             states = (compiled or self.body)(input_ids, position_ids, mask)
             return states if places is None else at(places, states)
