@@ -33,10 +33,10 @@ QUICK = [
 
 
 def process(*command):
-    """A command in a process of its own, which must succeed; its output is text."""
+    """A command in a process of its own, which must succeed and warn of nothing; its output is text."""
     command = [str(word) for word in command]
     finished = subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=240)
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 0 and "Warning" not in finished.stderr, finished.stderr
     return finished
 
 
