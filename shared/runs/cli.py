@@ -15,7 +15,7 @@ from transformers import HfArgumentParser
 from transformers.utils import logging
 
 from shared.errors import Interrupted, UserError, first_line
-from shared.runs.launch import follow_launcher, missing_processes
+from shared.runs.launch import follow_launcher, leave_group, missing_processes
 from shared.runs.usage import EVERY_FLAG, Usage, describe
 from shared.threads import settle_threads
 
@@ -153,6 +153,7 @@ def run(main: Callable[[list[str]], object]) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     try:
         main(sys.argv[1:])
+        leave_group()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

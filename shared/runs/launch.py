@@ -60,3 +60,10 @@ def _shortened(words: list[str]) -> list[str]:
     program = Path(words[0])
     found = shutil.which(program.name)
     return [program.name if found and Path(found).resolve() == program.resolve() else words[0], *words[1:]]
+
+
+def leave_group() -> None:
+    """Leave the group of processes, if there is one: Python must not end before its threads, or it aborts."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()

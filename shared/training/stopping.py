@@ -36,9 +36,16 @@ class Stop:
         former = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
+            self._settle()
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+    def _settle(self) -> None:
+        """Wait for what the last step began: Python must not end while a thread still sums it up."""
+        if self.said is not None:
+            self.said[1].wait()
+            self.said = None
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.signal and number == signal.SIGINT and time.monotonic() - self.since >= REPEATS_WITHIN:

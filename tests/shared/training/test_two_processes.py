@@ -36,14 +36,16 @@ SETTINGS = {
 
 # The recipe, then FSDP 2, which accelerate keeps for GPUs: a training, and one that goes on from its first checkpoint.
 LAUNCHED = """
-import os, runpy, sys
+import os, sys
 from accelerate import PartialState
 from accelerate.state import AcceleratorState, DistributedType
+from shared.runs.flags import recipe
+from shared.runs.launch import leave_group
 from shared.runs.pipeline import train
 from tasks.translation import Translation
 
 sys.argv[0] = "recipes/translation.py"
-runpy.run_path(sys.argv[0], run_name="__main__")
+recipe(Translation)(sys.argv[1:])
 
 plain = AcceleratorState.__init__
 def as_on_gpus(self, *args, **kwargs):
@@ -64,6 +66,7 @@ steps = {"optim": "adamw_torch", "learning_rate": "1e-3", "save_strategy": "step
 steps |= {"save_steps": "1", "eval_steps": "1", "save_total_limit": "9", "load_best_model_at_end": "true"}
 sharded("-adamw", **steps)
 sharded("-resumed", resume_from_checkpoint=folder + "-adamw/checkpoint-4", **steps)
+leave_group()
 """
 
 
