@@ -13,18 +13,16 @@ decoder from those of an ensemble (Kim & Rush 2016, "Sequence-Level Knowledge Di
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from onedecoder.decoder import LoadedDecoder, load
 from shared.errors import UserError
-from shared.files import check_writable
 from shared.generation.arguments import EnsembleArguments, GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
 from shared.runs.folder import Run
 from tasks.translation import Translation
 from tasks.translation.task import TranslationRequestArguments
-from tasks.translation.texts import load_texts, write_pairs
+from tasks.translation.texts import load_texts, pairs_file, write_pairs
 
 LONGEST_RATIO = 2  # of the characters of both sides; beyond it one of them says more than the other
 
@@ -50,10 +48,7 @@ def main(arguments: list[str]) -> None:
     generation, asked, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
     check_candidates(Translation, generation)
-    if not asked.output_file:
-        raise UserError("--output_file is missing: name the file that the pairs go to")
-    path = Path(asked.output_file)
-    check_writable(path.parent)
+    path = pairs_file(asked.output_file)
     decoder = load(given.run, ensemble=asked.ensemble or [])
     other = other_language(decoder, asked.language)
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from shared.data.loading import check_file
 from shared.errors import UserError
-from shared.files import check_writable
 from shared.runs.cli import Parser, run
 from tasks.translation.dictionary import known, pairs, words_of
-from tasks.translation.texts import load_texts, write_pairs
+from tasks.translation.texts import load_texts, pairs_file, write_pairs
 
 
 @dataclass
@@ -34,10 +33,7 @@ def main(arguments: list[str]) -> None:
     parser = Parser(DictionaryArguments)
     parser.add_argument("dictionary", help="The dictionary: a text file of lines 'German :: English'.")
     asked, given = parser.parse(arguments)
-    if not asked.output_file:
-        raise UserError("--output_file is missing: name the file that the pairs go to")
-    path = Path(asked.output_file)
-    check_writable(path.parent)
+    path = pairs_file(asked.output_file)
     check_file(given.dictionary)
     try:
         found = [*pairs(Path(given.dictionary).read_text(encoding="utf-8").splitlines())]

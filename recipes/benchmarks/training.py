@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import GPT2LMHeadModel, PrinterCallback
+from transformers import PrinterCallback
 
 from recipes.benchmarks.measuring import (
     COMPILED,
@@ -32,7 +32,7 @@ from shared.model.decoder import Decoder
 from shared.model.flops import mean_context, training_flops_per_token
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
-from shared.training.muon import MUON, muon
+from shared.training.muon import MUON, muon_of
 from shared.training.trainer import Trainer
 
 # What transformers' Trainer is given as ours has it; the rest stays as it comes.
@@ -77,25 +77,15 @@ class Training:
             return Trainer(decoder, self.task, arguments, GenerationArguments(), self.rows.pack_length, self.rows)
         common = {name: getattr(arguments, name) for name in COMMON}
         model = plain_gpt2(decoder)
-        return transformers.Trainer(
+        trainer = transformers.Trainer(
             model,
             transformers.TrainingArguments(**common, torch_compile=system == COMPILED),
             data_collator=self.their_collator,
             train_dataset=self.their_rows,
-            optimizers=(self.muon(model, arguments) if self.optim == MUON else None, None),
         )
-
-    def muon(self, model: GPT2LMHeadModel, arguments: TrainingArguments) -> torch.optim.Optimizer:
-        """Ours, which transformers' Trainer steps as its own."""
-        decayed = [name for name, weight in model.named_parameters() if weight.dim() > 1]
-        return muon(
-            model.to(arguments.device),  # type: ignore[arg-type]  # transformers' decorator hides whose method it is
-            decayed,
-            lr=arguments.learning_rate,
-            weight_decay=arguments.weight_decay,
-            betas=(arguments.adam_beta1, arguments.adam_beta2),
-            eps=arguments.adam_epsilon,
-        )
+        if self.optim == MUON:  # which it steps as its own
+            trainer.optimizer = muon_of(arguments, model, trainer.get_decay_parameter_names(model))
+        return trainer
 
     def arguments(self, folder: str, device: torch.device, accumulated: int) -> TrainingArguments:
         """As a recipe trains, with nothing beside it. On a CPU, without what is meant for a GPU."""

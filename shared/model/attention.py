@@ -13,7 +13,7 @@ from transformers import AttentionInterface
 
 from shared.kernels import relative_blocks
 from shared.model import modeling_onedecoder
-from shared.model.masks import SequenceBounds, SequenceStarts
+from shared.model.masks import Mask, SequenceBounds, SequenceStarts
 
 NAME = "onedecoder"
 
@@ -23,7 +23,7 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | BlockMask | SequenceBounds | SequenceStarts | None,
+    mask: Mask,
     dropout: float = 0.0,
     scaling: float | None = None,
     places: Tensor | None = None,
@@ -51,7 +51,7 @@ def _mixed(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | BlockMask | SequenceBounds | SequenceStarts | None,
+    mask: Mask,
     dropout: float,
     scaling: float | None,
     **kwargs: Any,

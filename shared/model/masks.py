@@ -56,9 +56,8 @@ class SequenceStarts(NamedTuple):
     first: Tensor | None
 
 
-Mask = (
-    Tensor | BlockMask | SequenceBounds | SequenceStarts | None
-)  # None is the causal mask of rows that are one sequence each
+# None is the causal mask of rows that are one sequence each.
+Mask = Tensor | BlockMask | SequenceBounds | SequenceStarts | None
 
 
 def choose_mask(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import TrainingArguments
 
 from shared.errors import UserError
 from shared.hardware import multiplies_bfloat16
@@ -192,6 +193,23 @@ def muon(
         for (parts, with_decay), weights in parameters.items()
     ]
     return Muon(groups, momentum, lr=lr, fused=True, **settings)
+
+
+def muon_of(arguments: TrainingArguments, model: nn.Module, decayed: Collection[str]) -> Muon:
+    """The optimizer of a GPT-2 that a training's arguments ask for; `decayed` as for `muon`.
+
+    Raises:
+        UserError: if --optim_args are none of its own.
+    """
+    return muon(
+        model,
+        decayed,
+        lr=arguments.learning_rate,
+        weight_decay=arguments.weight_decay,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        eps=arguments.adam_epsilon,
+        **muon_settings(arguments.optim_args),
+    )
 
 
 def muon_settings(text: str | None) -> dict[str, float]:

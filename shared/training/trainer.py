@@ -30,7 +30,7 @@ from shared.training.best_checkpoint import resolve_best_metric
 from shared.training.captured_step import CapturedStep, cuda_graphs, silenced, why_launched
 from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
 from shared.training.hub import new_repository
-from shared.training.muon import MUON, muon, muon_settings
+from shared.training.muon import MUON, muon_of, muon_settings
 from shared.training.resumable import ResumableTrainer
 from shared.training.sharded import check_shards, is_sharded, save_whole, whole
 from shared.training.throughput import Throughput
@@ -110,15 +110,7 @@ class Trainer(ResumableTrainer):
 
     def create_optimizer(self, *args: Any) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.optim == MUON:
-            self.optimizer = muon(
-                self.model,
-                self.get_decay_parameter_names(self.model),
-                lr=self.args.learning_rate,
-                weight_decay=self.args.weight_decay,
-                betas=(self.args.adam_beta1, self.args.adam_beta2),
-                eps=self.args.adam_epsilon,
-                **muon_settings(self.args.optim_args),
-            )
+            self.optimizer = muon_of(self.args, self.model, self.get_decay_parameter_names(self.model))
         return super().create_optimizer(*args)
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.data.loading import FORMATS, format_suffix, load_files
 from shared.errors import UserError
-from shared.files import atomic_directory
+from shared.files import atomic_directory, check_writable
 
 
 def load_texts(paths: list[str], language: str) -> list[str]:
@@ -23,6 +23,18 @@ def load_texts(paths: list[str], language: str) -> list[str]:
             raise UserError(f"{path} has no field '{language}'; found: {', '.join(rows.column_names)}")
         found += [text for text in (" ".join(str(each or "").split()) for each in rows[column]) if text]
     return found
+
+
+def pairs_file(name: str | None) -> Path:
+    """Where --output_file says that the pairs go to, before they are made.
+
+    Raises:
+        UserError: if it is missing, or nothing can be written there.
+    """
+    if not name:
+        raise UserError("--output_file is missing: name the file that the pairs go to")
+    check_writable(Path(name).parent)
+    return Path(name)
 
 
 def write_pairs(pairs: Iterable[dict[str, str]], path: Path) -> None:
