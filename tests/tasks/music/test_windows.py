@@ -133,7 +133,7 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     onsets = columns(decode(written))[0]
     assert onsets.max() >= 4000 - 400 and np.diff(np.unique(onsets)).max() <= 1000
     assert released(written)
-    made = piece(asking(melody), written, task.request_arguments)
+    made = piece(asking(melody), written, task.request_arguments, VOCABULARY)
     assert made.given == decode(melody)
     tracks = {track.name: track for track in made.file.tracks}
     assert [note.pitch for note in tracks["Melody"].notes] == columns(decode(melody))[2].tolist()
