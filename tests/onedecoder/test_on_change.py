@@ -52,3 +52,8 @@ def test_the_page_refuses_it_in_one_line(sparse, tmp_path):
         ) as error:
             refused()
         assert "\n" not in str(error.value)
+
+
+def test_a_run_that_writes_velocities_otherwise_is_no_partner(sparse, run_folders):
+    with pytest.raises(UserError, match="has another vocabulary"):
+        load(sparse.name, device="cpu", ensemble=[run_folders["music"]])
