@@ -98,6 +98,10 @@ class MusicRequestArguments(NotationArguments):
         default=None,
         metadata={"help": "Read the first seconds of the MIDI file only (of a melody: from its first note on)."},
     )
+    intro: bool = field(
+        default=False,
+        metadata={"help": "Accompany from the beginning of the MIDI file, not from its melody's first note on."},
+    )
     write_prime: bool = field(
         default=True,
         metadata={"help": "Whether a continuation is written with its primer, or an accompaniment with its melody."},

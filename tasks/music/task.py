@@ -28,7 +28,7 @@ from tasks.music.augmentation import Augmentation
 from tasks.music.constraint import EventConstraint
 from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
-from tasks.music.melody import from_its_first_note, melody_and_performance
+from tasks.music.melody import melody_and_performance
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
 from tasks.music.reading import read_folder
@@ -204,12 +204,12 @@ class Music(Task):
         return {"job": "infill", "given": encode(whole), "hole": [start, stop], "path": given}
 
     def _melody(self, events: list[int], most: int) -> Row:
-        """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick of its first note."""
+        """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
         if asked := self.request_arguments.prime_seconds:
             most = min(most, round(asked * TICKS_PER_SECOND))
         whole = decode(events)
-        melody = from_its_first_note(whole, most)
-        return {"job": "accompany", "given": encode(melody), "at": int(columns(whole)[0][:1].sum())}
+        start = 0 if self.request_arguments.intro else int(columns(whole)[0][:1].sum())
+        return {"job": "accompany", "given": encode(excerpt(whole, start, start + most)), "at": start}
 
     def _beginning(self, events: list[int], length: float | None) -> list[int]:
         """The events of the first seconds, where all notes end."""
