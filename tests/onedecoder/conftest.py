@@ -54,7 +54,7 @@ def new_run(folder, task_name, context=64, arguments=None, **shape):
     """Save a run as a training would leave it, of a decoder whose weights are random and large enough to matter."""
     kind = TASKS[task_name]
     jobs = {"job": ["compose", "continue", "accompany"]} if task_name == "music" else {}
-    arguments = kind.Arguments(**jobs, **(arguments or {}))
+    arguments = kind.Arguments(**{**jobs, **(arguments or {})})
     rows = Dataset.from_list(ROWS[task_name]) if task_name in ROWS else None
     task = kind(arguments, kind.build_vocabulary(arguments, None, rows, 320))
     decoder = new_decoder("tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1)
