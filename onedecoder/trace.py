@@ -107,7 +107,8 @@ class Trace(Mapping[str, np.ndarray]):
         body = self.model.transformer
         if name in {"final", "logits"}:
             final = body.ln_f(self._kept[f"h.{len(body.h)}.input"])
-            return self.model.lm_head(final) if name == "logits" else final
+            ids = torch.tensor([self.ids], device=final.device)
+            return self.model.logits_after(final[None], ids)[0] if name == "logits" else final
         _, layer, part = name.split(".")
         return self._of_block(int(layer), part)
 

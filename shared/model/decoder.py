@@ -126,7 +126,10 @@ class Decoder(OneDecoderForCausalLM):
         self, input_ids: Tensor, prefix: Tensor | None = None, position_ids: Tensor | None = None
     ) -> Tensor:
         """Logits [B, T, V] of packed rows; with copy attention, log-probabilities."""
-        states = self.hidden_states(input_ids, prefix, position_ids)
+        return self.logits_after(self.hidden_states(input_ids, prefix, position_ids), input_ids, position_ids)
+
+    def logits_after(self, states: Tensor, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        """The same of the last layer's `states` [B, T, D] for them."""
         logits = self.lm_head(states)
         if self.copying is None:
             return logits
