@@ -27,7 +27,7 @@ class KeyValueCache:
         if config.copy_attention:
             place = slots, 1, length
             copied = [
-                torch.zeros(*place, config.copy_attention, dtype=dtype, device=self.device),
+                torch.zeros(*place, 2 * config.copy_attention, dtype=dtype, device=self.device),
                 torch.zeros(*place, 1, dtype=torch.long, device=self.device),
             ]
         self._hold([torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)], copied)

@@ -44,10 +44,10 @@ def log_likelihood(
         (before, targets),
         CHUNK // len(head),
     )
-    keys, following, first = copying.key(states), input_ids.roll(-1, 1), first_places(input_ids, position_ids)
+    halves, following, first = copying.key(states), input_ids.roll(-1, 1), first_places(input_ids, position_ids)
     index = torch.arange(length, device=states.device).expand(rows, length)
     copied = _by_chunks(
-        lambda some, wanted, first, index: _copied(copying, some, keys, following, wanted, first, index),
+        lambda some, wanted, first, index: _copied(copying, some, halves, following, wanted, first, index),
         (states, labels.roll(-1, 1), first, index),
         CHUNK // (rows * length),
         dim=1,
@@ -57,10 +57,16 @@ def log_likelihood(
 
 
 def _copied(
-    copying: CopyAttention, states: Tensor, keys: Tensor, following: Tensor, targets: Tensor, first: Tensor, at: Tensor
+    copying: CopyAttention,
+    states: Tensor,
+    halves: Tensor,
+    following: Tensor,
+    targets: Tensor,
+    first: Tensor,
+    at: Tensor,
 ) -> Tensor:
     """The logarithms [B, C] of the weights that point at `targets` [B, C], of `states` [B, C, D] at the places `at`."""
-    scores = copying.scores(states, keys, pairs_seen(first, at, keys.shape[1]))
+    scores = copying.scores(states, halves, pairs_seen(first, at, halves.shape[1]))
     pointing = scores.masked_fill(following[:, None] != targets[..., None], HIDDEN)
     return pointing.logsumexp(-1) - scores.logsumexp(-1)
 

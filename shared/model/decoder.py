@@ -135,7 +135,7 @@ class Decoder(OneDecoderForCausalLM):
             return logits
         places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
         seen = pairs_seen(first_places(input_ids, position_ids), places, input_ids.shape[1])
-        return self.copying(states, logits, self.copying.key(states), input_ids.roll(-1, 1), seen)
+        return self.copying(states, logits, self.copying.key(states), input_ids, seen)
 
     def hidden_states(
         self,

@@ -58,37 +58,39 @@ class CopyAttention(nn.Module):
 
         p(y) = (1 - gate) softmax(logits)[y] + gate * sum of the weights of all earlier tokens that are y.
 
-    A place offers the token that follows it, by a key of its own state: two places that are alike go on alike (the
-    pairs of Grave et al. 2017, "Improving Neural Language Models with a Continuous Cache"; an induction head). So the
-    place t sees the keys of the places before it, and the first place of a line sees none: it copies nothing.
+    A place is a key for the token that follows it. One half of the key is of the place's own state, since places that
+    are alike go on alike (as in an induction head); the other is of the state of the token that follows. So a place
+    sees the keys of the places before it, and the first of a line sees none: it copies nothing.
     """
 
     def __init__(self, width: int, head_width: int, spread: float):
         super().__init__()
         self.query = nn.Linear(width, head_width, bias=False)
-        self.key = nn.Linear(width, head_width, bias=False)
+        self.key = nn.Linear(width, 2 * head_width, bias=False)  # of a place before a token, and of a token
         self.gate = nn.Linear(width, 1)
         for projection in (self.query, self.key):
             nn.init.normal_(projection.weight, std=spread)
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, -2.0)  # the decoder begins nearly as it is without
 
-    def scores(self, states: Tensor, keys: Tensor, seen: Tensor) -> Tensor:
-        """The scores [..., T, K], in float32 or better, of `states` [..., T, D] over `keys` [..., K, W].
+    def scores(self, states: Tensor, halves: Tensor, seen: Tensor) -> Tensor:
+        """The scores [..., T, K], in float32 or better, of `states` [..., T, D].
 
-        `seen`, bool [..., T, K], says which keys each state sees.
+        `halves` [..., K, 2 W] are what `key` makes of all states; `seen`, bool [..., T, K], says which keys each sees.
         """
+        before, following = halves.chunk(2, -1)
+        keys = before + following.roll(-1, -2)
         scores = self.query(states) @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
         return wide(scores).masked_fill(~seen, HIDDEN)
 
-    def forward(self, states: Tensor, logits: Tensor, keys: Tensor, tokens: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, states: Tensor, logits: Tensor, halves: Tensor, tokens: Tensor, seen: Tensor) -> Tensor:
         """The logarithm [..., T, V] of the mixture, of which `logits` [..., T, V] are the one part.
 
-        `states` [..., T, D] are those that the logits come from, `tokens` [..., K] what follows the `keys` [..., K, W].
+        `states` [..., T, D] are those that the logits come from, `tokens` [..., K] the ids of all places.
         """
-        weights = self.scores(states, keys, seen).softmax(-1)
-        written = wide(logits).log_softmax(-1)
-        copied = torch.zeros_like(written).scatter_add(-1, tokens[..., None, :].expand_as(weights), weights)
+        weights = self.scores(states, halves, seen).softmax(-1)
+        written, following = wide(logits).log_softmax(-1), tokens.roll(-1, -1)[..., None, :]
+        copied = torch.zeros_like(written).scatter_add(-1, following.expand_as(weights), weights)
         return mixture(written, copied, *shares(self.gate(states)[..., 0], seen.any(-1)))
 
 
@@ -98,10 +100,7 @@ def wide(values: Tensor) -> Tensor:
 
 
 def shares(gate: Tensor, some: Tensor) -> tuple[Tensor, Tensor]:
-    """The logarithms [...] of what is written and what is copied: nothing is where there are not `some` keys, [...].
-
-    `gate` [...] comes before its sigmoid.
-    """
+    """The logarithms [...] of 1 - gate and of the gate, before its sigmoid; it is 0 where there are not `some` keys."""
     gate = wide(gate).masked_fill(~some, HIDDEN)
     return F.logsigmoid(-gate), F.logsigmoid(gate)
 
@@ -113,7 +112,7 @@ def mixture(written: Tensor, copied: Tensor, keeps: Tensor, copies: Tensor) -> T
 
 
 class CopiedTokens(DynamicLayer):
-    """What copy attention keeps in transformers' cache: keys [B, 1, T, W] and, as values, token ids [B, 1, T, 1]."""
+    """What copy attention keeps in transformers' cache: keys [B, 1, T, 2 W] and, as values, token ids [B, 1, T, 1]."""
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         super().lazy_initialization(key_states, value_states)
@@ -210,20 +209,20 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
             raise ValueError("a decoder with copy attention reads input_ids, not inputs_embeds")
         read = self.transformer(input_ids, past_key_values=past_key_values, **kwargs)
         states, cache = read.last_hidden_state, read.past_key_values
-        keys, tokens = copying.key(states), input_ids
+        halves, tokens = copying.key(states), input_ids
         if cache is not None:
             if len(cache.layers) == self.config.n_layer:
                 cache.layers.append(CopiedTokens())
-            stored = cache.update(keys[:, None], tokens[:, None, :, None], self.config.n_layer)
-            keys, tokens = stored[0][:, 0], stored[1][:, 0, :, 0]
-        length = keys.shape[1]
+            stored = cache.update(halves[:, None], tokens[:, None, :, None], self.config.n_layer)
+            halves, tokens = stored[0][:, 0], stored[1][:, 0, :, 0]
+        length = tokens.shape[1]
         seen = tokens.new_ones(len(tokens), input_ids.shape[1], length, dtype=torch.bool)
         seen = seen.tril(length - input_ids.shape[1] - 1)  # the earlier places
         if padding is not None:
             seen = seen & padding[:, None].bool()
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         states = states[:, kept]
-        logits = copying(states, self.lm_head(states), keys, tokens.roll(-1, 1), seen[:, kept])
+        logits = copying(states, self.lm_head(states), halves, tokens, seen[:, kept])
         # The cross-entropy of log-probabilities is that of the logits of their distribution.
         loss = None if labels is None else self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
         return CausalLMOutputWithCrossAttentions(

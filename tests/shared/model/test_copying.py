@@ -45,7 +45,8 @@ def by_hand(decoder, ids):
         written = decoder.lm_head(state).softmax(-1)
         copied, gate = torch.zeros_like(written), 0.0
         if place:
-            scores = torch.stack([head.query(state) @ head.key(states[j]) for j in range(place)]) / WIDTH**0.5
+            keys = [head.key(states[j])[:WIDTH] + head.key(states[j + 1])[WIDTH:] for j in range(place)]
+            scores = torch.stack(keys) @ head.query(state) / WIDTH**0.5
             for j, weight in enumerate(scores.softmax(-1)):
                 copied[ids[j + 1]] += weight
             gate = head.gate(state).sigmoid()
