@@ -41,11 +41,6 @@ def exported(decoder: LoadedDecoder, inputs: list[str] | None = None) -> str:
         raise UserError(
             f"{decoder.name}: its head is not its token embeddings: open the local page (leave out --export)"
         )
-    if decoder.model.config.copy_attention:
-        raise UserError(
-            f"{decoder.name} has copy attention, which the page does not compute: open the local page (leave out "
-            "--export), or give inputs to record with --recorded"
-        )
     packed = pack(kinds(weights(decoder.model)))
     return _json({**data(decoder, "int8", inputs), "tensors": packed.tensors, "weights": packed.base64})
 

@@ -156,7 +156,7 @@ class Trace(Mapping[str, np.ndarray]):
         return scores[0].masked_fill(~self.visible, 0)
 
     def lens(self, position: int, count: int = 5) -> list[list[tuple[int, float]]]:
-        """What each block's output would say next at `position`: the final norm and the head on it.
+        """What each block's output would say next at `position`: the final norm and the head on it, no copies.
 
         For every layer the `count` likeliest ids with their probabilities (nostalgebraist 2020, "interpreting GPT: the
         logit lens").
