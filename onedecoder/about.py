@@ -30,6 +30,7 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
             "vocabulary": config.vocab_size,
             "mask": config.mask,
             "relative": config.relative_attention,
+            "copy": config.copy_attention,
         },
         "generation": {name: getattr(decoder.generation, name) for name in OF_SAMPLING},
         "input": "text" if isinstance(task, TextTask) else "midi",

@@ -39,9 +39,10 @@ SPECIAL_TEXTS = [
     *("", " ", "\n", "  a", "a  b \n c", "\t\u0085\u00a0x", "\ufeffa \ufeff b", "\u180e x", "it's we'LL I'd 'tis ''s"),
     *("<|endoftext|>", "a<|to-de|>b <|pad|>", "e\u0301 é", "👩‍👩‍👧‍👦 🇨🇭", "١٢٣ Ⅷ ½", "\x00\x7f", "a\r\nb", "x" * 300),
 ]
-# task, and how its decoder reads: every task, both masks, with and without relative attention and positions that repeat
+# task, and how its decoder reads: every task, both masks; relative attention, repeating positions, copying or not
 SHAPES = {
     "translation": ("translation", {}),
+    "translation copying": ("translation", {"copy_attention": 6}),
     "summarization": ("summarization", {"mask": "prefix"}),
     "summarization relative": ("summarization", {"mask": "prefix", "relative_attention": 7}),
     "music": ("music", {"relative_attention": 20}),
