@@ -17,7 +17,7 @@ from shared.model.attention import at
 from shared.model.masks import sequence_bounds
 from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, shares, wide
 
-CHUNK = 2**23  # logits or scores at once: 32 MB in float32
+CHUNK = {"cpu": 2**23, "cuda": 2**28}  # logits or scores at once, 32 MB and 1 GB in float32: as in the plain loss
 
 
 def log_likelihood(
@@ -34,7 +34,7 @@ def log_likelihood(
     `states` [B, T, D] are the last layer's for the packed rows `input_ids` [B, T], and `head` [V, D] makes their
     logits. What stands for a label that is `IGNORED` has no meaning.
     """
-    rows, length = input_ids.shape
+    (rows, length), chunk = input_ids.shape, CHUNK[states.device.type]
     places, targets = target_positions - 1, labels.flatten()[target_positions]
     before = at(places, states)
     written = _by_chunks(
@@ -42,14 +42,14 @@ def log_likelihood(
             -F.cross_entropy(wide(F.linear(some, head)), wanted, reduction="none", ignore_index=IGNORED)
         ),
         (before, targets),
-        CHUNK // len(head),
+        chunk // len(head),
     )
     halves, following, first = copying.key(states), input_ids.roll(-1, 1), first_places(input_ids, position_ids)
     index = torch.arange(length, device=states.device).expand(rows, length)
     copied = _by_chunks(
         lambda some, wanted, first, index: _copied(copying, some, halves, following, wanted, first, index),
         (states, labels.roll(-1, 1), first, index),
-        CHUNK // (rows * length),
+        chunk // (rows * length),
         dim=1,
     )
     keeps, copies = shares(copying.gate(before)[..., 0], at(places, index > first))

@@ -65,7 +65,7 @@ def test_the_distribution_is_the_papers(copying):
 @pytest.mark.parametrize("chunk", [2**23, 1000, 1], ids=str)
 @pytest.mark.parametrize("mask", ["causal", "prefix"])
 def test_the_loss_and_its_gradients_are_those_of_the_whole_distribution(copying, sequences, monkeypatch, chunk, mask):
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setitem(module.CHUNK, "cpu", chunk)
     decoder, batch = copying(dtype=torch.float64, mask=mask).train(), batch_of(sequences)
     whole = decoder.packed_logits(batch["input_ids"], batch["prefix"], batch["position_ids"])[:, :-1]
     losses = [decoder(**batch).loss, F.nll_loss(whole.flatten(0, 1), batch["labels"][:, 1:].flatten())]
