@@ -159,6 +159,12 @@ class Music(Task):
         """The ticks of melody and performance in a line, at most, to accompany."""
         return round(self.arguments.segment_seconds * TICKS_PER_SECOND)
 
+    @property
+    def first_hole(self) -> tuple[int, int]:
+        """The ticks between which a split's pieces are filled when it is scored."""
+        start = PRIMER_SECONDS * TICKS_PER_SECOND
+        return start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)
+
     def constraint(self) -> EventConstraint:
         asked = self.request_arguments
         kind = OnChangeConstraint if self.arguments.velocity == "on_change" else EventConstraint
@@ -228,9 +234,7 @@ class Music(Task):
             most = FOREVER if self.arguments.whole_songs else self.segment
             return [self._melody(melody, most) for melody in first["melody"]]
         if job == "infill":
-            start = PRIMER_SECONDS * TICKS_PER_SECOND
-            hole = [start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)]
-            return [{"job": job, "given": events, "hole": hole} for events in first["events"]]
+            return [{"job": job, "given": events, "hole": [*self.first_hole]} for events in first["events"]]
         return [{"job": job, "given": self._beginning(events, PRIMER_SECONDS)} for events in first["events"]]
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
@@ -241,7 +245,8 @@ class Music(Task):
         """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied.
 
         What is composed, or goes on from a primer, stands beside as many events of the pieces, from where it begins
-        itself: openings are calmer than whole pieces, and of slow music as many events take longer.
+        itself: openings are calmer than whole pieces, and of slow music as many events take longer. What fills a hole
+        stands beside what was there.
         """
         job, longest = self.arguments.job[0], max(map(len, outputs))
         melodies, real = None, rows["events"]
@@ -249,6 +254,8 @@ class Music(Task):
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
         elif job == "compose":
             real = [events[:longest] for events in real]
+        elif job == "infill":
+            real = [Hole.cut(decode(events), *self.first_hole).middle for events in real]
         elif job == "continue":
             primers = [row["given"] for row in self.requests(rows)]
             outputs = [self.vocabulary.apart(*pair) for pair in zip(outputs, primers, strict=True)]
