@@ -141,9 +141,9 @@ def _attend(
     row, head, part = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     position = tl.load(positions + row)
     d = tl.arange(0, WIDTH)
-    at = part * BLOCK + tl.arange(0, BLOCK)
     if EARLY:  # the first block, which earlier steps have left, before this step's query is there
-        k, v = _read(keys, values, beam_origin, row, head, at, position, length, SHARED, HEADS, WIDTH)
+        first = part * BLOCK + tl.arange(0, BLOCK)
+        k, v = _read(keys, values, beam_origin, row, head, first, position, length, SHARED, HEADS, WIDTH)
     begin(EARLY)
     new = projected + row * 3 * HEADS * WIDTH + head * WIDTH + d
     query = tl.load(new).to(tl.float32) * scaling
