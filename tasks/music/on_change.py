@@ -2,9 +2,6 @@
 
 - A velocity is another than the last one, and a note-on follows it.
 - A note-on without one takes the last velocity, so that the first note of all has its own.
-
-Both begin a note, and count as one kind of event: where either is forbidden, its probability goes to what else begins
-one. So a decoder that says the last velocity once more strikes a key.
 """
 
 from collections.abc import Sequence as Tokens
@@ -15,8 +12,7 @@ from torch import Tensor
 
 from tasks.midi.codec import MEANING
 from tasks.midi.velocities import last_velocity
-from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.constraint import NOTE_ON, PITCHES, VELOCITIES, VELOCITY, WHOLE_NOTE, EventConstraint
+from tasks.music.constraint import PITCHES, VELOCITIES, VELOCITY, WHOLE_NOTE, EventConstraint
 
 
 class OnChangeConstraint(EventConstraint):
@@ -24,11 +20,6 @@ class OnChangeConstraint(EventConstraint):
     last velocity, 0 before the first."""
 
     note_takes = WHOLE_NOTE - 1
-
-    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
-        super().__init__(vocabulary, seconds, all_keys)
-        self.kinds[NOTE_ON] |= self.kinds[VELOCITY]
-        self.kinds[VELOCITY] = False
 
     def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
         state, line = super()._read(prompt, new_tokens, written), [*prompt, *written]

@@ -132,19 +132,6 @@ def test_the_last_tokens_release_what_sounds():
     assert names_allowed(*HELD, new_tokens=1) == {"NoteOff_60"}
 
 
-def test_to_say_the_last_velocity_once_more_is_to_strike_a_key():
-    state, logits = GRAMMAR.new_state(1, "cpu"), torch.full((1, len(TOKENIZER)), -30.0)
-    GRAMMAR.begin(state, 0, [COMPOSE, *ids(*HELD)], 50)
-    wanted = {"Velocity_63": 0.5, "NoteOn_67": 0.3, "Velocity_71": 0.1, "NoteOff_60": 0.1}
-    logits[0, ids(*wanted)] = torch.tensor([*wanted.values()]).log()
-    left, removed = constrained(logits, GRAMMAR, state)
-    found = dict(zip(wanted, left.softmax(-1)[0, ids(*wanted)].tolist(), strict=True))
-    assert found == pytest.approx(
-        {"Velocity_63": 0, "NoteOn_67": 0.675, "Velocity_71": 0.225, "NoteOff_60": 0.1}, abs=1e-4
-    )
-    assert removed.item() == pytest.approx(0.5, abs=1e-4)
-
-
 def test_no_step_asks_for_a_value():
     grammar = OnChangeConstraint(VOCABULARY, 10)
     state = grammar.new_state(3, "meta")
