@@ -63,6 +63,11 @@ class Task(ABC):
         self.arguments, self.vocabulary = arguments, vocabulary
         self.request_arguments = request_arguments or self.RequestArguments()
 
+    @classmethod
+    def has_source(cls, arguments: Any) -> bool:
+        """Whether a line begins with a source, as the task's own `arguments` have it."""
+        return cls.needs_input
+
     @property
     @abstractmethod
     def line(self) -> str:

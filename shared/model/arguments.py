@@ -79,7 +79,7 @@ class ModelArguments:
     )
 
     def check(self, has_source: bool) -> None:
-        """Refuse settings that cannot be meant; `has_source` says whether the task has one.
+        """Refuse settings that cannot be meant; `has_source` says whether the task's lines begin with one.
 
         Raises:
             UserError: if one is out of its range, or needs another.

@@ -68,7 +68,7 @@ def parse(
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
     check_candidates(kind, generation)
-    model.check(has_source=kind.needs_input)
+    model.check(has_source=kind.has_source(data))
     if training.rdrop_alpha and not model.dropout:
         raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
     if model.bpe_dropout and data.preprocessing_num_workers:

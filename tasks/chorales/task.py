@@ -81,6 +81,10 @@ class Chorales(Task):
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS
 
+    @classmethod
+    def has_source(cls, arguments: ChoraleArguments) -> bool:
+        return arguments.job != ["compose"]
+
     @property
     def line(self) -> str:
         voices = "soprano alto tenor bass soprano … <|endoftext|>"

@@ -52,6 +52,10 @@ class Music(Task):
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS
 
+    @classmethod
+    def has_source(cls, arguments: MusicArguments) -> bool:
+        return arguments.job != ["compose"]
+
     @property
     def line(self) -> str:
         lines = {

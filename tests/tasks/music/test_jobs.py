@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UserError
+from shared.runs.flags import parse
 from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, save
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
@@ -223,3 +224,13 @@ def test_a_run_whose_events_had_other_ids_is_refused(tmp_path):
     file.write_text(file.read_text().replace('"<|infill|>_None", ', "").replace('"<|infill|>_None",', ""))
     with pytest.raises(UserError, match="an earlier version"):
         Music.load_vocabulary(str(tmp_path))
+
+
+@pytest.mark.parametrize(("jobs", "fits"), [(["compose"], False), (["infill"], True), (["compose", "continue"], True)])
+def test_all_of_a_line_is_learned_where_it_has_a_source(jobs, fits):
+    flags = ["--job", *jobs, "--loss_on", "all"]
+    if fits:
+        assert parse(Music, flags)[1].loss_on == "all"
+    else:
+        with pytest.raises(UserError, match="the task has no source"):
+            parse(Music, flags)
