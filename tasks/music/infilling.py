@@ -16,7 +16,7 @@ from symusic import Score
 
 from shared.data.sequence import Sequence
 from shared.task import Row
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, columns, decode, encode, excerpt, one_piano, waits
+from tasks.midi.codec import LONGEST_NOTE, MEANING, TICKS_PER_SECOND, columns, decode, encode, excerpt, one_piano, waits
 from tasks.midi.vocabulary import GAP, INFILL, MusicVocabulary
 
 WITHOUT_FUTURE = 4  # in training, one hole in so many is filled from its past alone
@@ -33,9 +33,12 @@ class Hole:
 
     @classmethod
     def cut(cls, piece: Score, start: int, stop: int) -> "Hole":
-        past = encode(excerpt(piece, 0, start))
-        past += waits(start - sum(value for kind, value in map(MEANING.__getitem__, past) if kind == "TimeShift"))
-        return cls(past, encode(shifted(piece, start, stop)), encode(shifted(piece, stop, FOREVER, start)))
+        past = excerpt(piece, 0, start)
+        return cls(
+            [*encode(past), *waits(start - past.end())],
+            encode(shifted(piece, start, stop)),
+            encode(shifted(piece, stop, FOREVER, start)),
+        )
 
     def line(self, vocabulary: MusicVocabulary, room: int) -> Sequence:
         """What the middle follows, in at most `room` events: about half of them before the hole, half behind it."""
@@ -56,11 +59,11 @@ def infill(
     middle leaves no room for what is around it.
     """
     piece, length = decode(row["events"]), round(seconds * TICKS_PER_SECOND)
-    onsets = piece.tracks[0].notes.numpy()["time"]
-    end = int(onsets[-1]) + 1 if len(onsets) else 0
+    notes = columns(piece)
+    end = int(notes[0, -1]) + 1 if notes.size else 0
     lines: list[Sequence | None] = []
     for number, start in enumerate(range(0, end, length)):
-        hole = Hole.cut(piece, start, start + length)
+        hole = Hole.cut(*_around(notes, start, start + length, max_length))
         given = number % WITHOUT_FUTURE != WITHOUT_FUTURE - 1 if future is None else future
         target = [*hole.middle, vocabulary.end]
         if len(target) > max_length // 2:
@@ -69,6 +72,19 @@ def infill(
         around = hole if given else Hole(hole.past, hole.middle, [])
         lines.append(Sequence(around.line(vocabulary, max_length - len(target)).context, target))
     return lines
+
+
+def _around(notes: np.ndarray, start: int, stop: int, room: int) -> tuple[Score, int, int]:
+    """What a line of `room` events shows of a piece with these `columns`, and where its hole starts and stops there."""
+    onset = notes[0]
+    begin, end = np.searchsorted(onset, (start, stop))
+    nearest = max(0, begin - room // 3 - 1)  # each note before the hole takes three events
+    first = np.searchsorted(onset, onset[nearest] - LONGEST_NOTE) if nearest else 0
+    last = end + room // 2 + 1  # and behind it two at least before the next one begins
+    origin = int(onset[first]) if first else 0
+    near = notes[:, first:last].copy()
+    near[:2] -= origin
+    return one_piano(*near), start - origin, stop - origin
 
 
 def length_of_hole(prompt: Tokens[int], vocabulary: MusicVocabulary) -> int | None:

@@ -11,7 +11,7 @@ from tasks.midi.codec import TOKENIZER, columns, decode, encode, one_piano, perf
 from tasks.midi.vocabulary import GAP, INFILL, MusicVocabulary
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.constraint import EventConstraint
-from tasks.music.infilling import Hole, filled, length_of_hole
+from tasks.music.infilling import Hole, filled, infill, length_of_hole
 from tasks.music.task import Music
 from tests.tasks.music.test_constraint import in_order, released, walk
 
@@ -48,6 +48,22 @@ def test_a_hole_and_what_was_in_it_are_the_piece(rows, start, length):
     line = hole.line(VOCABULARY, 400)
     behind = onsets[onsets >= start + length]
     assert length_of_hole(list(line.context), VOCABULARY) == (behind.min() - start if len(behind) else None)
+
+
+@given(notes, st.integers(16, 60), st.booleans())
+@settings(max_examples=60)
+def test_lines_of_a_piece_are_as_if_each_was_cut_from_all_of_it(rows, room, future):
+    whole = piece(rows)
+    lines = infill({"events": encode(whole)}, VOCABULARY, room, 1.0, future)
+    for number, line in enumerate(lines):
+        hole = Hole.cut(whole, 100 * number, 100 * (number + 1))
+        target = [*hole.middle, VOCABULARY.end]
+        if len(target) > room // 2:
+            assert line is None
+            continue
+        around = hole if future else Hole(hole.past, hole.middle, [])
+        assert list(line.target) == target
+        assert list(line.context) == list(around.line(VOCABULARY, room - len(target)).context)
 
 
 @given(notes, st.integers(20, 200))
