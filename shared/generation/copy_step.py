@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from shared.generation.cache import KeyValueCache
-from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, mixture, shares
+from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, joined, mixture
 
 EXACT = 2.0**50  # sums of multiples of its inverse, 1 at most, are exact in float64, whatever is added first
 
@@ -32,15 +32,14 @@ class CopyStep:
         query, halves, gate = projected.split((self.width, 2 * self.width, 1), -1)
         every, last = torch.arange(len(ids), device=ids.device), bounds[1] if bounds else ids.shape[1] - 1
         stored[every, positions], ids[every, positions] = halves.to(stored.dtype), tokens
-        stored, ids, origin = stored[:, : last + 1], ids[:, : last + 1], self.cache.beam_origin
+        at, origin = torch.arange(last + 1, device=ids.device), self.cache.beam_origin
+        stored, ids = stored[:, : last + 1], ids[:, : last + 1]
         if origin is not None:
-            at = origin[:, : last + 1], torch.arange(last + 1, device=ids.device)
-            stored, ids = stored[at], ids[at]
-        # Each place is a key for the token that follows it, so the newest is none yet.
-        before, following = stored[:, :-1, : self.width], stored[:, 1:, self.width :]
-        scores = torch.einsum("nw,nkw->nk", query.to(stored.dtype), before + following).to(logits.dtype)
-        seen = torch.arange(last, device=ids.device) < positions[:, None]
+            rows = origin[:, : last + 1]
+            stored, ids = stored[rows, at], ids[rows, at]
+        scores = torch.einsum("nw,nkw->nk", query.to(stored.dtype), joined(stored, at == 0)).to(logits.dtype)
+        seen = at <= positions[:, None]
         weights = (scores * self.width**-0.5).masked_fill(~seen, HIDDEN).softmax(-1).double()
         # A GPU adds in any order; rounded so, it comes to the same sum every time.
-        copied = weights.new_zeros(logits.shape).scatter_add_(1, ids[:, 1:], (weights * EXACT).round() / EXACT)
-        return mixture(logits.log_softmax(-1), copied.to(logits.dtype), *shares(gate[:, 0], positions > 0))
+        copied = weights.new_zeros(logits.shape).scatter_add_(1, ids, (weights * EXACT).round() / EXACT)
+        return mixture(logits.log_softmax(-1), copied.to(logits.dtype), gate[:, 0])
