@@ -1,8 +1,8 @@
 """How likely packed rows are to a decoder with copy attention, chunk by chunk.
 
 The probability of a token is a mixture (see `shared.model.modeling_onedecoder.CopyAttention`), of which the loss needs
-two numbers at each place: the logarithm of what the softmax gives the token, and of the weights that point at it. So
-neither all logits nor all scores are ever in memory: a chunk's are computed once more in the backward pass.
+two numbers at each place: what the softmax gives the token, and the sum of the weights that point at it. So neither all
+logits nor all scores are ever in memory: a chunk's are computed once more in the backward pass.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from shared.data.sequence import IGNORED
 from shared.model.attention import at
 from shared.model.masks import sequence_bounds
-from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, joined, wide
+from shared.model.modeling_onedecoder import CopyAttention, joined, mixture, wide
 
 CHUNK = 2**23  # logits or scores at once: 32 MB in float32
 
@@ -54,17 +54,15 @@ def log_likelihood(
         CHUNK // (rows * length),
         dim=1,
     )
-    gate = wide(copying.gate(before)[:, 0])
-    return torch.logaddexp(F.logsigmoid(-gate) + written, F.logsigmoid(gate) + at(places, copied))
+    return mixture(written[:, None], at(places, copied)[:, None], copying.gate(before)[:, 0])[:, 0]
 
 
 def _copied(
     copying: CopyAttention, states: Tensor, keys: Tensor, tokens: Tensor, targets: Tensor, seen: Tensor
 ) -> Tensor:
-    """The logarithms [B, C] of the weights of those `tokens` [B, T] that are the `targets` [B, C]."""
-    scores = copying.scores(states, keys, seen)
-    pointing = scores.masked_fill(tokens[:, None] != targets[..., None], HIDDEN)
-    return pointing.logsumexp(-1) - scores.logsumexp(-1)
+    """The weights of those `tokens` [B, T] that are the `targets` [B, C], summed, [B, C]."""
+    weights = copying.scores(states, keys, seen).softmax(-1)
+    return weights.masked_fill(tokens[:, None] != targets[..., None], 0).sum(-1)
 
 
 def first_places(input_ids: Tensor, position_ids: Tensor | None) -> tuple[Tensor, Tensor]:
