@@ -1,10 +1,11 @@
 """Copy attention in a decoding step: what has been read or written may be written again."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shared.generation.cache import KeyValueCache
-from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, joined, mixture
+from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, mixture
 
 EXACT = 2.0**50  # sums of multiples of its inverse, 1 at most, are exact in float64, whatever is added first
 
@@ -37,9 +38,13 @@ class CopyStep:
         if origin is not None:
             rows = origin[:, : last + 1]
             stored, ids = stored[rows, at], ids[rows, at]
-        scores = torch.einsum("nw,nkw->nk", query.to(stored.dtype), joined(stored, at == 0)).to(logits.dtype)
-        seen = at <= positions[:, None]
-        weights = (scores * self.width**-0.5).masked_fill(~seen, HIDDEN).softmax(-1).double()
+        # The sums of scores are those of the sums of keys, which would be more to add.
+        own, before = (stored.unflatten(-1, (2, -1)) @ query.to(stored.dtype)[:, None, :, None])[..., 0].unbind(-1)
+        scores = (own + before.roll(1, -1).masked_fill(at == 0, 0)).to(logits.dtype) * self.width**-0.5
+        weights = scores.masked_fill(at > positions[:, None], HIDDEN).softmax(-1).double()
         # A GPU adds in any order; rounded so, it comes to the same sum every time.
         copied = weights.new_zeros(logits.shape).scatter_add_(1, ids, (weights * EXACT).round() / EXACT)
-        return mixture(logits.log_softmax(-1), copied.to(logits.dtype), gate[:, 0])
+        # Most of a vocabulary is nowhere in the line: there, the mixture is a share of the softmax alone.
+        written = logits.log_softmax(-1)
+        mixed = mixture(written.gather(1, ids), copied.gather(1, ids).to(logits.dtype), gate[:, 0])
+        return (written + F.logsigmoid(-gate)).scatter_(1, ids, mixed)
