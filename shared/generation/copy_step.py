@@ -39,7 +39,8 @@ class CopyStep:
             rows = origin[:, : last + 1]
             stored, ids = stored[rows, at], ids[rows, at]
         # The sums of scores are those of the sums of keys, which would be more to add.
-        own, before = (stored.unflatten(-1, (2, -1)) @ query.to(stored.dtype)[:, None, :, None])[..., 0].unbind(-1)
+        by_half = stored.reshape(len(ids), -1, self.width) @ query.to(stored.dtype)[:, :, None]
+        own, before = by_half.view(len(ids), -1, 2).unbind(-1)
         scores = (own + before.roll(1, -1).masked_fill(at == 0, 0)).to(logits.dtype) * self.width**-0.5
         weights = scores.masked_fill(at > positions[:, None], HIDDEN).softmax(-1).double()
         # A GPU adds in any order; rounded so, it comes to the same sum every time.

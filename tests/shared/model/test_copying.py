@@ -162,3 +162,13 @@ def test_trained_weights_get_a_head_that_copies_and_keep_it(task, vocabulary, ne
 def test_a_width_is_a_number_of_something():
     with pytest.raises(UserError, match=r"--copy_attention -1: give 0 .none., or a width such as 64"):
         ModelArguments(copy_attention=-1).check(has_source=True)
+
+
+def test_in_bfloat16_the_loss_is_nearly_the_same(copying, sequences):
+    decoder, batch = copying(spread=0.05), batch_of(sequences)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = decoder(**batch).loss
+    assert half.dtype == torch.float32
+    half.backward()
+    assert all(weight.grad.isfinite().all() for weight in decoder.parameters())
+    torch.testing.assert_close(half, decoder(**batch).loss, atol=0.02, rtol=0)
