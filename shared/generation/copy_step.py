@@ -1,10 +1,11 @@
 """Copy attention in a decoding step: what has been read or written may be written again."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shared.generation.cache import KeyValueCache
-from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, mixture, shares
+from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, mixture
 
 EXACT = 2.0**50  # sums of multiples of its inverse, 1 at most, are exact in float64, whatever is added first
 
@@ -32,15 +33,19 @@ class CopyStep:
         query, halves, gate = projected.split((self.width, 2 * self.width, 1), -1)
         every, last = torch.arange(len(ids), device=ids.device), bounds[1] if bounds else ids.shape[1] - 1
         stored[every, positions], ids[every, positions] = halves.to(stored.dtype), tokens
-        stored, ids, origin = stored[:, : last + 1], ids[:, : last + 1], self.cache.beam_origin
+        at, origin = torch.arange(last + 1, device=ids.device), self.cache.beam_origin
+        stored, ids = stored[:, : last + 1], ids[:, : last + 1]
         if origin is not None:
-            at = origin[:, : last + 1], torch.arange(last + 1, device=ids.device)
-            stored, ids = stored[at], ids[at]
-        # Each place is a key for the token that follows it, so the newest is none yet.
-        before, following = stored[:, :-1, : self.width], stored[:, 1:, self.width :]
-        scores = torch.einsum("nw,nkw->nk", query.to(stored.dtype), before + following).to(logits.dtype)
-        seen = torch.arange(last, device=ids.device) < positions[:, None]
-        weights = (scores * self.width**-0.5).masked_fill(~seen, HIDDEN).softmax(-1).double()
+            rows = origin[:, : last + 1]
+            stored, ids = stored[rows, at], ids[rows, at]
+        # The sums of scores are those of the sums of keys, which would be more to add.
+        by_half = stored.reshape(len(ids), -1, self.width) @ query.to(stored.dtype)[:, :, None]
+        own, before = by_half.view(len(ids), -1, 2).unbind(-1)
+        scores = (own + before.roll(1, -1).masked_fill(at == 0, 0)).to(logits.dtype) * self.width**-0.5
+        weights = scores.masked_fill(at > positions[:, None], HIDDEN).softmax(-1).double()
         # A GPU adds in any order; rounded so, it comes to the same sum every time.
-        copied = weights.new_zeros(logits.shape).scatter_add_(1, ids[:, 1:], (weights * EXACT).round() / EXACT)
-        return mixture(logits.log_softmax(-1), copied.to(logits.dtype), *shares(gate[:, 0], positions > 0))
+        copied = weights.new_zeros(logits.shape).scatter_add_(1, ids, (weights * EXACT).round() / EXACT)
+        # Most of a vocabulary is nowhere in the line: there, the mixture is a share of the softmax alone.
+        written = logits.log_softmax(-1)
+        mixed = mixture(written.gather(1, ids), copied.gather(1, ids).to(logits.dtype), gate[:, 0])
+        return (written + F.logsigmoid(-gate)).scatter_(1, ids, mixed)

@@ -22,8 +22,6 @@ def supports(decoder: Decoder, cache: KeyValueCache) -> str | None:
     """What keeps a decoder and its cache from this step, or None."""
     if decoder.device.type != "cpu" or "cpu" in support.DEVICES:
         return "the fused kernels run here"
-    if decoder.copying is not None:
-        return "copy attention reads the last layer's states"
     if cache.beam_origin is not None:
         return "beams share their cache"
     if decoder.dtype != cache.keys[0].dtype or decoder.dtype not in (torch.float32, torch.float64):
@@ -75,7 +73,8 @@ class LeanStep(DecodeStep):
         norm, addmm, attend, shape = torch.layer_norm, torch.addmm, F.scaled_dot_product_attention, self.shape
         cache, query, visible = self.cache, self.query, position + 1
         states = self.words.index_select(0, tokens).add_(self.places[position % len(self.places)])
-        for pair, keys, values, layer in zip(cache.pairs, cache.keys, cache.values, self.lean, strict=True):
+        # Copy attention's keys, the last, are for later.
+        for pair, keys, values, layer in zip(cache.pairs, cache.keys, cache.values, self.lean, strict=False):
             bias, matrix = layer.projection
             addmm(bias, norm(states, shape, *layer.norm_1), matrix, out=self.projected)
             pair.select(3, position).copy_(self.pair)
@@ -88,7 +87,11 @@ class LeanStep(DecodeStep):
             raised = layer.activation(addmm(bias, norm(states, shape, *layer.norm_2), matrix))
             bias, matrix = layer.down
             states.add_(bias).addmm_(raised, matrix)
-        return torch.mm(norm(states, shape, *self.last), self.scores)
+        states = norm(states, shape, *self.last)
+        logits = torch.mm(states, self.scores)
+        if self.copy is None:
+            return logits
+        return self.copy(logits, F.linear(states, self.copy.weight, self.copy.bias), tokens, positions, (position,) * 2)
 
 
 def _by_key(query: Tensor, embeddings: Tensor, visible: int) -> Tensor:

@@ -1,8 +1,8 @@
 """How likely packed rows are to a decoder with copy attention, chunk by chunk.
 
 The probability of a token is a mixture (see `shared.model.modeling_onedecoder.CopyAttention`), of which the loss needs
-two numbers at each place: the logarithm of what the softmax gives the token, and of the weights that point at it. So
-neither all logits nor all scores are ever in memory: a chunk's are computed once more in the backward pass.
+two numbers at each place: what the softmax gives the token, and the sum of the weights that point at it. So neither all
+logits nor all scores are ever in memory: a chunk's are computed once more in the backward pass.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from shared.data.sequence import IGNORED
 from shared.model.attention import at
 from shared.model.masks import sequence_bounds
-from shared.model.modeling_onedecoder import HIDDEN, CopyAttention, shares, wide
+from shared.model.modeling_onedecoder import CopyAttention, joined, mixture, wide
 
 CHUNK = {"cpu": 2**23, "cuda": 2**28}  # logits or scores at once, 32 MB and 1 GB in float32: as in the plain loss
 
@@ -44,42 +44,37 @@ def log_likelihood(
         (before, targets),
         chunk // len(head),
     )
-    halves, following, first = copying.key(states), input_ids.roll(-1, 1), first_places(input_ids, position_ids)
-    index = torch.arange(length, device=states.device).expand(rows, length)
+    first, index = first_places(input_ids, position_ids)
+    keys = joined(copying.key(states), index == first)
     copied = _by_chunks(
-        lambda some, wanted, first, index: _copied(copying, some, halves, following, wanted, first, index),
+        lambda some, wanted, first, index: _copied(
+            copying, some, keys, input_ids, wanted, keys_seen(first, index, length)
+        ),
         (states, labels.roll(-1, 1), first, index),
         chunk // (rows * length),
         dim=1,
     )
-    keeps, copies = shares(copying.gate(before)[..., 0], at(places, index > first))
-    return torch.logaddexp(keeps + written, copies + at(places, copied))
+    return mixture(written[:, None], at(places, copied)[:, None], copying.gate(before)[:, 0])[:, 0]
 
 
 def _copied(
-    copying: CopyAttention,
-    states: Tensor,
-    halves: Tensor,
-    following: Tensor,
-    targets: Tensor,
-    first: Tensor,
-    at: Tensor,
+    copying: CopyAttention, states: Tensor, keys: Tensor, tokens: Tensor, targets: Tensor, seen: Tensor
 ) -> Tensor:
-    """The logarithms [B, C] of the weights that point at `targets` [B, C], of `states` [B, C, D] at the places `at`."""
-    scores = copying.scores(states, halves, pairs_seen(first, at, halves.shape[1]))
-    pointing = scores.masked_fill(following[:, None] != targets[..., None], HIDDEN)
-    return pointing.logsumexp(-1) - scores.logsumexp(-1)
+    """The weights of those `tokens` [B, T] that are the `targets` [B, C], summed, [B, C]."""
+    weights = copying.scores(states, keys, seen).softmax(-1)
+    return weights.masked_fill(tokens[:, None] != targets[..., None], 0).sum(-1)
 
 
-def first_places(input_ids: Tensor, position_ids: Tensor | None) -> Tensor:
-    """The first place [B, T] of each token's sequence; without `position_ids`, a row is one."""
-    return torch.zeros_like(input_ids) if position_ids is None else sequence_bounds(position_ids).first
+def first_places(input_ids: Tensor, position_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The first place [B, T] of each token's sequence, and its own; without `position_ids`, a row is one sequence."""
+    first = torch.zeros_like(input_ids) if position_ids is None else sequence_bounds(position_ids).first
+    return first, torch.arange(first.shape[1], device=first.device).expand_as(first)
 
 
-def pairs_seen(first: Tensor, at: Tensor, length: int) -> Tensor:
-    """Which of `length` keys the places `at` [B, C] see, the earlier ones of their sequence: bool [B, C, length]."""
+def keys_seen(first: Tensor, index: Tensor, length: int) -> Tensor:
+    """Which of `length` keys the places `index` [B, C] see, those of their line up to them: bool [B, C, length]."""
     keys = torch.arange(length, device=first.device)
-    return (keys >= first[..., None]) & (keys < at[..., None])
+    return (keys >= first[..., None]) & (keys <= index[..., None])
 
 
 def _by_chunks(function: Callable[..., Tensor], tensors: tuple[Tensor, ...], size: int, dim: int = 0) -> Tensor:

@@ -20,10 +20,10 @@ from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 from shared.data.sequence import IGNORED
 from shared.model import modeling_onedecoder
 from shared.model.attention import NAME, at
-from shared.model.copying import first_places, log_likelihood, pairs_seen
+from shared.model.copying import first_places, keys_seen, log_likelihood
 from shared.model.loss import Criterion
 from shared.model.masks import Mask, choose_mask
-from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM, wide
+from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM, joined, wide
 from shared.model.rdrop import twice
 
 MODELING_FILE = Path(modeling_onedecoder.__file__)
@@ -133,9 +133,9 @@ class Decoder(OneDecoderForCausalLM):
         logits = self.lm_head(states)
         if self.copying is None:
             return logits
-        places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-        seen = pairs_seen(first_places(input_ids, position_ids), places, input_ids.shape[1])
-        return self.copying(states, logits, self.copying.key(states), input_ids, seen)
+        first, places = first_places(input_ids, position_ids)
+        keys = joined(self.copying.key(states), places == first)
+        return self.copying(states, logits, keys, input_ids, keys_seen(first, places, input_ids.shape[1]))
 
     def hidden_states(
         self,

@@ -48,7 +48,7 @@ class RepeatingPositions(nn.Embedding):
         return super().forward(position_ids % self.num_embeddings)
 
 
-HIDDEN = -1e30  # the score of what is not seen: its share is 0, and unlike -inf it has a gradient, which is 0 too
+HIDDEN = -1e30  # the score of what is not seen: its weight is 0, and unlike -inf it has a gradient, which is 0 too
 
 
 class CopyAttention(nn.Module):
@@ -58,40 +58,43 @@ class CopyAttention(nn.Module):
 
         p(y) = (1 - gate) softmax(logits)[y] + gate * sum of the weights of all earlier tokens that are y.
 
-    A place is a key for the token that follows it. One half of the key is of the place's own state, since places that
-    are alike go on alike (as in an induction head); the other is of the state of the token that follows. So a place
-    sees the keys of the places before it, and the first of a line sees none: it copies nothing.
+    A token's key is the sum of two: one of its own state, and one of the state before it, since places that are alike
+    go on alike (as in an induction head). The first of a line has the first alone. A place sees all keys up to its own.
     """
 
     def __init__(self, width: int, head_width: int, spread: float):
         super().__init__()
         self.query = nn.Linear(width, head_width, bias=False)
-        self.key = nn.Linear(width, 2 * head_width, bias=False)  # of a place before a token, and of a token
+        self.key = nn.Linear(width, 2 * head_width, bias=False)  # of a token, and of the place before one
         self.gate = nn.Linear(width, 1)
         for projection in (self.query, self.key):
             nn.init.normal_(projection.weight, std=spread)
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, -2.0)  # the decoder begins nearly as it is without
 
-    def scores(self, states: Tensor, halves: Tensor, seen: Tensor) -> Tensor:
-        """The scores [..., T, K], in float32 or better, of `states` [..., T, D].
+    def scores(self, states: Tensor, keys: Tensor, seen: Tensor) -> Tensor:
+        """The scores [..., T, K], in float32 or better, of `states` [..., T, D] over `keys` [..., K, W].
 
-        `halves` [..., K, 2 W] are what `key` makes of all states; `seen`, bool [..., T, K], says which keys each sees.
+        `seen`, bool [..., T, K], says which keys each state sees.
         """
-        before, following = halves.chunk(2, -1)
-        keys = before + following.roll(-1, -2)
         scores = self.query(states) @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
         return wide(scores).masked_fill(~seen, HIDDEN)
 
-    def forward(self, states: Tensor, logits: Tensor, halves: Tensor, tokens: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, states: Tensor, logits: Tensor, keys: Tensor, tokens: Tensor, seen: Tensor) -> Tensor:
         """The logarithm [..., T, V] of the mixture, of which `logits` [..., T, V] are the one part.
 
-        `states` [..., T, D] are those that the logits come from, `tokens` [..., K] the ids of all places.
+        `states` [..., T, D] are those that the logits come from, `tokens` [..., K] are those of the `keys`.
         """
-        weights = self.scores(states, halves, seen).softmax(-1)
-        written, following = wide(logits).log_softmax(-1), tokens.roll(-1, -1)[..., None, :]
-        copied = torch.zeros_like(written).scatter_add(-1, following.expand_as(weights), weights)
-        return mixture(written, copied, *shares(self.gate(states)[..., 0], seen.any(-1)))
+        weights = self.scores(states, keys, seen).softmax(-1)
+        written = wide(logits).log_softmax(-1)
+        copied = torch.zeros_like(written).scatter_add(-1, tokens[..., None, :].expand_as(weights), weights)
+        return mixture(written, copied, self.gate(states)[..., 0])
+
+
+def joined(halves: Tensor, begins: Tensor) -> Tensor:
+    """The keys [..., K, W] of `halves` [..., K, 2 W] that `key` makes; `begins`, bool [..., K], is True on firsts."""
+    own, before = halves.chunk(2, -1)
+    return own + before.roll(1, -2).masked_fill(begins[..., None], 0)
 
 
 def wide(values: Tensor) -> Tensor:
@@ -99,16 +102,10 @@ def wide(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def shares(gate: Tensor, some: Tensor) -> tuple[Tensor, Tensor]:
-    """The logarithms [...] of 1 - gate and of the gate, before its sigmoid; it is 0 where there are not `some` keys."""
-    gate = wide(gate).masked_fill(~some, HIDDEN)
-    return F.logsigmoid(-gate), F.logsigmoid(gate)
-
-
-def mixture(written: Tensor, copied: Tensor, keeps: Tensor, copies: Tensor) -> Tensor:
-    """The logarithm of `written` (log-probabilities [..., V]) and `copied` (probabilities) in the shares [...]."""
-    copied = copied.clamp(min=torch.finfo(copied.dtype).tiny).log()
-    return torch.logaddexp(keeps[..., None] + written, copies[..., None] + copied)
+def mixture(written: Tensor, copied: Tensor, gate: Tensor) -> Tensor:
+    """The logarithm of `written` (log-probabilities [..., V]) and `copied` (probabilities) by `gate` [...], a logit."""
+    copied, gate = copied.clamp(min=torch.finfo(copied.dtype).tiny).log(), wide(gate)[..., None]
+    return torch.logaddexp(F.logsigmoid(-gate) + written, F.logsigmoid(gate) + copied)
 
 
 class CopiedTokens(DynamicLayer):
@@ -215,14 +212,12 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
                 cache.layers.append(CopiedTokens())
             stored = cache.update(halves[:, None], tokens[:, None, :, None], self.config.n_layer)
             halves, tokens = stored[0][:, 0], stored[1][:, 0, :, 0]
-        length = tokens.shape[1]
-        seen = tokens.new_ones(len(tokens), input_ids.shape[1], length, dtype=torch.bool)
-        seen = seen.tril(length - input_ids.shape[1] - 1)  # the earlier places
-        if padding is not None:
-            seen = seen & padding[:, None].bool()
+        real = torch.ones_like(tokens) if padding is None else padding
+        seen = real[:, None].bool().expand(-1, input_ids.shape[1], -1).tril(tokens.shape[1] - input_ids.shape[1])
+        keys = joined(halves, real.cumsum(-1) == 1)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         states = states[:, kept]
-        logits = copying(states, self.lm_head(states), halves, tokens, seen[:, kept])
+        logits = copying(states, self.lm_head(states), keys, tokens, seen[:, kept])
         # The cross-entropy of log-probabilities is that of the logits of their distribution.
         loss = None if labels is None else self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
         return CausalLMOutputWithCrossAttentions(

@@ -31,17 +31,19 @@ def test_wikitext_files_make_a_run_that_summarises(start, python, tmp_path):
     assert written.returncode == 0, written.stderr
 
 
-def test_columns_are_named_by_flags_and_prefix_masks_survive_a_run(python, tmp_path):
+def test_columns_are_named_by_flags_and_what_gpt2_does_not_know_survives_a_run(python, tmp_path):
     rows = [{"body": f"number {i} is a number after {i - 1}", "tldr": f"number {i}"} for i in range(12)]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = tmp_path / "run"
     flags = ["--text_column=body", "--summary_column=tldr", "--mask=prefix", "--loss_on=target", "--num_beams=2"]
+    flags += ["--copy_attention=16"]
     finished = python(
         "summarization", *QUICK, f"--train_file={file}", f"--validation_file={file}", *flags, "--vocab_size=300",
         "--max_length=64", f"--output_dir={run}",
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
-    assert json.loads((run / "config.json").read_text())["mask"] == "prefix"
+    config = json.loads((run / "config.json").read_text())
+    assert (config["mask"], config["copy_attention"]) == ("prefix", 16)
     assert "validation" in json.loads((run / "metrics.json").read_text())
     assert python("generate", run, "number 3 is a number after 2").returncode == 0

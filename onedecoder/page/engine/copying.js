@@ -3,7 +3,7 @@
  *
  *     p(y) = (1 - gate) softmax(scores)[y] + gate × the weights of all earlier tokens that are y
  *
- * A place is a key for the token that follows it; half of the key is of the place, half of the token.
+ * A token's key is the sum of one of its own state and one of the state before it.
  */
 
 import { dot, linear, softmax } from "onedecoder/engine/operations.js";
@@ -27,27 +27,22 @@ export class Copying {
 
   /** Log-probabilities [V] in place of the scores [V] after `position`, whose final state is `state`. */
   mixed(scores, state, position, halves, ids) {
-    if (position === 0) return logarithms(softmax(scores)); // nothing stands before it
     const gate = 1 / (1 + Math.exp(-this.gate.bias[0] - dot(this.gate.weight, 0, state, 0, this.inputs)));
     const weights = this.weights(state, position, halves), shares = softmax(scores);
     for (let i = 0; i < shares.length; i++) shares[i] *= 1 - gate;
-    for (let place = 0; place < position; place++) shares[ids[place + 1]] += gate * weights[place];
-    return logarithms(shares);
+    for (let place = 0; place <= position; place++) shares[ids[place]] += gate * weights[place];
+    for (let i = 0; i < shares.length; i++) shares[i] = Math.log(Math.max(shares[i], LEAST));
+    return shares;
   }
 
-  /** How much each earlier place has a part in what is copied, as the key for the token that follows it. */
+  /** How much each token up to `position` is pointed at. */
   weights(state, position, halves) {
-    const { width } = this, query = new Float32Array(width), found = new Float32Array(position);
+    const { width } = this, query = new Float32Array(width), found = new Float32Array(position + 1);
     linear(query, state, this.query, null, this.inputs, width, 0, 1);
-    for (let place = 0; place < position; place++) {
-      const before = place * 2 * width, following = (place + 1) * 2 * width + width;
-      found[place] = (dot(query, 0, halves, before, width) + dot(query, 0, halves, following, width)) / Math.sqrt(width);
+    for (let place = 0; place <= position; place++) {
+      const own = place * 2 * width, before = own - width;
+      found[place] = dot(query, 0, halves, own, width) + (place ? dot(query, 0, halves, before, width) : 0);
     }
-    return softmax(found);
+    return softmax(found.map((score) => score / Math.sqrt(width)));
   }
-}
-
-function logarithms(shares) {
-  for (let i = 0; i < shares.length; i++) shares[i] = Math.log(Math.max(shares[i], LEAST));
-  return shares;
 }

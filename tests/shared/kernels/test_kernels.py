@@ -89,12 +89,15 @@ def test_linear_is_norm_product_gelu_and_residual(dtype, tolerance, rows, width,
     assert far(result, F.gelu(product, approximate="tanh") + residual) < tolerance
 
 
-@pytest.mark.parametrize("relative_attention", cases([0, 37], [5]))
+@pytest.mark.parametrize(("relative_attention", "copy_attention"), cases([(0, 0), (37, 0), (0, 16)], [(5, 0), (0, 5)]))
 @pytest.mark.parametrize(("rows", "num_beams"), cases(list(product([1, 4, 64], [1, 4])), [(1, 1), (4, 4)]))
-def test_greedy_and_beams_write_what_is_written_in_float64(used, new_decoder, relative_attention, num_beams, rows):
+def test_greedy_and_beams_write_what_is_written_in_float64(
+    used, new_decoder, relative_attention, copy_attention, num_beams, rows
+):
     vocabulary, context, width, layers = cases((500, 200, 128, 2), (20, 140, 16, 1))
     lengths, new_tokens = cases(((1, 5, 40, 17, 100, 3, 60, 22, 9, 33), 60), ((1, 130), 3))
-    decoder = new_decoder(vocabulary, context, n_layer=layers, n_embd=width, relative_attention=relative_attention)
+    more = {"relative_attention": relative_attention, "copy_attention": copy_attention}
+    decoder = new_decoder(vocabulary, context, n_layer=layers, n_embd=width, **more)
     for block in decoder.transformer.h if relative_attention else ():
         nn.init.normal_(block.attn.relative, std=0.3)
     torch.manual_seed(0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recipes.benchmarks.measuring import plain_gpt2
+from shared.model import copying
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def kept(model, length, **inputs):
 def ours(new_decoder):
     """How many numbers a decoder keeps for one line, of which the last quarter is learned."""
 
-    def measure(length, checkpointing=False, layers=2):
-        decoder = new_decoder(context=1024, n_layer=layers).train()
+    def measure(length, checkpointing=False, layers=2, **changes):
+        decoder = new_decoder(context=1024, n_layer=layers, **changes).train()
         if checkpointing:
             decoder.gradient_checkpointing_enable({"use_reentrant": False})
         learned = torch.arange(length - length // 4, length)
@@ -49,6 +50,11 @@ def ours(new_decoder):
 
 def test_memory_grows_linearly_with_the_line(ours):
     assert 1.9 < ours(1024) / ours(512) < 2.01
+
+
+def test_copy_attention_keeps_no_scores(ours, monkeypatch):
+    monkeypatch.setattr(copying, "CHUNK", 2**16)
+    assert 1.9 < ours(1024, copy_attention=8) / ours(512, copy_attention=8) < 2.01
 
 
 def test_where_all_scores_are_kept_it_does_not(new_decoder):

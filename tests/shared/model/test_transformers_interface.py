@@ -109,6 +109,27 @@ def test_what_gpt2_does_not_know_loads_with_our_file_and_gives_the_same(new_deco
             assert written[: written.index(0) if 0 in written else None] == ours
 
 
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}], ids=str)
+def test_a_prompt_that_is_padded_on_the_left_is_copied_from_as_alone(new_decoder, ids, options):
+    decoder = new_weights(new_decoder(copy_attention=5))
+    options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, **options}
+    seen = torch.ones_like(ids)
+    seen[1, :3] = 0
+    together = decoder.generate(ids, attention_mask=seen, **options)
+    for row, given in ((0, 0), (1, 3)):
+        prompt = ids[row : row + 1, given:]
+        alone = decoder.generate(prompt, attention_mask=torch.ones_like(prompt), **options)[0, prompt.shape[1] :]
+        assert together[row, ids.shape[1] :][: len(alone)].tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize("kept", [1, 3, torch.tensor([2, 5])], ids=str)
+def test_copying_keeps_the_logits_that_are_asked_for(new_decoder, ids, kept):
+    decoder = new_weights(new_decoder(copy_attention=5))
+    with torch.no_grad():
+        whole, some = decoder(ids).logits, decoder(ids, logits_to_keep=kept).logits
+    torch.testing.assert_close(some, whole[:, kept if isinstance(kept, torch.Tensor) else slice(-kept, None)])
+
+
 @pytest.mark.parametrize("changes", UNKNOWN_TO_GPT2, ids=str)
 def test_without_our_file_transformers_refuses_what_it_does_not_know(new_decoder, tmp_path, changes):
     new_decoder(**changes).save_pretrained(tmp_path / "run")

@@ -22,6 +22,7 @@ SETTINGS = {
     "max_train_samples": 56,
     "max_length": 48,
     "pack_length": 64,
+    "copy_attention": 8,
     "dropout": 0.0,
     "max_steps": 7,
     "optim": "sgd",  # AdamW would blow up the rounding where a gradient is zero
