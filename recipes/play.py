@@ -160,13 +160,13 @@ def manner_of(
 def ready(decoder: "LoadedDecoder", task: "Music", generation: GenerationArguments) -> "Stream":
     """The decoder's stream, after what only the first tokens take long for."""
     from shared.generation.stream import Stream  # noqa: PLC0415
-    from tasks.music.constraint import EventConstraint  # noqa: PLC0415
+    from tasks.music.single_row import SingleRowConstraint  # noqa: PLC0415
 
     stream = Stream(decoder.model, generation, task.vocabulary)
     prompt = [task.vocabulary.end] * 40
     for length in (*range(1, 20), len(prompt)):  # one by one, then several at once
         stream.read(prompt[:length])
-    stream.begin(prompt, 8, EventConstraint(task.vocabulary))
+    stream.begin(prompt, 8, SingleRowConstraint(task.vocabulary))
     for _ in range(8):
         stream.write()
     gc.collect()

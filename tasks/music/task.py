@@ -23,12 +23,12 @@ from tasks.midi.vocabulary import ACCOMPANY, FILE, MusicVocabulary
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
-from tasks.music.constraint import EventConstraint
 from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.pieces import piece
 from tasks.music.reading import read_folder
+from tasks.music.single_row import SingleRowConstraint
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
 
@@ -153,9 +153,9 @@ class Music(Task):
         """The ticks of melody and performance in a line, at most, to accompany."""
         return round(self.arguments.segment_seconds * TICKS_PER_SECOND)
 
-    def constraint(self) -> EventConstraint:
+    def constraint(self) -> SingleRowConstraint:
         asked = self.request_arguments
-        return EventConstraint(self.vocabulary, asked.seconds, asked.all_keys)
+        return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys)
 
     def decode(self, ids: list[int]) -> list[int]:
         return ids

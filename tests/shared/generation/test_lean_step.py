@@ -78,6 +78,38 @@ def test_one_slot_moves_on_as_many_do(settings, dtype):
     assert len(reached) > 1
 
 
+class Grammar:
+    """One of random rules: what is allowed, of which kind each id is, and what some stand for."""
+
+    def __init__(self, size, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.rule = torch.rand(1, size, generator=generator) < torch.rand(1, generator=generator)
+        self.rule[0, torch.randint(size, (1,), generator=generator)] = True
+        self.kinds = torch.randint(4, (size,), generator=generator) == torch.arange(4)[:, None]
+        self.stands_for = torch.where(
+            torch.rand(size, generator=generator) < 0.3,
+            torch.randint(size, (size,), generator=generator),
+            torch.arange(size),
+        )
+
+    def allowed(self, state):
+        return self.rule
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [1, 8, 200])
+def test_one_slot_is_constrained_as_many_are(spread, dtype):
+    """Also where a kind is all but impossible, or nothing of it allowed."""
+    for seed in range(60):
+        grammar = Grammar(30, seed)
+        logits = spread * torch.randn(1, 30, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+        expected = sampling.constrained(logits, grammar, {})
+        found = single_slot.constrained(logits, grammar, {})
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+            torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-24])
 def test_one_slot_draws_what_many_draw(uniform):
     """Also at the ends of the distribution, where it has no mass."""
