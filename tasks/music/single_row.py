@@ -43,7 +43,7 @@ class SingleRowConstraint(EventConstraint):
     def _fill(self, columns: np.ndarray, state: dict[str, Tensor]) -> None:
         """Set the columns of what may come where no velocity is due."""
         names = ("now", "left", "begun", "silence", "hole", "until", "owing")
-        now, left, begun, silence, hole, until, owing = (state[name].item() for name in names)
+        now, left, begun, silence, hole, until, owing = (int(state[name]) for name in names)
         sounding, limit = state["sounding"][0].numpy(), self.limit
         keys = np.flatnonzero(sounding)
         notes = len(keys)
