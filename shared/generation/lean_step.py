@@ -14,7 +14,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
-from shared.generation.products import Product, product
+from shared.generation.products import Product, block_product, head_product
 from shared.kernels import support
 from shared.model.decoder import Decoder
 
@@ -51,7 +51,7 @@ class LeanStep(DecodeStep):
         super().__init__(decoder, cache)
         self.lean = [_lean(block) for block in decoder.blocks]
         self.words, self.places = decoder.transformer.wte.weight, decoder.transformer.wpe.weight
-        self.last, self.scores = _norm(decoder.transformer.ln_f), product(decoder.lm_head, decoder.lm_head.weight.T)
+        self.last, self.scores = _norm(decoder.transformer.ln_f), head_product(decoder.lm_head)
         self.shape = (decoder.config.n_embd,)
         self._make_room()
 
@@ -109,5 +109,5 @@ def _lean(block: GPT2Block) -> _Layer:
         activation=mlp.act,
         reversed=None if relative is None else (relative.detach().flip(1) * scaling).transpose(1, 2).contiguous(),
         scaling=scaling,
-        **{name: product(module, module.weight) for name, module in modules.items()},
+        **{name: block_product(module) for name, module in modules.items()},
     )
