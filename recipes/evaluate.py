@@ -4,6 +4,7 @@
     python recipes/evaluate.py outputs/en-de --num_beams 5 --test_file test_2017.jsonl --name test_2017
     accelerate launch --config_file recipes/accelerate/many_gpus.yaml recipes/evaluate.py outputs/en-de
     python recipes/evaluate.py outputs/en-de --ensemble outputs/seed_2 outputs/seed_3
+    python recipes/evaluate.py outputs/en-de --load_in_8bit true
     python recipes/evaluate.py outputs/en-de --outputs of_another_program.txt
     python recipes/evaluate.py outputs/en-de --compare_to outputs/seed_2
 

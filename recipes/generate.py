@@ -10,6 +10,7 @@
     python recipes/generate.py outputs/translation "The small dog sleeps." --target_prefix "Der kleine"
     python recipes/generate.py outputs/translation "The small dog sleeps." --num_beams 5 --num_return_sequences 5
     python recipes/generate.py outputs/translation "I drink coffee." --ensemble outputs/seed_2 outputs/seed_3
+    python recipes/generate.py outputs/music --seconds 60 --load_in_8bit true
 
 Inputs are arguments, a file, or standard input (also named -). By default, the generation settings are those of the
 training. The same seed gives the same output. With --interactive, the program loads the decoder once and then reads

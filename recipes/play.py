@@ -3,7 +3,7 @@
     python recipes/play.py outputs/music                                  # the first MIDI ports, in and out
     python recipes/play.py outputs/music --input Keystation --output FLUID --silence 0.5
     python recipes/play.py outputs/music --file phrases.mid --output_dir session
-    python recipes/play.py outputs/pop909 --job accompany
+    python recipes/play.py outputs/pop909 --job accompany --load_in_8bit true
 
 A phrase ends when no key is down for --silence seconds. The answer is about as long. To strike a key ends it. What was
 played and answered before is remembered, as far as half of the run's --max_length reaches. Ctrl+C ends the session, all
