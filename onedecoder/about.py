@@ -30,6 +30,7 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
             "vocabulary": config.vocab_size,
             "mask": config.mask,
             "relative": config.relative_attention,
+            "copy": config.copy_attention,
         },
         "generation": {name: getattr(decoder.generation, name) for name in OF_SAMPLING},
         "input": "text" if isinstance(task, TextTask) else "midi",
@@ -132,6 +133,11 @@ def music(decoder: LoadedDecoder) -> dict[str, Any]:
         return {"kind": "grid", "step": STEP, "velocities": [*VELOCITIES.values()], "rest": REST, "special": special}
     if not isinstance(vocabulary, MusicVocabulary):
         raise UserError(f"{decoder.name}: the page does not know this task's music: open the local page")
+    if arguments.velocity != "note":
+        raise UserError(
+            f"{decoder.name} was trained with --velocity {arguments.velocity}, which the page does not read: look.py "
+            "draws its attention"
+        )
     size = decoder.model.config.vocab_size
     meaning = [MEANING.get(index, ("", 0)) for index in range(size)]
     special = {job: vocabulary.tokens[token] for job, token in JOBS.items()} | {"end": vocabulary.end}

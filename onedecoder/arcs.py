@@ -28,8 +28,10 @@ def notes(trace: Trace) -> np.ndarray:
     return np.array(found, dtype=float).reshape(-1, 4) / [TICKS_PER_SECOND, TICKS_PER_SECOND, 1, 1]
 
 
-def arcs(trace: Trace, layer: int, place: int | None = None) -> Figure:
+def arcs(trace: Trace, layer: int, place: int | None = None, velocity_at: int = 1) -> Figure:
     """What the note whose event stands at `place` (by default the last note) attends to in `layer`.
+
+    A note's velocity, if it has one of its own, stands `velocity_at` places behind its note-on.
 
     A colour for each head, thickness by weight; the weights are those by which its note-on was chosen, of all events
     that belong to the strike of a note.
@@ -48,7 +50,7 @@ def arcs(trace: Trace, layer: int, place: int | None = None) -> Figure:
     query = max(int(roll[chosen, 3]) - 1, 0)
     for head, weights in enumerate(trace[f"h.{layer}.weights"][:, query]):
         for onset, _, pitch, at in roll[:chosen]:
-            weight = float(weights[int(at) : int(at) + 2].sum())  # the note-on and its velocity
+            weight = float(weights[_strike(trace.ids, int(at), velocity_at)].sum())
             if weight > FAINT:
                 bow = FancyArrowPatch(
                     tuple(roll[chosen, [0, 2]]), (onset, pitch), arrowstyle="-", connectionstyle="arc3,rad=0.25",
@@ -58,3 +60,9 @@ def arcs(trace: Trace, layer: int, place: int | None = None) -> Figure:
     axes.set_xlim(roll[:, 0].min() - 0.1, roll[:, 1].max() + 0.1)
     axes.set_ylim(roll[:, 2].min() - 4, roll[:, 2].max() + 8)  # room for the arcs
     return figure
+
+
+def _strike(ids: list[int], at: int, velocity_at: int) -> list[int]:
+    """The places of a note-on and of its velocity."""
+    beside = ids[at + velocity_at : at + velocity_at + 1]
+    return [at] + [at + velocity_at for index in beside if MEANING.get(index, (None, 0))[0] == "Velocity"]

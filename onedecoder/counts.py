@@ -8,7 +8,7 @@ def counts(model: Decoder, length: int) -> tuple[list[int], list[int]]:
 
     A token takes 12 D² in every block (queries, keys and values 3, c_proj 1, the MLP 8), two times D for each position
     that it sees (its score and its share of the values; three times with relative attention), and the step's last
-    token V × D for the scores. Norms, softmax and gelu are not counted.
+    token V × D for the scores. Norms, softmax, gelu and copy attention are not counted.
     """
     config = model.config
     matrices = config.n_layer * 12 * config.n_embd**2

@@ -278,9 +278,10 @@ class LoadedDecoder:
     def _output(self, task: Task, row: Row, output: Any) -> Output:
         if isinstance(task, TextTask):
             return output
+        vocabulary: Any = task.vocabulary  # of music: its ids are a piece
         given = row.get("given") or row.get("primer") or []
         if row.get("job") in ("accompany", "infill") or not getattr(task.request_arguments, "write_prime", True):
-            given = []
-        events = [*given, *output]
-        vocabulary: Any = task.vocabulary  # of music: its ids are a piece
+            events = vocabulary.apart(output, given)
+        else:
+            events = [*given, *output]
         return Piece(events, vocabulary.decode(events))

@@ -36,7 +36,7 @@ def look(
         "kept": pictures.kept(*counts(decoder.model, max(2, last + 1))),
     }
     if isinstance(decoder.task.vocabulary, MusicVocabulary):
-        figures["arcs"] = arcs(trace, layer or 0)
+        figures["arcs"] = arcs(trace, layer or 0, velocity_at=decoder.task.vocabulary.velocity_at)
     folder = Path(folder)
     with atomic_directory(folder) as staging:
         for name, figure in figures.items():

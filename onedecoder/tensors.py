@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from onedecoder.core import Decoder, rounded
 
@@ -49,7 +50,7 @@ def pack(arrays: dict[str, tuple[str, np.ndarray]]) -> Packed:
 def weights(decoder: Decoder) -> dict[str, np.ndarray]:
     """A decoder's weights by the names of transformers' GPT-2 without `transformer.`, matrices as [outputs, inputs]."""
     found = {}
-    for name, tensor in decoder.transformer.state_dict().items():
+    for name, tensor in _tensors(decoder).items():
         array = tensor.float().cpu().numpy()
         found[_short(name)] = array.T if _turned(name) else array
     return found
@@ -62,13 +63,19 @@ def kinds(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
 
 def with_quantised_weights(decoder: Decoder) -> Decoder:
     """The same decoder, changed in place to compute with what is left of its weights in a page."""
-    state = decoder.transformer.state_dict()
-    for name, array in weights(decoder).items():
+    kept_as = weights(decoder)
+    for name, tensor in _tensors(decoder).items():
+        array = kept_as[_short(name)]
         if array.ndim > 1:
-            (long_name,) = (long for long in state if _short(long) == name)
             kept = dequantised(array)
-            state[long_name].copy_(state[long_name].new_tensor(kept.T if _turned(long_name) else kept))
+            tensor.copy_(tensor.new_tensor(kept.T if _turned(name) else kept))
     return decoder
+
+
+def _tensors(decoder: Decoder) -> dict[str, Tensor]:
+    """All weights but the head's, which are the embeddings."""
+    state = decoder.state_dict()
+    return {name.removeprefix("transformer."): state[name] for name in state if name != "lm_head.weight"}
 
 
 def _short(name: str) -> str:

@@ -107,7 +107,8 @@ class Trace(Mapping[str, np.ndarray]):
         body = self.model.transformer
         if name in {"final", "logits"}:
             final = body.ln_f(self._kept[f"h.{len(body.h)}.input"])
-            return self.model.lm_head(final) if name == "logits" else final
+            ids = torch.tensor([self.ids], device=final.device)
+            return self.model.logits_after(final[None], ids)[0] if name == "logits" else final
         _, layer, part = name.split(".")
         return self._of_block(int(layer), part)
 
@@ -155,7 +156,7 @@ class Trace(Mapping[str, np.ndarray]):
         return scores[0].masked_fill(~self.visible, 0)
 
     def lens(self, position: int, count: int = 5) -> list[list[tuple[int, float]]]:
-        """What each block's output would say next at `position`: the final norm and the head on it.
+        """What each block's output would say next at `position`: the final norm and the head on it, no copies.
 
         For every layer the `count` likeliest ids with their probabilities (nostalgebraist 2020, "interpreting GPT: the
         logit lens").

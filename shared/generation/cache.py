@@ -13,6 +13,8 @@ from shared.model.masks import Mask, SequenceStarts, dense_mask
 class KeyValueCache:
     """Keys and values of every layer, [slots, heads, length, head width] each, every slot filled at its own position.
 
+    Copy attention has one more, the last: of one head, whose values are the tokens' ids, [slots, 1, length, 1].
+
     `beam_origin` [slots, length], where it is there, names for every entry the slot in whose memory it lies: beams that
     branch share what they have in common, and a choice among them moves indices instead of keys and values.
     """
@@ -22,17 +24,28 @@ class KeyValueCache:
         self.slots, self.length = slots, length
         shape = (2, slots, config.n_head, length, config.n_embd // config.n_head)
         # Zeros: what a mask hides still takes part with weight 0, and 0 times a NaN found in fresh memory is NaN.
-        self._hold([torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)])
+        copied: list[Tensor] = []
+        if config.copy_attention:
+            place = slots, 1, length
+            copied = [
+                torch.zeros(*place, 2 * config.copy_attention, dtype=dtype, device=self.device),
+                torch.zeros(*place, 1, dtype=torch.long, device=self.device),
+            ]
+        self._hold([torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(config.n_layer)], copied)
         self.own = torch.arange(slots, dtype=torch.int32, device=self.device)[:, None]
         self.beam_origin = self.own.repeat(1, length) if beams else None
         self.prompts: list[tuple[int, ...]] = [()] * slots  # what each begins with, still there when it has ended
         # While prompts are read: those numbered `source` [n] go to slots `destination` [n].
         self.destination = self.source = self.own[:, 0].long()
 
-    def _hold(self, pairs: list[Tensor]) -> None:
-        """Keep each layer's keys and values side by side, so that a new token's are stored at once."""
-        self.pairs = pairs
-        self.keys, self.values = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    def _hold(self, pairs: list[Tensor], copied: list[Tensor]) -> None:
+        """Keep each layer's keys and values side by side, so that a new token's are stored at once.
+
+        `copied` are the keys and the ids of copy attention, or nothing.
+        """
+        self.pairs, self.copied = pairs, copied
+        self.keys = [*(pair[0] for pair in pairs), *copied[:1]]
+        self.values = [*(pair[1] for pair in pairs), *copied[1:]]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Store what `layer` computed for the prompts that are read; transformers' attention calls it."""
@@ -68,7 +81,7 @@ class KeyValueCache:
 
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""
-        self._hold([pair[:, slots] for pair in self.pairs])
+        self._hold([pair[:, slots] for pair in self.pairs], [tensor[slots] for tensor in self.copied])
         self.slots = len(slots)
         self.own = self.own[: self.slots]
         self.prompts = [self.prompts[slot] for slot in slots.tolist()]

@@ -8,9 +8,9 @@ SHORT = 32  # steps for which capturing a graph is not worth while
 
 
 def replayed(step: Callable[[], None], device: torch.device, times: int) -> Callable[[], None]:
-    """`step` itself or, on a GPU, a function that captures it in a CUDA graph at its third call and then replays it.
+    """`step` itself or, on a GPU, a function that captures it in a CUDA graph at its second call and then replays it.
 
-    `step` takes nothing and changes tensors in place. The first two calls load and compile what the graph will hold;
+    `step` takes nothing and changes tensors in place. The first call loads and compiles what the graph will hold;
     `times` is how often it will be called, more or less.
     """
     if device.type != "cuda" or times < SHORT:
@@ -20,10 +20,10 @@ def replayed(step: Callable[[], None], device: torch.device, times: int) -> Call
     def replay() -> None:
         nonlocal calls
         calls += 1
-        if calls <= 2:
+        if calls == 1:
             step()
             return
-        if calls == 3:
+        if calls == 2:
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):  # `torch.cuda.graph` would first give back all cached memory

@@ -13,6 +13,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation import decode_operations
 from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.copy_step import CopyStep
 from shared.generation.ensemble import mean_of
 from shared.kernels.support import fast
 from shared.model.decoder import Decoder
@@ -37,7 +38,10 @@ class _Layer(NamedTuple):
 
 
 class DecodeStep:
-    """Logits after one more token in each slot; its key and value go to the cache."""
+    """Logits after one more token in each slot; its key and value go to the cache.
+
+    With copy attention they are log-probabilities, from which the same is chosen as from logits.
+    """
 
     def __init__(self, decoder: Decoder, cache: KeyValueCache):
         self.decoder, self.cache = decoder, cache
@@ -55,6 +59,7 @@ class DecodeStep:
         self.period = config.position_period
         self.layers = [self._layer(block) for block in decoder.blocks]
         self.head = self._weight(decoder.lm_head.weight)
+        self.copy = None if decoder.copying is None else CopyStep(decoder.copying, cache)
 
     def _weight(self, weight: Tensor) -> Tensor:
         # Of a decoder in 8 bits, the rounded floats. A kernel that reads whole numbers finds them beside the weight, by
@@ -95,7 +100,11 @@ class DecodeStep:
             states = linear(mixed, layer.output, layer.output_bias, residual=states, dtype=wide)
             raised = linear(states, layer.up, layer.up_bias, layer.norm_2, layer.activation)
             states = linear(raised, layer.down, layer.down_bias, residual=states, dtype=wide)
-        return linear(states, self.head, norm=gpt2.ln_f, dtype=wide)
+        logits = linear(states, self.head, norm=gpt2.ln_f, dtype=wide)
+        if self.copy is None:
+            return logits
+        projected = linear(states, self.copy.weight, self.copy.bias, gpt2.ln_f, dtype=wide)
+        return self.copy(logits, projected, tokens, positions, bounds)
 
     def prefill(self, prompts: dict[int, list[int]]) -> None:
         """Read prompts into slots of the cache."""

@@ -47,12 +47,8 @@ class Ensemble:
         num_items_in_batch: int = 1,
     ) -> SimpleNamespace:
         """The loss of packed rows, as `Decoder.forward` has it."""
-        targets = labels.flatten()[target_positions]
-        found = []
-        for decoder in self.decoders:
-            states = decoder.hidden_states(input_ids, prefix, position_ids).flatten(0, 1)
-            logits = decoder.lm_head(states.index_select(0, target_positions - 1)).float()
-            found.append(logits.log_softmax(-1).gather(1, targets[:, None])[:, 0])
+        packed = input_ids, labels, target_positions, prefix, position_ids
+        found = [decoder.log_likelihood(*packed) for decoder in self.decoders]
         mean = torch.stack(found).logsumexp(0) - math.log(len(found))
         return SimpleNamespace(loss=-mean.sum() / num_items_in_batch)
 

@@ -23,6 +23,8 @@ def supports(decoder: Decoder, cache: KeyValueCache) -> str | None:
     """What keeps a decoder and its cache from this step, or None."""
     if decoder.device.type != "cpu" or "cpu" in support.DEVICES:
         return "the fused kernels run here"
+    if decoder.copying is not None:
+        return "copy attention reads the last layer's states"
     if cache.beam_origin is not None:
         return "beams share their cache"
     if decoder.dtype != cache.keys[0].dtype or decoder.dtype not in (torch.float32, torch.float64):

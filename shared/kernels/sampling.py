@@ -13,7 +13,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from shared.kernels.early import begin, early
+
 KNOWN = {"temperature", "top_k", "top_p"}
+FEW = 1024  # tokens of a vocabulary that is looked through as a whole
+GROUPS = 512  # of neighbouring tokens in a larger one
+ROOM = 256  # tokens that may be among the likeliest
 
 
 @triton.jit
@@ -107,37 +112,80 @@ def _draw(logits, vocabulary, temperature, top, least, uniform, BLOCK: tl.conste
 
 
 @triton.jit
-def _maxima(logits, maxima, vocabulary, SIZE: tl.constexpr):
-    """The largest logit of each group of SIZE tokens, -inf for groups beyond the vocabulary."""
-    row, group = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    at = group * SIZE + tl.arange(0, SIZE)
+def _maxima(
+    logits, maxima, vocabulary, GROUPS: tl.constexpr, SIZE: tl.constexpr, PER: tl.constexpr, EARLY: tl.constexpr
+):
+    """The largest logit of each group of SIZE tokens, -inf for groups beyond the vocabulary; PER groups a program."""
+    begin(EARLY)
+    row, group = tl.program_id(0).to(tl.int64), tl.program_id(1) * PER + tl.arange(0, PER)
+    at = group[:, None] * SIZE + tl.arange(0, SIZE)
     x = tl.load(logits + row * vocabulary + at, mask=at < vocabulary, other=-float("inf"))
-    tl.store(maxima + row * tl.num_programs(1) + group, tl.max(x, 0))
+    tl.store(maxima + row * GROUPS + group, tl.max(x, 1))
+
+
+@triton.jit
+def _likeliest_of_groups(logits, maxima, vocabulary, GROUPS: tl.constexpr, SIZE: tl.constexpr):
+    """The first of the likeliest tokens."""
+    first = tl.argmax(tl.load(maxima + tl.arange(0, GROUPS)), 0) * SIZE
+    at = first + tl.arange(0, SIZE)
+    return first + tl.argmax(tl.load(logits + at, mask=at < vocabulary, other=-float("inf")), 0)
 
 
 @triton.jit
 def _gather(
-    logits, maxima, kept, kept_tokens, vocabulary, k, GROUPS: tl.constexpr, BLOCK: tl.constexpr, ROOM: tl.constexpr
-):
+    logits, maxima, kept, kept_tokens, places, vocabulary, k,
+    GROUPS: tl.constexpr, SIZE: tl.constexpr, TURN: tl.constexpr, ROOM: tl.constexpr,
+):  # fmt: skip
     """Write the tokens that may be among the k likeliest to `kept`, in order; how many there are.
 
-    The k-th largest of the groups' maxima is reached by k tokens at least: what is below it is not among the k.
+    A number that k of the groups' maxima reach is reached by k tokens at least: what is below it is not among the k
+    likeliest. Only groups whose maximum reaches it are looked through, TURN of them at a time.
     """
-    largest = tl.load(maxima + tl.arange(0, GROUPS))
-    rank = tl.sum((largest[None, :] > largest[:, None]).to(tl.int32), 1)
-    floor = tl.min(tl.where(rank < k, largest, float("inf")), 0)
+    group = tl.arange(0, GROUPS)
+    largest = _sortable(tl.load(maxima + group))
+    floor = tl.full([], 0, tl.uint32)
+    bit = tl.full([], 0x80000000, tl.uint32)
+    for _ in range(16):  # the upper bits are near enough: what is below does not count
+        if tl.sum((largest >= (floor | bit)).to(tl.int32), 0) >= k:
+            floor = floor | bit
+        bit = bit >> 1
+    reaches = largest >= floor
+    groups = tl.sum(reaches.to(tl.int32), 0)
+    tl.store(places + tl.cumsum(reaches.to(tl.int32), 0) - 1, group, mask=reaches)
+    tl.debug_barrier()  # other threads of the program read what was stored here
     count = 0
-    for start in range(0, vocabulary, BLOCK):
-        at = start + tl.arange(0, BLOCK)
+    for start in range(0, groups, TURN):
+        which = start + tl.arange(0, TURN)
+        at = tl.load(places + which, mask=which < groups, other=0)[:, None] * SIZE + tl.arange(0, SIZE)
+        at = tl.reshape(tl.where((which < groups)[:, None], at, vocabulary), [TURN * SIZE])
         x = tl.load(logits + at, mask=at < vocabulary, other=-float("inf"))
-        keep = ((x >= floor) & (at < vocabulary)).to(tl.int32)
+        keep = ((_sortable(x) >= floor) & (at < vocabulary)).to(tl.int32)
         place = count + tl.cumsum(keep, 0) - 1
         fits = (keep == 1) & (place < ROOM)
         tl.store(kept + place, x, mask=fits)
         tl.store(kept_tokens + place, at, mask=fits)
         count += tl.sum(keep, 0)
-    tl.debug_barrier()  # other threads of the program read what was stored here
+    tl.debug_barrier()
     return count
+
+
+@triton.jit
+def _sample_few(kept, kept_tokens, uniform, count, temperature, top_k, top_p, TOP_P: tl.constexpr, ROOM: tl.constexpr):
+    """As `_sample`, of no more than ROOM tokens, each compared with each."""
+    at = tl.arange(0, ROOM)
+    x = _scaled(kept, at, count, temperature)
+    keep = tl.sum((x[None, :] > x[:, None]).to(tl.int32), 1) < top_k
+    keep &= at < count
+    weight = tl.where(keep, tl.exp(x - tl.max(x, 0)), 0.0)
+    if TOP_P:  # what is likelier than a token of the nucleus holds less than `top_p`
+        likelier = tl.sum(tl.where(x[None, :] > x[:, None], weight[None, :], 0.0), 1)
+        weight = tl.where(likelier < top_p * tl.sum(weight, 0), weight, 0.0)
+    beyond = (tl.cumsum(weight, 0) > uniform * tl.sum(weight, 0)) & (weight > 0)
+    # Where rounding leaves none beyond, the last that is kept.
+    place = tl.where(
+        tl.max(beyond.to(tl.int32), 0) == 1, tl.argmax(beyond.to(tl.int32), 0), tl.max(tl.where(weight > 0, at, 0), 0)
+    )
+    return tl.load(kept_tokens + place)
 
 
 @triton.jit
@@ -163,11 +211,12 @@ def _sample(
 
 @triton.jit
 def _advance(
-    logits, uniform, tokens, drawn, positions, count, limit, finished, ids, maxima, kept, kept_tokens,
+    logits, uniform, tokens, drawn, positions, count, limit, finished, ids, maxima, kept, kept_tokens, places,
     vocabulary, longest, end, temperature, top_k, top_p,
     SAMPLE: tl.constexpr, TOP_K: tl.constexpr, TOP_P: tl.constexpr, BLOCK: tl.constexpr,
-    GROUPS: tl.constexpr, ROOM: tl.constexpr,
+    GROUPS: tl.constexpr, SIZE: tl.constexpr, TURN: tl.constexpr, ROOM: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
+    begin(EARLY)
     row = tl.program_id(0)
     logits += row.to(tl.int64) * vocabulary
     written = tl.load(count + row)
@@ -177,14 +226,18 @@ def _advance(
         if GROUPS > 0:
             kept += row * ROOM
             kept_tokens += row * ROOM
-            left = _gather(logits, maxima + row * GROUPS, kept, kept_tokens, vocabulary, top_k, GROUPS, BLOCK, ROOM)
+            left = _gather(
+                logits, maxima + row * GROUPS, kept, kept_tokens, places + row * GROUPS, vocabulary, top_k,
+                GROUPS, SIZE, TURN, ROOM,
+            )  # fmt: skip
             if left <= ROOM:
-                token = _sample(kept, number, left, temperature, top_k, top_p, TOP_K, TOP_P, ROOM)
-                token = tl.load(kept_tokens + token)
+                token = _sample_few(kept, kept_tokens, number, left, temperature, top_k, top_p, TOP_P, ROOM)
             else:
                 token = _sample(logits, number, vocabulary, temperature, top_k, top_p, TOP_K, TOP_P, BLOCK)
         else:
             token = _sample(logits, number, vocabulary, temperature, top_k, top_p, TOP_K, TOP_P, BLOCK)
+    elif GROUPS > 0:
+        token = _likeliest_of_groups(logits, maxima + row * GROUPS, vocabulary, GROUPS, SIZE)
     else:
         token, _ = _likeliest(logits, vocabulary, temperature, BLOCK)
     writing = (tl.load(finished + row) == 0) & (token != end)
@@ -210,18 +263,24 @@ def advance(logits: Tensor, slots: Any, settings: Any, end: int) -> None:
     """`shared.generation.sampling.advance`, for `logits` [N, V] in float32."""
     count, vocabulary = logits.shape
     block = min(8192, triton.next_power_of_2(vocabulary))
-    groups, room = 256, 1024
-    maxima = kept = kept_tokens = None
-    if settings.do_sample and 0 < settings.top_k <= 128 and vocabulary > block:  # few of many: look for them first
-        maxima, kept = (torch.empty(count, size, device=logits.device) for size in (groups, room))
-        kept_tokens = torch.empty(count, room, dtype=torch.int32, device=logits.device)
-        _maxima[(count, groups)](
-            logits, maxima, vocabulary, SIZE=triton.next_power_of_2(triton.cdiv(vocabulary, groups))
+    groups = size = 0
+    maxima = kept = kept_tokens = places = None
+    if vocabulary > FEW and (not settings.do_sample or 0 < settings.top_k <= 128):
+        groups, size = GROUPS, triton.next_power_of_2(triton.cdiv(vocabulary, GROUPS))
+        maxima = torch.empty(count, groups, device=logits.device)
+        per = 4 if count == 1 else 16
+        _maxima[(count, groups // per)](
+            logits, maxima, vocabulary, GROUPS=groups, SIZE=size, PER=per, num_warps=4, **early(count, logits.device)
         )
+        if settings.do_sample:
+            kept = torch.empty(count, ROOM, device=logits.device)
+            kept_tokens = torch.empty(count, ROOM, dtype=torch.int32, device=logits.device)
+            places = torch.empty(count, groups, dtype=torch.int32, device=logits.device)
     _advance[(count,)](
         logits, slots.uniform, slots.tokens, slots.drawn, slots.positions, slots.count, slots.limit,
-        slots.finished.view(torch.int8), slots.ids, maxima, kept, kept_tokens,
+        slots.finished.view(torch.int8), slots.ids, maxima, kept, kept_tokens, places,
         vocabulary, slots.ids.shape[1], end, settings.temperature, min(settings.top_k, vocabulary),
         settings.top_p, SAMPLE=settings.do_sample, TOP_K=0 < settings.top_k < vocabulary, TOP_P=settings.top_p < 1,
-        BLOCK=block, GROUPS=0 if maxima is None else groups, ROOM=room, num_warps=16 if block > 2048 else 4,
+        BLOCK=block, GROUPS=groups, SIZE=size, TURN=64, ROOM=ROOM,
+        num_warps=16 if vocabulary > FEW else 4, **early(count, logits.device),
     )  # fmt: skip

@@ -57,6 +57,13 @@ class ModelArguments:
             "16ths (0: each position has its own, or those of the decoder to start from)."
         },
     )
+    copy_attention: int = field(
+        default=0,
+        metadata={
+            "help": "Width of a head that may copy earlier tokens of the line, such as 64 (a pointer, See et al. 2017; "
+            "0: none, or that of the decoder to start from)."
+        },
+    )
     bpe_dropout: float = field(
         default=0.0,
         metadata={"help": "Probability to leave out a merge when training texts are tokenised, such as 0.1."},
@@ -92,6 +99,8 @@ class ModelArguments:
             raise UserError(
                 f"--position_period {self.position_period}: give 0 (none), or at most --max_length {self.max_length}"
             )
+        if self.copy_attention < 0:
+            raise UserError(f"--copy_attention {self.copy_attention}: give 0 (none), or a width such as 64")
         if self.config_overrides and self.model_name_or_path:
             raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
         if self.from_scratch and not self.model_name_or_path:

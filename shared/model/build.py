@@ -12,7 +12,7 @@ from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
 
 # Settings whose numbers come with the weights that a decoder starts from; 0 asks for nothing else.
-OF_THE_WEIGHTS = ("relative_attention", "position_period")
+OF_THE_WEIGHTS = ("relative_attention", "position_period", "copy_attention")
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
 SIZES = {
     "tiny": (4, 128, 4),
@@ -43,6 +43,7 @@ def new_decoder(
     seed: int = 0,
     overrides: str | None = None,
     position_period: int = 0,
+    copy_attention: int = 0,
 ) -> Decoder:
     """A decoder of one of `SIZES` with fresh weights; `overrides` changes its config, as in `n_layer=10,n_head=8`.
 
@@ -61,6 +62,7 @@ def new_decoder(
         mask=mask,
         relative_attention=relative_attention,
         position_period=position_period,
+        copy_attention=copy_attention,
     )
     config.update({**_dropouts(dropout, attention_dropout), **_special_ids(vocabulary)})
     try:

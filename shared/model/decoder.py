@@ -21,9 +21,10 @@ from shared.data.sequence import IGNORED
 from shared.errors import UserError
 from shared.model import modeling_onedecoder
 from shared.model.attention import NAME, at
+from shared.model.copying import first_places, log_likelihood, pairs_seen
 from shared.model.loss import Criterion
 from shared.model.masks import Mask, choose_mask
-from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM
+from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM, wide
 from shared.model.rdrop import twice
 
 MODELING_FILE = Path(modeling_onedecoder.__file__)
@@ -94,15 +95,49 @@ class Decoder(OneDecoderForCausalLM):
             )
         targets = labels.flatten()[target_positions]
         # The logits of a token stand at the place before it; only those of learned tokens are computed.
-        before = self.hidden_states(input_ids, prefix, position_ids, target_positions - 1)
-        total = criterion(before, self.lm_head.weight, targets)
+        if self.copying is None:
+            before = self.hidden_states(input_ids, prefix, position_ids, target_positions - 1)
+            total = criterion(before, self.lm_head.weight, targets)
+        else:
+            assert criterion == PLAIN, "the Trainer refuses any other"
+            known = self.log_likelihood(input_ids, labels, target_positions, prefix, position_ids)
+            total = -known.masked_fill(targets == IGNORED, 0).sum()
         return CausalLMOutputWithCrossAttentions(loss=total / items)
+
+    def log_likelihood(
+        self,
+        input_ids: Tensor,
+        labels: Tensor,
+        target_positions: Tensor,
+        prefix: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The log-probabilities [N], in nats, of the labels at the `target_positions` of packed rows (see `forward`).
+
+        That of a label which is `IGNORED` has no meaning.
+        """
+        states = self.hidden_states(input_ids, prefix, position_ids)
+        if self.copying is None:
+            known = wide(self.lm_head(at(target_positions - 1, states))).log_softmax(-1)
+            return known.gather(1, labels.flatten()[target_positions].clamp(min=0)[:, None])[:, 0]
+        return log_likelihood(
+            self.copying, self.lm_head.weight, states, input_ids, position_ids, labels, target_positions
+        )
 
     def packed_logits(
         self, input_ids: Tensor, prefix: Tensor | None = None, position_ids: Tensor | None = None
     ) -> Tensor:
-        """Logits [B, T, V] of packed rows."""
-        return self.lm_head(self.hidden_states(input_ids, prefix, position_ids))
+        """Logits [B, T, V] of packed rows; with copy attention, log-probabilities."""
+        return self.logits_after(self.hidden_states(input_ids, prefix, position_ids), input_ids, position_ids)
+
+    def logits_after(self, states: Tensor, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        """The same of the last layer's `states` [B, T, D] for them."""
+        logits = self.lm_head(states)
+        if self.copying is None:
+            return logits
+        places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+        seen = pairs_seen(first_places(input_ids, position_ids), places, input_ids.shape[1])
+        return self.copying(states, logits, self.copying.key(states), input_ids, seen)
 
     def hidden_states(
         self,
@@ -151,6 +186,7 @@ class Decoder(OneDecoderForCausalLM):
 
         With `places` it is [N, D]: what follows the last attention is computed there alone. Where a `cache` is given,
         its `update(keys, values, layer)` stores what the layer computed and returns the keys and values to attend to.
+        Copy attention stores its keys there as one layer more, of one head, whose values are the tokens' ids.
         """
         gpt2 = self.transformer
         states = gpt2.drop(gpt2.wte(input_ids) + gpt2.wpe(position_ids))
@@ -161,7 +197,10 @@ class Decoder(OneDecoderForCausalLM):
         for block in blocks:
             states = block(states, cache, mask)
         if places is None:
-            return gpt2.ln_f(last(states, cache, mask))
+            states = gpt2.ln_f(last(states, cache, mask))
+            if cache is not None and self.copying is not None:
+                cache.update(self.copying.key(states)[:, None], input_ids[:, None, :, None], len(self.blocks))
+            return states
         # As the block's own forward pass does, which knows no places.
         mixed, _ = last.attn(last.ln_1(states), attention_mask=mask, places=places)
         states = mixed + at(places, states)
@@ -182,7 +221,8 @@ class Decoder(OneDecoderForCausalLM):
         if not kwargs.get("is_main_process", True):
             return
         settings = self.config.to_dict()
-        own = {"mask": "causal", "relative_attention": 0, "position_period": 0}  # as plain GPT-2 has it
+        # As plain GPT-2 has it.
+        own = {"mask": "causal", "relative_attention": 0, "position_period": 0, "copy_attention": 0}
         plain = all(settings[name] == value for name, value in own.items())
         if plain:
             for name in (*own, "model_type"):

@@ -1,4 +1,4 @@
-"""GPT-2 with what plain GPT-2 does not know: relative attention, repeating positions, the prefix mask.
+"""GPT-2 with what plain GPT-2 does not know: relative attention, repeating positions, the prefix mask, copy attention.
 
 All of it in `transformers`' own interface.
 
@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, GPT2Config, GPT2LMHeadModel
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 
 class OneDecoderConfig(GPT2Config):
-    """GPT-2's config, with three settings more.
+    """GPT-2's config, with four settings more.
 
-    The `mask` ("causal" or "prefix"), the distances of `relative_attention` (0: none), and the `position_period` after
-    which position embeddings repeat (0: each position has its own).
+    The `mask` ("causal" or "prefix"), the distances of `relative_attention` (0: none), the `position_period` after
+    which position embeddings repeat (0: each position has its own), and the width of `copy_attention` (0: none).
     """
 
     model_type = "onedecoder"
@@ -33,6 +33,7 @@ class OneDecoderConfig(GPT2Config):
     mask: str = "causal"
     relative_attention: int = 0
     position_period: int = 0
+    copy_attention: int = 0
 
 
 class RepeatingPositions(nn.Embedding):
@@ -47,8 +48,82 @@ class RepeatingPositions(nn.Embedding):
         return super().forward(position_ids % self.num_embeddings)
 
 
+HIDDEN = -1e30  # the score of what is not seen: its share is 0, and unlike -inf it has a gradient, which is 0 too
+
+
+class CopyAttention(nn.Module):
+    """A head that points at earlier tokens of the line, so that the next token may be a copy of one.
+
+    The decoder's distribution becomes a mixture, as in See et al. 2017, "Get To The Point" (section 2.2):
+
+        p(y) = (1 - gate) softmax(logits)[y] + gate * sum of the weights of all earlier tokens that are y.
+
+    A place is a key for the token that follows it. One half of the key is of the place's own state, since places that
+    are alike go on alike (as in an induction head); the other is of the state of the token that follows. So a place
+    sees the keys of the places before it, and the first of a line sees none: it copies nothing.
+    """
+
+    def __init__(self, width: int, head_width: int, spread: float):
+        super().__init__()
+        self.query = nn.Linear(width, head_width, bias=False)
+        self.key = nn.Linear(width, 2 * head_width, bias=False)  # of a place before a token, and of a token
+        self.gate = nn.Linear(width, 1)
+        for projection in (self.query, self.key):
+            nn.init.normal_(projection.weight, std=spread)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, -2.0)  # the decoder begins nearly as it is without
+
+    def scores(self, states: Tensor, halves: Tensor, seen: Tensor) -> Tensor:
+        """The scores [..., T, K], in float32 or better, of `states` [..., T, D].
+
+        `halves` [..., K, 2 W] are what `key` makes of all states; `seen`, bool [..., T, K], says which keys each sees.
+        """
+        before, following = halves.chunk(2, -1)
+        keys = before + following.roll(-1, -2)
+        scores = self.query(states) @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
+        return wide(scores).masked_fill(~seen, HIDDEN)
+
+    def forward(self, states: Tensor, logits: Tensor, halves: Tensor, tokens: Tensor, seen: Tensor) -> Tensor:
+        """The logarithm [..., T, V] of the mixture, of which `logits` [..., T, V] are the one part.
+
+        `states` [..., T, D] are those that the logits come from, `tokens` [..., K] the ids of all places.
+        """
+        weights = self.scores(states, halves, seen).softmax(-1)
+        written, following = wide(logits).log_softmax(-1), tokens.roll(-1, -1)[..., None, :]
+        copied = torch.zeros_like(written).scatter_add(-1, following.expand_as(weights), weights)
+        return mixture(written, copied, *shares(self.gate(states)[..., 0], seen.any(-1)))
+
+
+def wide(values: Tensor) -> Tensor:
+    """In float32 or better."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def shares(gate: Tensor, some: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithms [...] of 1 - gate and of the gate, before its sigmoid; it is 0 where there are not `some` keys."""
+    gate = wide(gate).masked_fill(~some, HIDDEN)
+    return F.logsigmoid(-gate), F.logsigmoid(gate)
+
+
+def mixture(written: Tensor, copied: Tensor, keeps: Tensor, copies: Tensor) -> Tensor:
+    """The logarithm of `written` (log-probabilities [..., V]) and `copied` (probabilities) in the shares [...]."""
+    copied = copied.clamp(min=torch.finfo(copied.dtype).tiny).log()
+    return torch.logaddexp(keeps[..., None] + written, copies[..., None] + copied)
+
+
+class CopiedTokens(DynamicLayer):
+    """What copy attention keeps in transformers' cache: keys [B, 1, T, 2 W] and, as values, token ids [B, 1, T, 1]."""
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        super().lazy_initialization(key_states, value_states)
+        self.values = value_states.new_empty(0)  # a large id is no bfloat16
+
+
 class OneDecoderForCausalLM(GPT2LMHeadModel):
-    """`GPT2LMHeadModel` with embeddings of distances in every layer, and a context that may read itself both ways."""
+    """`GPT2LMHeadModel` with embeddings of distances in every layer, and a context that may read itself both ways.
+
+    With copy attention its logits are log-probabilities.
+    """
 
     config: OneDecoderConfig
     config_class = OneDecoderConfig
@@ -66,6 +141,9 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
             self.transformer.wpe = RepeatingPositions.from_pretrained(table.clone(), freeze=False)
         if config.relative_attention:
             self.add_relative_attention(config.relative_attention)
+        self.copying: CopyAttention | None = None
+        if config.copy_attention:
+            self.add_copy_attention(config.copy_attention)
 
     @property
     def blocks(self) -> list[GPT2Block]:
@@ -84,6 +162,13 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
             block.attn.relative = nn.Parameter(torch.zeros(shape, dtype=weight.dtype, device=weight.device))
         config.relative_attention = distances
 
+    def add_copy_attention(self, head_width: int) -> None:
+        """Add a head that copies, whose queries and keys have `head_width` numbers."""
+        config, weight = self.config, self.transformer.ln_f.weight
+        copying = CopyAttention(config.n_embd, head_width, config.initializer_range)
+        self.copying = copying.to(weight.device, weight.dtype)
+        config.copy_attention = head_width
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -99,16 +184,49 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         before the first new token is context, as when `generate` reads a prompt.
         """
         started = past_key_values is not None and past_key_values.get_seq_length() > 0
+        padding = attention_mask
         if self.config.mask == "prefix" and not started:
             if input_ids is None:
                 raise ValueError("a decoder with the prefix mask reads input_ids, not inputs_embeds")
             attention_mask = prefix_mask(input_ids, attention_mask, prefix)
-        return super().forward(
-            input_ids,
-            past_key_values=past_key_values,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            **kwargs,
+        kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids}
+        if self.copying is not None:
+            return self._copying_forward(self.copying, input_ids, past_key_values, padding, **kwargs)
+        return super().forward(input_ids, past_key_values=past_key_values, **kwargs)
+
+    def _copying_forward(
+        self,
+        copying: CopyAttention,
+        input_ids: Tensor | None,
+        past_key_values: Cache | None,
+        padding: Tensor | None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithCrossAttentions:
+        """As `GPT2LMHeadModel.forward`; `padding` [B, T] is 0 on padding. The cache has one layer more."""
+        if input_ids is None:
+            raise ValueError("a decoder with copy attention reads input_ids, not inputs_embeds")
+        read = self.transformer(input_ids, past_key_values=past_key_values, **kwargs)
+        states, cache = read.last_hidden_state, read.past_key_values
+        halves, tokens = copying.key(states), input_ids
+        if cache is not None:
+            if len(cache.layers) == self.config.n_layer:
+                cache.layers.append(CopiedTokens())
+            stored = cache.update(halves[:, None], tokens[:, None, :, None], self.config.n_layer)
+            halves, tokens = stored[0][:, 0], stored[1][:, 0, :, 0]
+        length = tokens.shape[1]
+        seen = tokens.new_ones(len(tokens), input_ids.shape[1], length, dtype=torch.bool)
+        seen = seen.tril(length - input_ids.shape[1] - 1)  # the earlier places
+        if padding is not None:
+            seen = seen & padding[:, None].bool()
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        states = states[:, kept]
+        logits = copying(states, self.lm_head(states), halves, tokens, seen[:, kept])
+        # The cross-entropy of log-probabilities is that of the logits of their distribution.
+        loss = None if labels is None else self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
+        return CausalLMOutputWithCrossAttentions(
+            loss, logits, past_key_values=cache, hidden_states=read.hidden_states, attentions=read.attentions
         )
 
 

@@ -45,6 +45,7 @@ def build_decoder(
             seed,
             model.config_overrides,
             model.position_period,
+            model.copy_attention,
         )
     name = ("the shape of " if model.from_scratch else "") + (model.model_name_or_path or model.size)
     tokens = len(vocabulary.tokens)
@@ -83,6 +84,11 @@ def _pretrained(
         decoder.add_relative_attention(model.relative_attention)
     elif model.relative_attention not in {0, distances}:
         raise UserError(f"--relative_attention {model.relative_attention}: {name} has {distances} distances")
+    width = decoder.config.copy_attention
+    if model.copy_attention and not width:
+        decoder.add_copy_attention(model.copy_attention)
+    elif model.copy_attention not in {0, width}:
+        raise UserError(f"--copy_attention {model.copy_attention}: that of {name} has the width {width}")
     if model.position_period not in {0, decoder.config.position_period}:
         raise UserError(
             f"--position_period {model.position_period}: the positions of {name} "

@@ -28,9 +28,10 @@ def joined(
         if opened.kind(tasks) is not type(task):
             raise UserError(f"--ensemble {name}: a run of {opened.settings['task']}, not of {task.name}")
         theirs = opened.task(tasks)
-        if theirs.vocabulary.tokens != task.vocabulary.tokens:
+        kinds = {type(theirs.vocabulary), type(task.vocabulary)}  # which may read the same tokens otherwise
+        if len(kinds) > 1 or theirs.vocabulary.tokens != task.vocabulary.tokens:
             raise UserError(
-                f"--ensemble {name}: it has another vocabulary; train on the same rows with the same --vocab_size, and "
+                f"--ensemble {name}: it has another vocabulary; train on the same rows with the same settings, and "
                 "another --seed"
             )
         others.append(opened.decoder(theirs).to(decoder.device))

@@ -47,6 +47,7 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
     own = [f"the {model['mask']} mask"] * (model["mask"] != "causal")
     own += ["relative attention"] * bool(model["relative_attention"])
     own += ["positions that repeat"] * bool(model["position_period"])
+    own += ["copy attention"] * bool(model["copy_attention"])
     caveats = (
         f" Plain GPT-2 does not know {' or '.join(own)}: the run comes with the file `modeling_onedecoder.py`, so add "
         "`trust_remote_code=True`."

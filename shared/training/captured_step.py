@@ -93,6 +93,8 @@ def supports(trainer: "Trainer") -> str | None:
         "gradient checkpointing": trainer.model.is_gradient_checkpointing,
         "--torch_empty_cache_steps": arguments.torch_empty_cache_steps is not None,
         "--auto_find_batch_size": arguments.auto_find_batch_size,
+        # Its loss is recomputed in chunks: recording it has not been tried.
+        "copy attention": bool(config.copy_attention),
         # Its block mask is made within the step, by code that is compiled apart: recording it has not been tried.
         "FlexAttention": arguments.torch_compile and not config.relative_attention and not config.attn_pdrop,
     }

@@ -80,6 +80,10 @@ class Trainer(ResumableTrainer):
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows, self.training_rows = eval_rows, training_rows
         self.criterion = Criterion(arguments.label_smoothing_factor, arguments.rdrop_alpha)
+        if decoder.copying is not None and self.criterion != Criterion():
+            raise UserError(
+                "--copy_attention has a loss of its own: leave out --label_smoothing_factor and --rdrop_alpha"
+            )
         context = mean_context(train_dataset.lengths) if train_dataset else 0
         self.throughput = Throughput(self.accelerator, training_flops_per_token(decoder, context))
         self.add_callback(self.throughput)

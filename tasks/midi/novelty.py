@@ -53,7 +53,7 @@ def novelty(
     lines = [np.asarray(events) for events in training.with_format("numpy")["events"]]
     pieces = [np.asarray(events, dtype=int) for events in generated]
     ours = [window for piece in pieces for window in windows(piece, meaning)]
-    theirs = [window for piece in real for window in windows(np.asarray(piece), meaning)]
+    theirs = [window for piece in real for window in windows(np.asarray(piece, dtype=int), meaning)]
     if len(theirs) > REAL_WINDOWS:
         theirs = [theirs[index] for index in np.random.default_rng(0).permutation(len(theirs))[:REAL_WINDOWS]]
 

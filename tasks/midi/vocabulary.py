@@ -1,12 +1,14 @@
 """The events of the codec as a run's vocabulary."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pretty_midi
+from symusic import Score
 
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode, encode
+from tasks.midi.velocities import compact, expand, last_velocity
 
 COMPOSE, CONTINUE, ACCOMPANY, INFILL, GAP = (
     f"<|{name}|>_None" for name in ("compose", "continue", "accompany", "infill", "gap")
@@ -22,18 +24,34 @@ def _values(kind: str, otherwise: int) -> np.ndarray:
 
 
 class MusicVocabulary:
-    """MidiTok's `MIDILike`, under the names of `shared.data.vocabulary.Vocabulary`."""
+    """MidiTok's `MIDILike`, under the names of `shared.data.vocabulary.Vocabulary`: a velocity with every note."""
 
     end: int = TOKENIZER[END]
     padding: int = TOKENIZER["PAD_None"]
     tokens: Mapping[str, int] = TOKENIZER.vocab
 
+    velocity_at = 1
+    """Where a note's velocity stands, counted from its note-on."""
     pitches = _values("NoteOn", -1)
     """The pitch that each id strikes, or -1. Shape [V]."""
     ticks = _values("TimeShift", 0)
     """The ticks of 10 ms that each id takes. Shape [V]."""
 
-    decode = staticmethod(decode)
+    def encode(self, score: Score) -> list[int]:
+        """The events of a performance."""
+        return encode(score)
+
+    def decode(self, ids: Sequence[int]) -> Score:
+        """The performance that any ids describe."""
+        return decode(ids)
+
+    def apart(self, events: Sequence[int], before: Sequence[int]) -> list[int]:
+        """Events that came after those `before`, as they say the same without them."""
+        return list(events)
+
+    def ending(self, events: Sequence[int], room: int) -> list[int]:
+        """The last of the events, at most `room`, as they say the same without the others."""
+        return list(events[-room:])
 
     def words(self, token: str) -> str:
         """What an event does, in English: from it a pre-trained text decoder's embedding for it starts."""
@@ -52,3 +70,25 @@ class MusicVocabulary:
 
     def save(self, folder: Path) -> None:
         TOKENIZER.save(folder / FILE)
+
+
+class OnChangeVocabulary(MusicVocabulary):
+    """The same ids, but a velocity only where it changes, before the note: see `tasks.midi.velocities`."""
+
+    velocity_at = -1
+
+    def encode(self, score: Score) -> list[int]:
+        return compact(encode(score))
+
+    def decode(self, ids: Sequence[int]) -> Score:
+        return decode(expand(ids))
+
+    def apart(self, events: Sequence[int], before: Sequence[int]) -> list[int]:
+        return compact(expand(events, last_velocity(before)))
+
+    def ending(self, events: Sequence[int], room: int) -> list[int]:
+        cut = len(events) - room + 1  # one more, since the first note kept may take a velocity
+        return list(events) if cut <= 1 else self.apart(events[cut:], events[:cut])
+
+
+VOCABULARIES = {"note": MusicVocabulary, "on_change": OnChangeVocabulary}

@@ -1,6 +1,7 @@
 """The music recipe's own flags."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shared.data.arguments import WritingArguments
 from tasks.midi.notation import NotationArguments
@@ -19,6 +20,10 @@ class MusicArguments(WritingArguments):
         default_factory=lambda: ["compose"],
         metadata={"help": f"What to learn, one or several of {', '.join(JOBS)}; the first one is scored."},
     )
+    velocity: Literal["note", "on_change"] = field(
+        default="note",
+        metadata={"help": "Write a velocity with every note or, as Music Transformer does, on_change only."},
+    )
     stride: int | None = field(
         default=None,
         metadata={
@@ -26,9 +31,7 @@ class MusicArguments(WritingArguments):
             "where pieces are continued)."
         },
     )
-    segment_seconds: float = field(
-        default=15, metadata={"help": "Seconds of melody and performance in a line, at most, to accompany."}
-    )
+    segment_seconds: float = field(default=15, metadata={"help": "Seconds of music in a line, at most, to accompany."})
     hole_seconds: float = field(default=5, metadata={"help": "Seconds of the holes to fill, to infill."})
     future: bool = field(
         default=True,
@@ -54,6 +57,10 @@ class MusicArguments(WritingArguments):
             raise ValueError(f"--job {unknown[0]}: give one or several of {', '.join(JOBS)}")
         if not self.job or len({*self.job}) < len(self.job):
             raise ValueError(f"--job {' '.join(self.job)}: give each job once")
+        if self.velocity == "on_change" and not {*self.job} <= {"compose", "continue"}:
+            raise ValueError(
+                f"--velocity on_change is for --job compose and continue: leave it out with {' '.join(self.job)}"
+            )
         for name in ("shuffle_melodies", "whole_songs"):
             if getattr(self, name) and "accompany" not in self.job:
                 raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")
@@ -90,6 +97,10 @@ class MusicRequestArguments(NotationArguments):
     prime_seconds: float | None = field(
         default=None,
         metadata={"help": "Read the first seconds of the MIDI file only (of a melody: from its first note on)."},
+    )
+    intro: bool = field(
+        default=False,
+        metadata={"help": "Accompany from the beginning of the MIDI file, not from its melody's first note on."},
     )
     write_prime: bool = field(
         default=True,

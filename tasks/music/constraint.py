@@ -36,10 +36,11 @@ LONGEST_SILENCE = 10 * TICKS_PER_SECOND
 PITCHES = 128
 NEVER = 2**40  # later than any tick
 RINGING = TICKS_PER_SECOND  # after the last note may begin
-WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn, Velocity, TimeShift, NoteOff
+WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn and Velocity, TimeShift, NoteOff
+VELOCITIES = 2 * PITCHES  # the column that says whether any may come
 
 KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special")
-NOTE_ON, NOTE_OFF, _, TIME_SHIFT, _ = range(len(KINDS))
+NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _ = range(len(KINDS))
 
 
 class EventConstraint:
@@ -60,6 +61,8 @@ class EventConstraint:
     end, and `paused`, whether that has come.
     """
 
+    note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least
+
     def __init__(
         self,
         vocabulary: MusicVocabulary,
@@ -74,12 +77,12 @@ class EventConstraint:
         size = max(vocabulary.tokens.values()) + 1
         kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
         # `allowed` says it in columns: 128 keys to strike, 128 to release, velocities, shifts, the end, all else.
-        columns = np.full(size, 2 * PITCHES + 1 + TICKS_PER_SECOND + 1)
-        first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": 2 * PITCHES}  # a shift has one tick at least
+        columns = np.full(size, VELOCITIES + 1 + TICKS_PER_SECOND + 1)
+        first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": VELOCITIES}  # a shift has one tick at least
         for index, (kind, value) in MEANING.items():
             kinds[index], values[index] = KINDS.index(kind), value
-            columns[index] = 2 * PITCHES if kind == "Velocity" else first[kind] + value
-        columns[vocabulary.end] = 2 * PITCHES + 1 + TICKS_PER_SECOND
+            columns[index] = VELOCITIES if kind == "Velocity" else first[kind] + value
+        columns[vocabulary.end] = VELOCITIES + 1 + TICKS_PER_SECOND
         self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, columns))
         self.stands_for = torch.arange(size)
         self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
@@ -161,7 +164,7 @@ class EventConstraint:
         note_off = sounding & (begun < 0)[:, None]
         note_off &= ~in_order[:, None] | (order == oldest[:, None])
         # What a note-on takes: itself, its velocity, a shift, and the release of its note and all others.
-        can_begin = ~late & (left >= notes + WHOLE_NOTE) & (now < begin_by)
+        can_begin = ~late & (left >= notes + self.note_takes) & (now < begin_by)
         note_on = ~sounding & self.playable & (self.pitches > begun[:, None]) & can_begin[:, None]
         # Where nothing sounds, a shift leads to a note.
         last = torch.where(silent, begin_by - 1, (now + LONGEST_NOTE - age).clamp(max=self.limit + RINGING))
@@ -175,11 +178,16 @@ class EventConstraint:
         columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
         # The fallback below makes an end of these, also before `until`.
         over = silent & ~state["owing"] & (now > 0) & (now >= self.limit - TICKS_PER_SECOND)
-        columns &= ~(state["velocity"] | over)[:, None]
-        columns[:, 2 * PITCHES] = state["velocity"]
+        columns &= ~over[:, None]
+        self._give_velocities(columns, state)
         columns &= ~(state["ended"] | (left <= 0))[:, None]
         columns[:, -2] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
         return columns[:, self.column]
+
+    def _give_velocities(self, columns: Tensor, state: dict[str, Tensor]) -> None:
+        """Where one is due, allow in the columns [R, C] velocities and nothing else, in place."""
+        columns &= ~state["velocity"][:, None]
+        columns[:, VELOCITIES] = state["velocity"]
 
     def _order(self, state: dict[str, Tensor]) -> Tensor:
         """[R, 128]: the order in which sounding notes were struck; `NEVER` for silent keys."""

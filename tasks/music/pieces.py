@@ -7,6 +7,7 @@ from shared.task import Row
 from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, decode, later, one_piano, seconds, together
 from tasks.midi.rendering import Piece
 from tasks.midi.sequencer import Source, arranged
+from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import filled
 
@@ -14,13 +15,13 @@ DOUBLED = TICKS_PER_SECOND // 10  # a note struck so near to the melody's own on
 Tracks = dict[str, Score]
 
 
-def piece(row: Row, output: list[int], asked: MusicRequestArguments) -> Piece:
+def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Piece:
     """The piece of an output, with what was given for it unless `--write_prime false` leaves that out."""
     source = Source(row["path"]) if row.get("path") and not asked.tempo else None
-    whole, written = asked.write_prime, decode(output)
+    whole, written = asked.write_prime, vocabulary.decode(vocabulary.apart(output, row["given"]))
     if row["job"] == "infill":
         return _filled(row, written, asked, source)
-    given = decode(row["given"]) if row["given"] else None
+    given = vocabulary.decode(row["given"]) if row["given"] else None
     if row["job"] == "accompany":
         melody = decode(row["given"])
         own = without(written, melody)

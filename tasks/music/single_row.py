@@ -16,11 +16,11 @@ from tasks.music.constraint import (
     PITCHES,
     RINGING,
     TIME_SHIFT,
+    VELOCITIES,
     WHOLE_NOTE,
     EventConstraint,
 )
 
-VELOCITIES = 2 * PITCHES  # the column of all of them
 COLUMNS = VELOCITIES + 1 + TICKS_PER_SECOND + 2
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
 
+from shared.data.loading import quiet
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
@@ -19,13 +20,16 @@ from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encod
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
-from tasks.midi.vocabulary import ACCOMPANY, FILE, MusicVocabulary
+from tasks.midi.velocities import compact
+from tasks.midi.vocabulary import ACCOMPANY, FILE, VOCABULARIES, MusicVocabulary
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
+from tasks.music.constraint import EventConstraint
 from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
-from tasks.music.melody import from_its_first_note, melody_and_performance
+from tasks.music.melody import melody_and_performance
+from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
 from tasks.music.reading import read_folder
 from tasks.music.single_row import SingleRowConstraint
@@ -80,6 +84,9 @@ class Music(Task):
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
             print(f"{read:,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
+        if arguments.velocity == "on_change":
+            with quiet():
+                splits = splits.map(lambda row: {"events": compact(row["events"])}, load_from_cache_file=False)
         if arguments.shuffle_melodies:
             splits = DatasetDict({name: rows if name == "train" else _shuffled(rows) for name, rows in splits.items()})
         return splits
@@ -98,7 +105,7 @@ class Music(Task):
     def build_vocabulary(
         cls, arguments: MusicArguments, old: Vocabulary | None, rows: Dataset | None, size: int
     ) -> MusicVocabulary:
-        return MusicVocabulary()
+        return VOCABULARIES[arguments.velocity]()
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
@@ -127,9 +134,9 @@ class Music(Task):
         if row["job"] == "accompany":
             first = encode(excerpt(decode(given), 0, self.segment))
             return Sequence([*first[:room], separator], cut=max(0, len(first) - room))
-        kept = given[-room:]
+        kept = self.vocabulary.ending(given, room)
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
-        return Sequence(line, cut=len(given) - len(kept))
+        return Sequence(line, cut=max(0, len(given) - room))
 
     def window(self, row: Row, prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
         """What is read of a piece to write on: see `tasks.music.windows`. What fills a hole ends with the context."""
@@ -153,9 +160,16 @@ class Music(Task):
         """The ticks of melody and performance in a line, at most, to accompany."""
         return round(self.arguments.segment_seconds * TICKS_PER_SECOND)
 
-    def constraint(self) -> SingleRowConstraint:
+    @property
+    def first_hole(self) -> tuple[int, int]:
+        """The ticks between which a split's pieces are filled when it is scored."""
+        start = PRIMER_SECONDS * TICKS_PER_SECOND
+        return start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)
+
+    def constraint(self) -> EventConstraint:
         asked = self.request_arguments
-        return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys)
+        kind = OnChangeConstraint if self.arguments.velocity == "on_change" else SingleRowConstraint
+        return kind(self.vocabulary, asked.seconds, asked.all_keys)
 
     def decode(self, ids: list[int]) -> list[int]:
         return ids
@@ -182,7 +196,7 @@ class Music(Task):
         path = {"path": given} if given else {}
         if job == "accompany":
             return {**self._melody(encode(melody_and_performance(given)[0]), FOREVER), **path}
-        events = encode(performance(given)) if given else []
+        events = self.vocabulary.encode(performance(given)) if given else []
         return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds), **path}
 
     def _with_hole(self, given: str) -> Row:
@@ -197,16 +211,19 @@ class Music(Task):
         return {"job": "infill", "given": encode(whole), "hole": [start, stop], "path": given}
 
     def _melody(self, events: list[int], most: int) -> Row:
-        """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick of its first note."""
+        """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
         if asked := self.request_arguments.prime_seconds:
             most = min(most, round(asked * TICKS_PER_SECOND))
         whole = decode(events)
-        melody = from_its_first_note(whole, most)
-        return {"job": "accompany", "given": encode(melody), "at": int(columns(whole)[0][:1].sum())}
+        start = 0 if self.request_arguments.intro else int(columns(whole)[0][:1].sum())
+        return {"job": "accompany", "given": encode(excerpt(whole, start, start + most)), "at": start}
 
     def _beginning(self, events: list[int], length: float | None) -> list[int]:
         """The events of the first seconds, where all notes end."""
-        return events if length is None else encode(excerpt(decode(events), 0, round(length * TICKS_PER_SECOND)))
+        if length is None:
+            return events
+        whole = self.vocabulary.decode(events)
+        return self.vocabulary.encode(excerpt(whole, 0, round(length * TICKS_PER_SECOND)))
 
     def requests(self, rows: Dataset) -> list[Row]:
         """Pieces to write when a split is scored: free ones, or made of the first of its pieces."""
@@ -218,9 +235,7 @@ class Music(Task):
             most = FOREVER if self.arguments.whole_songs else self.segment
             return [self._melody(melody, most) for melody in first["melody"]]
         if job == "infill":
-            start = PRIMER_SECONDS * TICKS_PER_SECOND
-            hole = [start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)]
-            return [{"job": job, "given": events, "hole": hole} for events in first["events"]]
+            return [{"job": job, "given": events, "hole": [*self.first_hole]} for events in first["events"]]
         return [{"job": job, "given": self._beginning(events, PRIMER_SECONDS)} for events in first["events"]]
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
@@ -231,7 +246,8 @@ class Music(Task):
         """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied.
 
         What is composed, or goes on from a primer, stands beside as many events of the pieces, from where it begins
-        itself: openings are calmer than whole pieces, and of slow music as many events take longer.
+        itself: openings are calmer than whole pieces, and of slow music as many events take longer. What fills a hole
+        stands beside what was there.
         """
         job, longest = self.arguments.job[0], max(map(len, outputs))
         melodies, real = None, rows["events"]
@@ -239,10 +255,15 @@ class Music(Task):
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
         elif job == "compose":
             real = [events[:longest] for events in real]
+        elif job == "infill":
+            real = [Hole.cut(decode(events), *self.first_hole).middle for events in real]
         elif job == "continue":
-            wholes = [decode(events) for events in real]
+            primers = [row["given"] for row in self.requests(rows)]
+            outputs = [self.vocabulary.apart(*pair) for pair in zip(outputs, primers, strict=True)]
+            wholes = [self.vocabulary.decode(events) for events in real]
             start = PRIMER_SECONDS * TICKS_PER_SECOND
-            real = [encode(excerpt(whole, start, max(start, whole.end())))[:longest] for whole in wholes]
+            rests = (excerpt(whole, start, max(start, whole.end())) for whole in wholes)
+            real = [self.vocabulary.encode(rest)[:longest] for rest in rests]
         return score_pieces(outputs, real, training_rows, self.vocabulary, melodies)
 
     def report(self, metrics: Mapping[str, Any]) -> str:
@@ -256,7 +277,9 @@ class Music(Task):
         """
         asked = self.request_arguments
         write_pieces(
-            [piece(row, output, asked) for row, output in zip(rows, outputs, strict=True)], folder, asked.musicxml
+            [piece(row, output, asked, self.vocabulary) for row, output in zip(rows, outputs, strict=True)],
+            folder,
+            asked.musicxml,
         )
 
     def show(self, row: Row, output: list[int]) -> None:

@@ -39,9 +39,10 @@ SPECIAL_TEXTS = [
     *("", " ", "\n", "  a", "a  b \n c", "\t\u0085\u00a0x", "\ufeffa \ufeff b", "\u180e x", "it's we'LL I'd 'tis ''s"),
     *("<|endoftext|>", "a<|to-de|>b <|pad|>", "e\u0301 é", "👩‍👩‍👧‍👦 🇨🇭", "١٢٣ Ⅷ ½", "\x00\x7f", "a\r\nb", "x" * 300),
 ]
-# task, and how its decoder reads: every task, both masks, with and without relative attention and positions that repeat
+# task, and how its decoder reads: every task, both masks; relative attention, repeating positions, copying or not
 SHAPES = {
     "translation": ("translation", {}),
+    "translation copying": ("translation", {"copy_attention": 6}),
     "summarization": ("summarization", {"mask": "prefix"}),
     "summarization relative": ("summarization", {"mask": "prefix", "relative_attention": 7}),
     "music": ("music", {"relative_attention": 20}),
@@ -54,7 +55,7 @@ def new_run(folder, task_name, context=64, arguments=None, **shape):
     """Save a run as a training would leave it, of a decoder whose weights are random and large enough to matter."""
     kind = TASKS[task_name]
     jobs = {"job": ["compose", "continue", "accompany"]} if task_name == "music" else {}
-    arguments = kind.Arguments(**jobs, **(arguments or {}))
+    arguments = kind.Arguments(**{**jobs, **(arguments or {})})
     rows = Dataset.from_list(ROWS[task_name]) if task_name in ROWS else None
     task = kind(arguments, kind.build_vocabulary(arguments, None, rows, 320))
     decoder = new_decoder("tiny", task.vocabulary, context, overrides="n_layer=2,n_embd=48,n_head=3", **shape, seed=1)

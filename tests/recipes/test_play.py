@@ -176,6 +176,8 @@ def test_what_cannot_be_meant_is_one_line(studio, folder, write, tmp_path):
     empty = tmp_path / "empty.mid"
     mido.MidiFile(tracks=[mido.MidiTrack()]).save(empty)
     chorales = str(new_run(tmp_path / "chorales", "chorales"))
+    on_change = {"job": ["compose"], "velocity": "on_change"}
+    sparse = str(new_run(tmp_path / "sparse", "music", arguments=on_change))
     for arguments, message in (
         ([folder, "--job=infill"], "has learned to compose and continue and accompany: give --job continue"),
         ([folder, "--silence=0"], "give 0.1 to 9"),
@@ -185,6 +187,7 @@ def test_what_cannot_be_meant_is_one_line(studio, folder, write, tmp_path):
         ([folder, "--file", write("text.mid", "no MIDI at all")], "not a sound MIDI file"),
         ([folder, f"--file={empty}"], "holds no note"),
         ([chorales], "is a chorales decoder"),
+        ([sparse], "was trained with --velocity on_change: play along with a run of --velocity note"),
         ([str(tmp_path)], "not a finished run"),
     ):
         with pytest.raises(UserError, match=message) as caught:

@@ -21,7 +21,7 @@ def orthogonal_steps_in_float32(monkeypatch):
 def new_trainer(task, new_decoder, tmp_path):
     """Makes a Trainer of the toy task, a tiny decoder and packed rows; a folder of its own for each `name`."""
 
-    def new(name="run", dropout=0.0, rows=None, **settings):
+    def new(name="run", dropout=0.0, rows=None, copy_attention=0, **settings):
         rows = rows or task.load_rows(task.arguments)
         packed = {}
         for split, part in rows.items():
@@ -29,7 +29,8 @@ def new_trainer(task, new_decoder, tmp_path):
             lines, _ = encode(part, lambda row, training=training: task.sequences(row, LENGTH, training), split)
             packed[split] = PackedDataset(lines, LENGTH, task.vocabulary.padding)
         dropouts = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
-        decoder = new_decoder(len(task.vocabulary.tokens), context=LENGTH, spread=0.02, **dropouts)
+        shape = {"context": LENGTH, "spread": 0.02, "copy_attention": copy_attention}
+        decoder = new_decoder(len(task.vocabulary.tokens), **shape, **dropouts)
         arguments = TrainingArguments(
             **{
                 "output_dir": str(tmp_path / name),

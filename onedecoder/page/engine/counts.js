@@ -3,7 +3,7 @@
  *
  * A token takes 12 × width² in every block (queries, keys and values 3, c_proj 1, the MLP 8), two times the width for
  * each position that it sees (its score and its share of the values; three times with relative attention), and the
- * step's last token one for each number in the vocabulary's embeddings. Norms, softmax and gelu are not counted.
+ * step's last token one for each number in the vocabulary's embeddings. Norms, softmax, gelu and copies are not counted.
  */
 export function counts({ layers, width, vocabulary, relative }, length) {
   const matrices = layers * 12 * width * width, seen = layers * (relative ? 3 : 2) * width, head = vocabulary * width;

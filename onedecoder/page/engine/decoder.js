@@ -8,6 +8,7 @@
  */
 
 import { Head, visible } from "onedecoder/engine/attention.js";
+import { Copying } from "onedecoder/engine/copying.js";
 import { gelu, layerNorm, linear } from "onedecoder/engine/operations.js";
 
 const PRODUCTS = 4e6; // multiplications between two stops: some milliseconds
@@ -18,6 +19,7 @@ export class Cache {
     const room = () => Array.from({ length: config.layers }, () => new Float32Array(length * config.width));
     this.keys = room();
     this.values = room();
+    this.halves = new Float32Array(length * 2 * config.copy); // of the keys of copy attention
     this.ids = [];
     this.context = 0;
   }
@@ -40,6 +42,7 @@ export class Decoder {
     this.tokens = get("wte");
     this.positions = get("wpe");
     this.norm = { scale: get("ln_f.weight"), shift: get("ln_f.bias") };
+    this.copying = config.copy ? new Copying(config, weights) : null;
     this.blocks = Array.from({ length: config.layers }, (_, layer) => {
       const part = (name) => ({ weight: get(`h.${layer}.${name}.weight`), bias: get(`h.${layer}.${name}.bias`) });
       const relative = weights[`h.${layer}.attn.relative`]?.data;
@@ -72,6 +75,7 @@ export class Decoder {
       yield* this.block(layer, states, count, first, context, cache, keep);
     }
     keep(config.layers, "input", states);
+    if (this.copying) this.copying.keep(cache.halves, this.final(states, 0, count), count, first);
     cache.ids = ids.slice();
     return states;
   }
@@ -144,13 +148,25 @@ export class Decoder {
     }
   }
 
+  /** The final norm of `count` rows of residuals, the first of which begins at states[at]. */
+  final(states, at, count) {
+    const { width, epsilon } = this.config, rows = states.slice(at, at + count * width);
+    layerNorm(rows, rows, this.norm.scale, this.norm.shift, width, epsilon, 0, count);
+    return rows;
+  }
+
   /** Scores over the vocabulary [V] from the residual that begins at states[at]. */
   logits(states, at) {
-    const { width, vocabulary, epsilon } = this.config;
-    const row = states.slice(at, at + width), out = new Float32Array(vocabulary);
-    layerNorm(row, row, this.norm.scale, this.norm.shift, width, epsilon, 0, 1);
-    linear(out, row, this.tokens, null, width, vocabulary, 0, 1);
+    const { width, vocabulary } = this.config, out = new Float32Array(vocabulary);
+    linear(out, this.final(states, at, 1), this.tokens, null, width, vocabulary, 0, 1);
     return out;
+  }
+
+  /** Scores [V] over what comes after `position` of the line in `cache`; with copy attention, log-probabilities. */
+  next(states, at, position, cache) {
+    const scores = this.logits(states, at);
+    if (!this.copying) return scores;
+    return this.copying.mixed(scores, this.final(states, at, 1), position, cache.halves, cache.ids);
   }
 }
 

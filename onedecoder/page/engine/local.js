@@ -39,7 +39,7 @@ export class LocalEngine {
     const line = ids.slice(start), given = Math.max(0, context - start);
     const logits = await this.#queue.run(async () => {
       const states = await inSlices(this.decoder.read(line, given, this.cache));
-      return this.decoder.logits(states, states.length - this.data.config.width);
+      return this.decoder.next(states, states.length - this.data.config.width, line.length - 1, this.cache);
     });
     return { logits, allowed: allowedAfter(this.data, this.tools.codec, ids, context) };
   }

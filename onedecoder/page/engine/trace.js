@@ -158,7 +158,7 @@ class Trace {
   /** Scores [V] over what comes after `position`. */
   async logits(position) {
     const { layers, width } = this.decoder.config;
-    return this.decoder.logits(this.kept.get(`${layers} input`), position * width);
+    return this.decoder.next(this.kept.get(`${layers} input`), position * width, position, this.cache);
   }
 }
 

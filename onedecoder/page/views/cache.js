@@ -45,7 +45,7 @@ function build(session, panel) {
     el("p", { class: "legend" }, el("span", { class: "swatch kept-swatch" }), "kept", el("span", { class: "swatch new-swatch" }), "computed in this step",
       el("span", { class: "swatch" }), "not yet there"),
     el("h3", {}, "Multiplications"), figures, curves.node,
-    el("p", { class: "hint" }, "Of all matrix products of a step, counted from the shapes; norms, softmax and gelu are not counted."));
+    el("p", { class: "hint" }, "Of all matrix products of a step, counted from the shapes; norms, softmax, gelu and copy attention are not counted."));
 
   function go() {
     if (step === null || step >= last) step = 0;

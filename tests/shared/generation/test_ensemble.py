@@ -16,7 +16,8 @@ from tests.shared.generation.test_generate import SETTINGS, VOCABULARY
 @pytest.fixture
 def decoders(new_decoder):
     others = {"mask": "prefix", "n_layer": 1, "context": 40}
-    return [new_decoder(dtype=torch.float64), new_decoder(dtype=torch.float64, seed=1, **others)]
+    copying = {"copy_attention": 5, "seed": 2}
+    return [new_decoder(dtype=torch.float64, **changes) for changes in ({}, {"seed": 1, **others}, copying)]
 
 
 @pytest.fixture

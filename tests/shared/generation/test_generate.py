@@ -50,10 +50,10 @@ def test_greedy_is_transformers_generate(plain, prompts):
     assert all(len(set(ids)) > 1 for ids in written if len(ids) > 4)
 
 
-@pytest.mark.parametrize("mask", ["causal", "prefix"])
+@pytest.mark.parametrize("changes", [{}, {"mask": "prefix"}, {"copy_attention": 5}], ids=str)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_a_batch_writes_what_its_prompts_give_one_by_one(new_decoder, prompts, mask, settings):
-    decoder = new_decoder(mask=mask, dtype=torch.float64)
+def test_a_batch_writes_what_its_prompts_give_one_by_one(new_decoder, prompts, changes, settings):
+    decoder = new_decoder(dtype=torch.float64, **changes)
     written = [
         generate(
             decoder,
@@ -76,10 +76,11 @@ def test_a_batch_writes_what_its_prompts_give_one_by_one(new_decoder, prompts, m
     assert backwards[::-1] == written[0]
 
 
+@pytest.mark.parametrize("width", [0, 5], ids=["plain", "copying"])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_nothing_unwritten_is_ever_read(new_decoder, prompts, settings):
+def test_nothing_unwritten_is_ever_read(new_decoder, prompts, settings, width):
     """Memory that nobody wrote may hold NaN, which spreads even where it is masked: 0 times NaN is NaN."""
-    decoder = new_decoder(dtype=torch.float64)
+    decoder = new_decoder(dtype=torch.float64, copy_attention=width)
     arguments = GenerationArguments(max_new_tokens=12, **settings)
     expected = generate(decoder, prompts, arguments, VOCABULARY)
     torch.use_deterministic_algorithms(True)  # fills new memory with NaN
@@ -90,10 +91,11 @@ def test_nothing_unwritten_is_ever_read(new_decoder, prompts, settings):
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("width", [0, 5], ids=["plain", "copying"])
 @pytest.mark.parametrize("mask", ["causal", "prefix"])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_a_prompt_that_a_row_still_holds_is_not_read_again(new_decoder, monkeypatch, mask, settings):
-    decoder = new_decoder(mask=mask, dtype=torch.float64)
+def test_a_prompt_that_a_row_still_holds_is_not_read_again(new_decoder, monkeypatch, mask, settings, width):
+    decoder = new_decoder(mask=mask, dtype=torch.float64, copy_attention=width)
     a, b, c = [5, 6, 7, 8], [9, 4, 3, 2], [5, 6, 7, 2]
     prompts = [a, b, b, a, a, a, c, b, c]  # in two rows, which once swap what they hold
     options = {"max_new_tokens": 6, **settings}

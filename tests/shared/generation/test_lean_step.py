@@ -70,6 +70,7 @@ def test_the_lean_step_is_chosen_where_it_knows_the_case(new_decoder):
     decoder = new_decoder()
     assert type(new_step(decoder, 2, LENGTH)) is LeanStep
     assert type(new_step(decoder, 2, LENGTH, beams=True)) is DecodeStep
+    assert type(new_step(new_decoder(copy_attention=4), 2, LENGTH)) is DecodeStep
     with torch.autocast("cpu", torch.bfloat16):
         assert type(new_step(decoder, 2, LENGTH)) is DecodeStep
     assert single_slot.supports(1, torch.device("cpu")) is None

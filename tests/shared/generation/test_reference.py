@@ -20,6 +20,8 @@ DECODERS = {
     "relative": {"relative_attention": 6},
     "relative, repeating positions": {"relative_attention": 6, "position_period": 8},
     "relative, prefix": {"mask": "prefix", "relative_attention": 6},
+    "copying": {"copy_attention": 5},
+    "copying, relative, prefix": {"copy_attention": 5, "mask": "prefix", "relative_attention": 6},
 }
 BLOCKED = {"min_new_tokens": 6, "no_repeat_ngram_size": 2}
 
@@ -41,6 +43,8 @@ def decoder(request, new_decoder, context):
     decoder = new_decoder(context=context, dtype=torch.float64, **DECODERS[request.param])
     for block in decoder.transformer.h if "relative" in request.param else ():
         nn.init.normal_(block.attn.relative)
+    if decoder.copying:
+        nn.init.normal_(decoder.copying.gate.weight)
     return decoder
 
 

@@ -20,6 +20,8 @@ UNKNOWN_TO_GPT2 = [
     {"position_period": 4},
     {"mask": "prefix"},
     {"relative_attention": 5, "mask": "prefix"},
+    {"copy_attention": 5},
+    {"copy_attention": 5, "mask": "prefix"},
 ]
 
 
@@ -50,6 +52,8 @@ def new_weights(decoder):
     for block in decoder.transformer.h:
         if hasattr(block.attn, "relative"):
             nn.init.normal_(block.attn.relative)
+    if decoder.copying:
+        nn.init.normal_(decoder.copying.gate.weight)
     return decoder
 
 
@@ -120,7 +124,9 @@ def test_we_run_no_code_that_comes_with_a_run(new_decoder, ids, tmp_path):
     assert torch.equal(again.packed_logits(ids), decoder.packed_logits(ids))
 
 
-@pytest.mark.parametrize("changes", [{"n_layer": 3}, {"n_layer": 1}, {"relative_attention": 7}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"n_layer": 3}, {"n_layer": 1}, {"relative_attention": 7}, {"copy_attention": 7}], ids=str
+)
 def test_weights_that_do_not_fit_their_config_are_refused(new_decoder, tmp_path, changes):
     new_decoder().save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

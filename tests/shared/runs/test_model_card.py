@@ -4,7 +4,7 @@ import pytest
 
 from shared.runs.model_card import model_card
 
-PLAIN = {"mask": "causal", "relative_attention": 0, "position_period": 0}
+PLAIN = {"mask": "causal", "relative_attention": 0, "position_period": 0, "copy_attention": 0}
 
 
 def card(task, **model):
@@ -28,6 +28,7 @@ def test_it_says_what_the_run_is_and_how_it_scores(task):
         ({"mask": "prefix"}, "prefix mask"),
         ({"relative_attention": 8}, "relative attention"),
         ({"position_period": 8}, "positions that repeat"),
+        ({"copy_attention": 8}, "copy attention"),
     ],
 )
 def test_it_says_what_plain_transformers_does_not_know(task, model, words):

@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import save_file
 
 from shared.errors import UserError
-from shared.runs.resuming import check_resumed, clear, find_checkpoint
+from shared.runs.resuming import FIXED, check_resumed, clear, find_checkpoint
 from shared.training.checkpoints import publish
 
 
@@ -165,7 +165,7 @@ def test_a_file_is_no_output_folder(tmp_path):
 )
 def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, changes, message):
     model = {"size": "tiny", "config_overrides": None, "max_length": 32, "mask": "causal", "relative_attention": 8}
-    model["position_period"] = 4
+    model |= {"position_period": 4, "copy_attention": 16}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": "copying", "model": model}))
     asked = {**model, **changes}
     if message is None:
@@ -179,7 +179,7 @@ def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, 
 def test_another_optimizers_state_is_not_resumed(tmp_path):
     settings = {"task": "copying", "model": {}, "training": {"optim": "adamw_torch"}}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
-    model = dict.fromkeys(("size", "config_overrides", "max_length", "mask", "relative_attention", "position_period"))
+    model = dict.fromkeys(FIXED)
     check_resumed(tmp_path / "checkpoint-2", "copying", model, "adamw_torch")
     with pytest.raises(UserError, match="was trained with --optim adamw_torch, not muon"):
         check_resumed(tmp_path / "checkpoint-2", "copying", model, "muon")

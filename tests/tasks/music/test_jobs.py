@@ -143,6 +143,10 @@ def test_a_melody_is_given_from_its_first_note_and_its_first_segment_makes_the_l
     assert task.prompt(row, 64, 20).context == [*first, ACCOMPANY]
     shorter = music("accompany", asked={"prime_seconds": 1}).request(str(tmp_path / "song.mid"))
     assert shorter["given"] == encode(piece((0, 50, 70, 64)))
+    with_intro = music("accompany", segment_seconds=15, asked={"intro": True})
+    row = with_intro.request(str(tmp_path / "song.mid"))
+    assert (row["at"], decode(row["given"])) == (0, piece((300, 350, 70, 64), (400, 450, 72, 64), (2000, 2050, 74, 64)))
+    assert with_intro.prompt(row, 64, 20).context[0] == TOKENIZER["TimeShift_2.0.50"]
 
 
 @pytest.mark.parametrize(

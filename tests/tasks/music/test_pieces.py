@@ -41,7 +41,7 @@ def asked_of(song, *jobs, output=OUTPUT, **asked):
     """The row, the piece, and its file as it is read back."""
     task = Music(MusicArguments(job=list(jobs)), MusicVocabulary(), MusicRequestArguments(**asked))
     row = task.request(str(song) if song else "")
-    made = piece(row, output, task.request_arguments)
+    made = piece(row, output, task.request_arguments, task.vocabulary)
     return row, made, Score.from_midi(made.file.dumps_midi())
 
 

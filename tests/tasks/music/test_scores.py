@@ -39,3 +39,9 @@ def test_a_continuation_stands_beside_what_follows_the_primer(rows):
     seconds_of_calm = 20 - PRIMER_SECONDS
     found = scores("continue", [piece(*[100] * seconds_of_calm)] * 2, rows)
     assert found["real_notes_per_second"] == pytest.approx(1, abs=0.2)
+
+
+def test_a_test_piece_may_be_shorter_than_the_primer(rows):
+    short = Dataset.from_list([{"path": "short.mid", "events": piece(0, 100, 100)}, rows[0]])
+    found = scores("continue", [piece(100, 100)] * 2, short)
+    assert found["real_notes_per_second"] > 0

@@ -12,7 +12,7 @@ from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.generation.mbr import generate_best
-from tasks.midi.codec import MEANING, TOKENIZER, columns, decode, encode, one_piano, seconds
+from tasks.midi.codec import MEANING, TOKENIZER, columns, decode, encode, later, one_piano, seconds
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -133,7 +133,7 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     onsets = columns(decode(written))[0]
     assert onsets.max() >= 4000 - 400 and np.diff(np.unique(onsets)).max() <= 1000
     assert released(written)
-    made = piece(asking(melody), written, task.request_arguments)
+    made = piece(asking(melody), written, task.request_arguments, VOCABULARY)
     assert made.given == decode(melody)
     tracks = {track.name: track for track in made.file.tracks}
     assert [note.pitch for note in tracks["Melody"].notes] == columns(decode(melody))[2].tolist()
@@ -141,6 +141,18 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     assert len(tracks["Accompaniment"].notes) > 50
     (short,) = write(decoder, music("accompany", asked={"seconds": 15}), [asking(melody)], SAMPLED)
     assert 1000 <= columns(decode(short))[0].max() < 1500 and released(short)
+
+
+def test_an_introduction_is_accompanied_before_its_melody_begins(decoder):
+    """Windows without a note of the melody have learned lines, too: segments in which it rests."""
+    task = music("accompany", segment_seconds=4, asked={"intro": True})
+    row = task._melody(encode(later(decode(song(600)), 1000)), 10**6)
+    (written,) = write(decoder, task, [row], SAMPLED)
+    assert task.prompt(row, CONTEXT, 40).context == [ACCOMPANY]
+    onsets = columns(decode(written))[0]
+    assert released(written) and onsets.min() < 900 and onsets.max() > 1300
+    made = piece(row, written, task.request_arguments, VOCABULARY)
+    assert columns(made.given)[0].min() == 1000
 
 
 @pytest.mark.parametrize("sample", [False, True])

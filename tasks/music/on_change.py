@@ -1,0 +1,45 @@
+"""The grammar of events with a velocity only where it changes: what `compact(encode(…))` gives, and nothing else.
+
+- A velocity is another than the last one, and a note-on follows it.
+- A note-on without one takes the last velocity, so that the first note of all has its own.
+"""
+
+from collections.abc import Sequence as Tokens
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.midi.codec import MEANING
+from tasks.midi.velocities import last_velocity
+from tasks.music.constraint import PITCHES, VELOCITIES, VELOCITY, WHOLE_NOTE, EventConstraint
+
+
+class OnChangeConstraint(EventConstraint):
+    """An `EventConstraint` whose state says with `velocity` that one is written whose note is to come; `last` is the
+    last velocity, 0 before the first."""
+
+    note_takes = WHOLE_NOTE - 1
+
+    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
+        state, line = super()._read(prompt, new_tokens, written), [*prompt, *written]
+        latest = next((MEANING[event][0] for event in reversed(line) if event in MEANING), "")
+        return {**state, "velocity": latest == "Velocity", "last": last_velocity(line) or 0}
+
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        same = (self.kind == VELOCITY) & (self.value == state["last"][:, None])
+        return super().allowed(state) & ~same
+
+    def _give_velocities(self, columns: Tensor, state: dict[str, Tensor]) -> None:
+        """Allow one where a note may begin, and after it nothing but a note."""
+        note_on, given = columns[:, :PITCHES], state["velocity"]
+        room = state["left"] >= state["sounding"].sum(-1) + WHOLE_NOTE
+        columns[:, PITCHES:] &= ~given[:, None]
+        columns[:, VELOCITIES] = note_on.any(-1) & room & ~given
+        note_on &= (state["last"] > 0)[:, None]
+
+    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
+        super().advance(state, tokens)
+        is_velocity = self.kind[tokens] == VELOCITY
+        state["velocity"].copy_(is_velocity)
+        state["last"].copy_(torch.where(is_velocity, self.value[tokens], state["last"]))

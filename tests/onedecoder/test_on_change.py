@@ -1,0 +1,59 @@
+"""A decoder of music whose velocities come on change: it composes, goes on and is looked into; the page refuses it."""
+
+import numpy as np
+import pytest
+
+from onedecoder import UserError, load
+from onedecoder.arcs import arcs
+from onedecoder.engine import Engine
+from onedecoder.export import export
+from onedecoder.looking import look
+from tasks.midi.codec import columns, one_piano, save
+from tests.onedecoder.conftest import new_run
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "sparse"
+    arguments = {"job": ["compose", "continue"], "velocity": "on_change"}
+    return load(new_run(folder, "music", context=128, arguments=arguments), device="cpu")
+
+
+@pytest.fixture
+def primer(tmp_path):
+    save(one_piano(*np.array([[0, 50, 60, 40], [60, 90, 64, 99]]).T), tmp_path / "primer.mid")
+    return tmp_path / "primer.mid"
+
+
+def test_it_composes_in_its_own_events(sparse):
+    piece = sparse.compose(seconds=5)
+    assert len(piece.score.tracks[0].notes) > 3
+    assert sorted(piece.events) == sorted(sparse.task.vocabulary.encode(piece.score))
+
+
+def test_it_goes_on_from_the_primers_velocity(sparse, primer):
+    whole = sparse.compose(primer, seconds=5)
+    alone = sparse.compose(primer, seconds=5, write_prime=False)
+    found, own = columns(whole.score), columns(alone.score)
+    assert found[2:, :2].tolist() == [[60, 64], [39, 99]]
+    assert own[2:].tolist() == found[2:, -own.shape[1] :].tolist()
+
+
+def test_its_arcs_count_the_velocity_before_a_note(sparse, primer, tmp_path):
+    trace = sparse.trace(primer, max_new_tokens=12)
+    assert tmp_path / "arcs.svg" in look(sparse, trace, tmp_path, 0, 3, "svg")
+    assert arcs(trace, 0, velocity_at=-1).axes[0].patches
+
+
+def test_the_page_refuses_it_in_one_line(sparse, tmp_path):
+    for refused in (lambda: export([sparse], tmp_path / "page.html"), lambda: Engine(sparse)):
+        with pytest.raises(
+            UserError, match="was trained with --velocity on_change, which the page does not read"
+        ) as error:
+            refused()
+        assert "\n" not in str(error.value)
+
+
+def test_a_run_that_writes_velocities_otherwise_is_no_partner(sparse, run_folders):
+    with pytest.raises(UserError, match="has another vocabulary"):
+        load(sparse.name, device="cpu", ensemble=[run_folders["music"]])
