@@ -18,6 +18,7 @@ from shared.model.decoder import Decoder
 from shared.model.inspection import attention_weights
 from shared.model.masks import dense_mask
 from shared.model.modeling_onedecoder import relative_scores
+from shared.model.quantized import rounded
 from shared.runs.cli import Parser, as_flags, run
 from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
@@ -61,5 +62,6 @@ __all__ = [
     "prefill",
     "process",
     "relative_scores",
+    "rounded",
     "run",
 ]

@@ -4,9 +4,10 @@ import base64
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from onedecoder.core import Decoder
+from onedecoder.core import Decoder, rounded
 
 
 class Packed(NamedTuple):
@@ -22,15 +23,13 @@ class Packed(NamedTuple):
 
 def quantised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows [..., W] as int8 [..., W] and scales [...]: the largest number of each row becomes 127."""
-    scales = (np.abs(rows).max(-1) / 127).astype(np.float32)
-    whole = np.rint(rows / np.where(scales, scales, 1)[..., None])
-    return np.clip(whole, -127, 127).astype(np.int8), scales
+    whole, scales = rounded(torch.from_numpy(rows))
+    return whole.numpy(), scales.numpy()
 
 
 def dequantised(rows: np.ndarray) -> np.ndarray:
     """What is left of rows that were quantised, in float32."""
-    whole, scales = quantised(rows)
-    return whole.astype(np.float32) * scales[..., None]
+    return rounded(torch.from_numpy(rows)).dequantized().numpy()
 
 
 def pack(arrays: dict[str, tuple[str, np.ndarray]]) -> Packed:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from onedecoder.decoder import LoadedDecoder, load
 from shared.errors import UserError
-from shared.generation.arguments import EnsembleArguments, GenerationArguments
+from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
 from shared.runs.folder import Run
@@ -28,7 +28,7 @@ LONGEST_RATIO = 2  # of the characters of both sides; beyond it one of them says
 
 
 @dataclass
-class BackTranslationArguments(EnsembleArguments):
+class BackTranslationArguments(DecoderArguments):
     """Which language the texts are in, and where the pairs go."""
 
     language: str = field(default="", metadata={"help": "The language of the texts."})
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     generation.check()
     check_candidates(Translation, generation)
     path = pairs_file(asked.output_file)
-    decoder = load(given.run, ensemble=asked.ensemble or [])
+    decoder = load(given.run, ensemble=asked.ensemble or (), load_in_8bit=asked.load_in_8bit)
     other = other_language(decoder, asked.language)
 
     task = decoder.task_for(TranslationRequestArguments(target_lang=other))

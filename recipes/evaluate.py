@@ -4,6 +4,7 @@
     python recipes/evaluate.py outputs/en-de --num_beams 5 --test_file test_2017.jsonl --name test_2017
     accelerate launch --config_file recipes/accelerate/many_gpus.yaml recipes/evaluate.py outputs/en-de
     python recipes/evaluate.py outputs/en-de --ensemble outputs/seed_2 outputs/seed_3
+    python recipes/evaluate.py outputs/en-de --load_in_8bit true
     python recipes/evaluate.py outputs/en-de --outputs of_another_program.txt
     python recipes/evaluate.py outputs/en-de --compare_to outputs/seed_2
 
@@ -24,7 +25,7 @@ from datasets import Dataset
 from shared.errors import UserError
 from shared.evaluation import evaluate
 from shared.files import check_writable, in_turn
-from shared.generation.arguments import EnsembleArguments, GenerationArguments
+from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.hardware import BF16
 from shared.runs.cli import Parser, run
@@ -43,7 +44,7 @@ SPEED = {"preprocessing_num_workers", "generation_batch_size"}
 
 
 @dataclass
-class ScoreArguments(EnsembleArguments):
+class ScoreArguments(DecoderArguments):
     """Which split to score, under which name."""
 
     split: str = field(default="test", metadata={"help": "train, validation or test."})
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     kind = opened.kind(TASKS)
     parser = Parser(kind.Arguments, GenerationArguments, ScoreArguments)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")
-    own = {**asdict(opened.arguments(TASKS)), **asdict(opened.generation), "seed": opened.seed}
+    own = {**asdict(opened.arguments(TASKS)), **asdict(opened.generation), "seed": opened.seed, "load_in_8bit": False}
     known = dict(own)
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
     if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
@@ -85,7 +86,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     check_candidates(kind, generation)
 
     task = opened.task(TASKS, data)
-    wanted = {**asdict(data), **asdict(generation), "seed": score.seed}
+    wanted = {**asdict(data), **asdict(generation), "seed": score.seed, "load_in_8bit": score.load_in_8bit}
     name = name_of(score, own, {**wanted, "ensemble": score.ensemble, "outputs": score.outputs})
     splits = load_splits(kind, data, opened.seed)
     if score.split not in splits:
@@ -108,7 +109,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
         with prepared_once(opened.folder) as shared:
             packed = pack(task, rows, model, score.split, training=False, seed=score.seed, shared=shared)
         metrics = evaluate(
-            joined(decoder, task, score.ensemble or [], TASKS),
+            joined(decoder, task, score.ensemble or [], TASKS, score.load_in_8bit),
             task,
             rows,
             packed,

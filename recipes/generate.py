@@ -10,6 +10,7 @@
     python recipes/generate.py outputs/translation "The small dog sleeps." --target_prefix "Der kleine"
     python recipes/generate.py outputs/translation "The small dog sleeps." --num_beams 5 --num_return_sequences 5
     python recipes/generate.py outputs/translation "I drink coffee." --ensemble outputs/seed_2 outputs/seed_3
+    python recipes/generate.py outputs/music --seconds 60 --load_in_8bit true
 
 Inputs are arguments, a file, or standard input (also named -). By default, the generation settings are those of the
 training. The same seed gives the same output. With --interactive, the program loads the decoder once and then reads
@@ -18,13 +19,14 @@ standard input line by line.
 
 import sys
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shared.data.arguments import RequestArguments
 from shared.errors import UserError
 from shared.files import check_writable
-from shared.generation.arguments import EnsembleArguments, GenerationArguments
+from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.runs.cli import Parser, run
 from shared.task import Row, Task
 from tasks import TASKS
@@ -35,7 +37,7 @@ MUCH = 0.1  # of the probability; decoders that are trained to the end stay at a
 
 
 @dataclass
-class OutputArguments(EnsembleArguments):
+class OutputArguments(DecoderArguments):
     """What to write for, how often, and where to."""
 
     input_file: str | None = field(
@@ -76,14 +78,15 @@ def main(arguments: list[str]) -> None:
     task = opened.task(TASKS, request_arguments=request_arguments)
     check_candidates(type(task), generation)
     folder = Path(output.output_dir or opened.folder / "generated")
+    loaded = partial(load, given.run, ensemble=output.ensemble or (), load_in_8bit=output.load_in_8bit)
     if output.interactive:
         settings = {**asdict(request_arguments), **asdict(generation)}
-        converse(load(given.run, ensemble=output.ensemble or ()), settings, folder, output.seed)
+        converse(loaded(), settings, folder, output.seed)
         return
     rows = requests(task, given.inputs, output)
     if output.output_dir or task.show(rows[0], task.decode([])) is None:
         check_writable(folder)
-    decoder = load(given.run, ensemble=output.ensemble or ())
+    decoder = loaded()
     if output.num_return_sequences != 1:
         for best in decoder.write_n_best(task, rows, generation, output.num_return_sequences):
             print("\n".join(f"{score:.4f}\t{text}" for score, text in best))

@@ -3,7 +3,7 @@
     python recipes/play.py outputs/music                                  # the first MIDI ports, in and out
     python recipes/play.py outputs/music --input Keystation --output FLUID --silence 0.5
     python recipes/play.py outputs/music --file phrases.mid --output_dir session
-    python recipes/play.py outputs/pop909 --job accompany
+    python recipes/play.py outputs/pop909 --job accompany --load_in_8bit true
 
 A phrase ends when no key is down for --silence seconds. The answer is about as long. To strike a key ends it. What was
 played and answered before is remembered, as far as half of the run's --max_length reaches. Ctrl+C ends the session, all
@@ -59,6 +59,9 @@ class PlayArguments:
     output_dir: str | None = field(
         default=None, metadata={"help": "Keep the session (session.mid) and its latencies (latencies.json) here."}
     )
+    load_in_8bit: bool = field(
+        default=False, metadata={"help": "Round the decoder's matrices to 8 bits: it answers faster, a little worse."}
+    )
     seed: int = field(default=0, metadata={"help": "Where the random numbers start."})
 
     def __post_init__(self) -> None:
@@ -87,7 +90,7 @@ def main(arguments: list[str]) -> None:
     from tasks.music.playing import Player  # noqa: PLC0415
 
     torch.set_num_threads(1)  # a second makes no step faster, and is waited for where other programs compute
-    decoder = load(name, device="cpu")
+    decoder = load(name, device="cpu", load_in_8bit=wanted.load_in_8bit)
     task = music_of(decoder)
     manner = manner_of(decoder, task, wanted, generation)
     source = FileSource(wanted.file) if wanted.file else PortSource(wanted.input)
@@ -162,13 +165,13 @@ def manner_of(
 def ready(decoder: "LoadedDecoder", task: "Music", generation: GenerationArguments) -> "Stream":
     """The decoder's stream, after what only the first tokens take long for."""
     from shared.generation.stream import Stream  # noqa: PLC0415
-    from tasks.music.constraint import EventConstraint  # noqa: PLC0415
+    from tasks.music.single_row import SingleRowConstraint  # noqa: PLC0415
 
     stream = Stream(decoder.model, generation, task.vocabulary)
     prompt = [task.vocabulary.end] * 40
     for length in (*range(1, 20), len(prompt)):  # one by one, then several at once
         stream.read(prompt[:length])
-    stream.begin(prompt, 8, EventConstraint(task.vocabulary))
+    stream.begin(prompt, 8, SingleRowConstraint(task.vocabulary))
     for _ in range(8):
         stream.write()
     gc.collect()

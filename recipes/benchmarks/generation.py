@@ -1,5 +1,6 @@
 """Generation: ours and transformers' `generate`, on the same weights, prompts and settings."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,7 @@ from transformers import GenerationConfig, GPT2LMHeadModel
 from recipes.benchmarks.measuring import (
     COMPILED,
     CONTINUOUS,
+    EIGHT_BITS,
     EVENT_VOCABULARY,
     MUSIC_CONTEXT,
     OURS,
@@ -36,6 +38,7 @@ from shared.hardware import bandwidth
 from shared.model.build import load_decoder, new_decoder
 from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step
+from shared.model.quantized import round_to_8_bits
 from shared.runs.folder import Run
 from tasks import TASKS
 
@@ -102,14 +105,19 @@ class Generation:
         expected = None
         for system in systems:
             clean(self.decoder.device)
-            model = self.decoder if system == OURS else plain_gpt2(self.decoder)
-            result, outputs = self.result(system, model)
+            result, outputs = self.result(system, self.model(system))
             if expected is None:
                 expected = outputs
             else:
                 equal = sum(ids == ours for ids, ours in zip(outputs, expected, strict=True))
                 result["equal_outputs"] = equal / len(outputs)
             yield result
+
+    def model(self, system: str) -> GPT2LMHeadModel:
+        """The decoder in the form that a system writes with."""
+        if system == EIGHT_BITS:
+            return round_to_8_bits(copy.deepcopy(self.decoder))
+        return self.decoder if system == OURS else plain_gpt2(self.decoder)
 
     def result(self, system: str, model: GPT2LMHeadModel) -> tuple[Result, list[list[int]]]:
         """One line of the table, and outputs without chance in them, to compare with others'."""
@@ -133,7 +141,8 @@ class Generation:
         }
         if self.fixed:
             wanted = len(self.prompts) * self.settings.max_new_tokens
-            result["bandwidth"] = tokens / wanted * self.least_seconds() / seconds
+            if system != EIGHT_BITS:  # which reads less
+                result["bandwidth"] = tokens / wanted * self.least_seconds() / seconds
             if tokens < wanted:
                 result["note"] = f"wrote {tokens:,} of {wanted:,}: the context ended"
         if self.settings.do_sample:
@@ -262,10 +271,12 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     context = cases.prompt_length + max(cases.single_tokens, cases.batch_tokens)
     vocabulary = numbered(cases.generation_vocab_size)
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
+    alone = (EIGHT_BITS,) if device.type == "cpu" else ()  # what one output alone is written with
+    batched = (CONTINUOUS,) if hasattr(transformers, "ContinuousBatchingConfig") else ()
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):
-        batched = (CONTINUOUS,) if prompts > 1 and hasattr(transformers, "ContinuousBatchingConfig") else ()
-        yield from compared(sampled(cases, decoder, prompts, new_tokens).results((*systems, *batched)))
+        case = sampled(cases, decoder, prompts, new_tokens)
+        yield from compared(case.results((*systems, *(batched if prompts > 1 else alone))))
     if cases.model:
         yield from compared(beams(cases, cases.model, device, dtype).results((OURS, THEIRS)))
     if cases.music_size:
-        yield from music(cases, cases.music_size, device, dtype).results((OURS,))
+        yield from compared(music(cases, cases.music_size, device, dtype).results((OURS, *alone)))

@@ -92,10 +92,14 @@ class GenerationArguments:
 
 
 @dataclass
-class EnsembleArguments:
-    """Which decoders write together."""
+class DecoderArguments:
+    """Which decoders write together, and in how many bits their weights are held."""
 
     ensemble: list[str] | None = field(
         default=None,
         metadata={"help": "More runs of the same vocabulary: each token's probability is the mean of all of them."},
+    )
+    load_in_8bit: bool = field(
+        default=False,
+        metadata={"help": "Round the decoder's matrices to 8 bits: a CPU writes one output faster, a little worse."},
     )

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from shared.kernels import relative_blocks
 from shared.model.decoder import Decoder
-from shared.model.masks import dense_mask
+from shared.model.masks import Mask, SequenceStarts, dense_mask
 
 
 class KeyValueCache:
@@ -99,7 +100,9 @@ def prefill(decoder: Decoder, cache: KeyValueCache, prompts: Mapping[int, Sequen
     cache.destination = torch.tensor([*new], device=device)
     cache.source = torch.tensor([places[prompt] for prompt in new.values()], device=device)
     position_ids = torch.arange(ids.shape[1]).expand_as(ids)
-    mask = None
+    mask: Mask = None
     if decoder.config.mask == "prefix":
         mask = dense_mask(position_ids, position_ids < lengths[:, None]).to(device)
+    elif decoder.config.relative_attention and relative_blocks.supports(device, decoder.dtype, 0.0, False) is None:
+        mask = SequenceStarts(None)
     decoder.body(ids.to(device), position_ids.to(device), mask, cache)

@@ -62,6 +62,8 @@ class DecodeStep:
         self.copy = None if decoder.copying is None else CopyStep(decoder.copying, cache)
 
     def _weight(self, weight: Tensor) -> Tensor:
+        # Of a decoder in 8 bits, the rounded floats. A kernel that reads whole numbers finds them beside the weight, by
+        # `shared.model.quantized.rounded_matrix(module)`.
         weight = weight.to(self.dtype)
         return weight if self.operations is decode_operations else weight.contiguous()
 

@@ -14,6 +14,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
+from shared.generation.products import Product, block_product, head_product
 from shared.kernels import support
 from shared.model.decoder import Decoder
 
@@ -30,14 +31,14 @@ def supports(decoder: Decoder, cache: KeyValueCache) -> str | None:
 
 
 class _Layer(NamedTuple):
-    """A block's weights, matrices as [inputs, outputs]."""
+    """A block's weights."""
 
     norm_1: tuple[Tensor, Tensor, float]
-    projection: tuple[Tensor, Tensor]  # bias, matrix
-    output: tuple[Tensor, Tensor]
+    projection: Product
+    output: Product
     norm_2: tuple[Tensor, Tensor, float]
-    up: tuple[Tensor, Tensor]
-    down: tuple[Tensor, Tensor]
+    up: Product
+    down: Product
     activation: nn.Module
     reversed: Tensor | None  # scaled embeddings of distances [heads, width, M], the farthest first
     scaling: float
@@ -50,7 +51,7 @@ class LeanStep(DecodeStep):
         super().__init__(decoder, cache)
         self.lean = [_lean(block) for block in decoder.blocks]
         self.words, self.places = decoder.transformer.wte.weight, decoder.transformer.wpe.weight
-        self.last, self.scores = _norm(decoder.transformer.ln_f), _packed(decoder.lm_head.weight.T)
+        self.last, self.scores = _norm(decoder.transformer.ln_f), head_product(decoder.lm_head)
         self.shape = (decoder.config.n_embd,)
         self._make_room()
 
@@ -70,25 +71,21 @@ class LeanStep(DecodeStep):
                 return super().__call__(tokens, positions)
         if len(tokens) != len(self.projected):  # some were dropped
             self._make_room()
-        norm, addmm, attend, shape = torch.layer_norm, torch.addmm, F.scaled_dot_product_attention, self.shape
+        norm, attend, shape = torch.layer_norm, F.scaled_dot_product_attention, self.shape
         cache, query, visible = self.cache, self.query, position + 1
         states = self.words.index_select(0, tokens).add_(self.places[position % len(self.places)])
         # Copy attention's keys, the last, are for later.
         for pair, keys, values, layer in zip(cache.pairs, cache.keys, cache.values, self.lean, strict=False):
-            bias, matrix = layer.projection
-            addmm(bias, norm(states, shape, *layer.norm_1), matrix, out=self.projected)
+            layer.projection(norm(states, shape, *layer.norm_1), self.projected)
             pair.select(3, position).copy_(self.pair)
             far = None if layer.reversed is None else _by_key(query, layer.reversed, visible)
             seen = keys.narrow(2, 0, visible), values.narrow(2, 0, visible)
             mixed = attend(query, *seen, attn_mask=far, scale=layer.scaling)
-            bias, matrix = layer.output
-            states.add_(bias).addmm_(mixed.flatten(1), matrix)
-            bias, matrix = layer.up
-            raised = layer.activation(addmm(bias, norm(states, shape, *layer.norm_2), matrix))
-            bias, matrix = layer.down
-            states.add_(bias).addmm_(raised, matrix)
+            states.add_(layer.output(mixed.flatten(1)))
+            raised = layer.activation(layer.up(norm(states, shape, *layer.norm_2)))
+            states.add_(layer.down(raised))
         states = norm(states, shape, *self.last)
-        logits = torch.mm(states, self.scores)
+        logits = self.scores(states)
         if self.copy is None:
             return logits
         return self.copy(logits, F.linear(states, self.copy.weight, self.copy.bias), tokens, positions, (position,) * 2)
@@ -117,11 +114,5 @@ def _lean(block: GPT2Block) -> _Layer:
         activation=mlp.act,
         reversed=None if relative is None else (relative.detach().flip(1) * scaling).transpose(1, 2).contiguous(),
         scaling=scaling,
-        **{name: (module.bias, _packed(module.weight)) for name, module in modules.items()},
+        **{name: block_product(module) for name, module in modules.items()},
     )
-
-
-def _packed(matrix: Tensor) -> Tensor:
-    """A matrix [inputs, outputs] whose longer side is contiguous: one row's product reads it nearly twice as fast."""
-    inputs, outputs = matrix.shape
-    return matrix.contiguous() if outputs >= inputs else matrix.T.contiguous().T

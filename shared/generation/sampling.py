@@ -83,12 +83,13 @@ class Sampler:
         self._choose()
 
     def _choose(self) -> None:
-        """The form of the choice that so many slots go on with."""
+        """The forms of the constraint and the choice that so many slots go on with."""
         cache = self.decode.cache
+        several = single_slot.supports(cache.slots, cache.device)
+        self.constrained = constrained if several else single_slot.constrained
+        self.advance = advance if several else single_slot.advance
         if self.fused:
             self.advance = self.fused.advance
-        else:
-            self.advance = advance if single_slot.supports(cache.slots, cache.device) else single_slot.advance
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -96,7 +97,7 @@ class Sampler:
         slots = self.slots
         logits = self.decode(slots.tokens, slots.positions)
         if self.constraint:
-            logits, removed = constrained(logits, self.constraint, self.state)
+            logits, removed = self.constrained(logits, self.constraint, self.state)
             slots.removed += removed * ~slots.finished
         logits = process(logits, self.masks, self.settings, Written(slots.ids, slots.count, self.end))
         self.advance(logits, slots, self.settings, self.end)

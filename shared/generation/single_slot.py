@@ -1,4 +1,7 @@
-"""`sampling.advance` for one slot on a CPU: the same choice in a few operations, on numbers in place of tensors."""
+"""`sampling.constrained` and `advance` for one slot on a CPU: the same in few operations, on numbers and small arrays.
+
+NumPy takes less time than PyTorch to call anything, and a distribution over events is small.
+"""
 
 import numpy as np
 import torch
@@ -7,6 +10,7 @@ from torch import Tensor
 from shared.generation.arguments import GenerationArguments
 from shared.generation.processors import WARPERS, Written, active, process
 from shared.generation.slots import Slots
+from shared.writing import Constraint
 
 
 def supports(slots: int, device: torch.device) -> str | None:
@@ -14,6 +18,19 @@ def supports(slots: int, device: torch.device) -> str | None:
     if device.type != "cpu":
         return "reading a token makes a GPU wait"
     return None if slots == 1 else "there are several slots"
+
+
+def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """As `sampling.constrained`, for logits [1, V]."""
+    allowed = constraint.allowed(state)[0].numpy()
+    target, kinds = constraint.stands_for.numpy(), constraint.kinds.numpy()
+    share = logits[0].double().softmax(-1).numpy()
+    removed = torch.tensor([share[~allowed].sum()], dtype=torch.float32)
+    moved = np.where(~allowed & allowed[target], share, 0)
+    share = share - moved + np.bincount(target, moved, len(share))
+    left = share * allowed
+    of_kind = (kinds @ share) / (kinds @ left).clip(min=np.finfo(np.double).tiny)
+    return torch.from_numpy(left * (of_kind @ kinds)).log().to(logits.dtype)[None], removed
 
 
 def advance(logits: Tensor, slots: Slots, settings: GenerationArguments, end: int) -> None:

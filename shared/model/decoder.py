@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 
 from shared.data.sequence import IGNORED
+from shared.errors import UserError
 from shared.model import modeling_onedecoder
 from shared.model.attention import NAME, at
 from shared.model.copying import first_places, keys_seen, log_likelihood
@@ -46,6 +47,7 @@ class Decoder(OneDecoderForCausalLM):
             for block in self.blocks:
                 block.mlp.act = nn.GELU(approximate="tanh")
         self.compiled_body: Callable[..., Tensor] | None = None
+        self.rounded = False  # to 8 bits, by `shared.model.quantized`
 
     def compile_body(self, **options: Any) -> None:
         """Compile the body for training; `options` are those of torch.compile.
@@ -209,7 +211,12 @@ class Decoder(OneDecoderForCausalLM):
 
         A decoder that plain GPT-2 can be is saved as one. Any other carries `modeling_onedecoder.py`, which
         `AutoModelForCausalLM.from_pretrained(…, trust_remote_code=True)` runs.
+
+        Raises:
+            UserError: if its weights are rounded to 8 bits.
         """
+        if self.rounded:
+            raise UserError("a decoder whose weights are rounded to 8 bits is not saved: copy the run that it is of")
         super().save_pretrained(save_directory, *args, **kwargs)
         if not kwargs.get("is_main_process", True):
             return

@@ -5,12 +5,19 @@ from collections.abc import Mapping, Sequence
 from shared.errors import UserError
 from shared.generation.ensemble import Ensemble
 from shared.model.decoder import Decoder
+from shared.model.quantized import round_to_8_bits
 from shared.runs.folder import Run
 from shared.task import Task
 
 
-def joined(decoder: Decoder, task: Task, names: Sequence[str], tasks: Mapping[str, type[Task]]) -> Decoder | Ensemble:
-    """The run's `decoder`, and those of the runs called `names`, as one.
+def joined(
+    decoder: Decoder,
+    task: Task,
+    names: Sequence[str],
+    tasks: Mapping[str, type[Task]],
+    load_in_8bit: bool = False,
+) -> Decoder | Ensemble:
+    """The run's `decoder`, and those of the runs called `names`, as one; each rounded in place, if `load_in_8bit`.
 
     Raises:
         UserError: if one of them is of another task or has another vocabulary.
@@ -28,4 +35,7 @@ def joined(decoder: Decoder, task: Task, names: Sequence[str], tasks: Mapping[st
                 "another --seed"
             )
         others.append(opened.decoder(theirs).to(decoder.device))
+    if load_in_8bit:
+        for each in (decoder, *others):
+            round_to_8_bits(each)
     return Ensemble([decoder, *others]) if others else decoder

@@ -22,10 +22,10 @@ from shared.generation.stream import Stream
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, waits
 from tasks.midi.latency import Latencies
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.constraint import EventConstraint
 from tasks.music.hearing import Heard, Message, settled
 from tasks.music.jobs import JOBS
 from tasks.music.melody import from_its_first_note, skyline
+from tasks.music.single_row import SingleRowConstraint
 
 PAUSE = 0.001  # seconds between two looks where there is nothing to do
 READ, WRITTEN, FIRST, LATER, STOPPED = (
@@ -236,7 +236,7 @@ class Player:
         prompt = line if manner.job == "compose" else [*line, self.separator]
         self.read(prompt[:-1], over)
         seconds = max(1, self._tick(self.quiet) - phrase) / TICKS_PER_SECOND
-        constraint = EventConstraint(self.vocabulary, seconds, manner.all_keys, filled=True)
+        constraint = SingleRowConstraint(self.vocabulary, seconds, manner.all_keys, filled=True)
         most = min(manner.most_tokens, manner.context - len(prompt))
         self.stream.begin(prompt, most, constraint, (manner.seed, self.answers))
         return Answer(asked, due, over)

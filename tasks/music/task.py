@@ -32,6 +32,7 @@ from tasks.music.melody import melody_and_performance
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
 from tasks.music.reading import read_folder
+from tasks.music.single_row import SingleRowConstraint
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
 
@@ -171,7 +172,7 @@ class Music(Task):
 
     def constraint(self) -> EventConstraint:
         asked = self.request_arguments
-        kind = OnChangeConstraint if self.arguments.velocity == "on_change" else EventConstraint
+        kind = OnChangeConstraint if self.arguments.velocity == "on_change" else SingleRowConstraint
         return kind(self.vocabulary, asked.seconds, asked.all_keys)
 
     def decode(self, ids: list[int]) -> list[int]:

@@ -91,6 +91,20 @@ def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
     assert twins(texts, num_beams=3) == alone(texts, num_beams=3)
 
 
+def test_a_decoder_in_8_bits_is_scored_apart_and_writes(place, evaluate, python):
+    for flags in ([], ["--load_in_8bit=true"]):
+        finished = evaluate("run", "--max_new_tokens=6", *flags)
+        assert finished.returncode == 0, finished.stderr
+    scores = json.loads((place / "run" / "metrics.json").read_text())
+    apart = next(found for name, found in scores.items() if name.endswith("load_in_8bit_True"))
+    usual = next(found for name, found in scores.items() if name.endswith("max_new_tokens_6"))
+    assert apart["loss"] != usual["loss"] and apart["loss"] == pytest.approx(usual["loss"], rel=0.01)
+    rounded = load(place / "run", device="cpu", ensemble=[place / "prefix"], load_in_8bit=True)
+    assert all(decoder.rounded for decoder in rounded.writer.decoders)
+    printed = python("generate", place / "run", TEXTS[0], "--ensemble", place / "prefix", "--load_in_8bit")
+    assert printed.stdout == f"{rounded(TEXTS[0])}\n"
+
+
 def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):
     monkeypatch.setattr("recipes.back_translate.usable", lambda text, translation: True)  # random weights say too much
     (place / "texts.en.txt").write_text("\n".join(TEXTS[:2]), encoding="utf-8")

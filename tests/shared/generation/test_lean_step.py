@@ -8,11 +8,12 @@ from torch import nn
 
 from shared.generation import lean_step, sampling, single_slot
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cache import KeyValueCache
+from shared.generation.cache import KeyValueCache, prefill
 from shared.generation.decode_step import DecodeStep
 from shared.generation.lean_step import LeanStep
 from shared.generation.slots import Slots
 from shared.generation.steps import new_step
+from shared.kernels import relative_blocks
 
 LENGTH = 12
 SETTINGS = [{}, {"do_sample": True}, {"do_sample": True, "top_k": 3, "temperature": 0.7}]
@@ -43,6 +44,26 @@ def test_logits_and_cache_are_the_plain_step_s(new_decoder, relative, period, co
             torch.testing.assert_close(logits, expected)
             for name in ("keys", "values"):
                 torch.testing.assert_close(getattr(caches[1], name), getattr(caches[0], name))
+
+
+@pytest.mark.parametrize("distances", [1, 5, 40])
+def test_prompts_are_read_block_by_block_as_whole(new_decoder, monkeypatch, distances):
+    """With relative attention, of which the plain form makes all scores at once."""
+    decoder = new_decoder(relative_attention=distances)
+    for block in decoder.blocks:
+        nn.init.normal_(block.attn.relative, std=0.3)
+    prompts = {0: [3, 1, 4, 1, 5, 9, 2, 6], 1: [2], 2: [7, 1, 8]}
+    monkeypatch.setattr(relative_blocks, "BLOCK", 3)
+    caches = []
+    with torch.inference_mode():
+        for reason in (None, "the plain form is wanted"):
+            monkeypatch.setattr(relative_blocks, "supports", lambda *case, reason=reason: reason)
+            caches.append(KeyValueCache(decoder, 3, LENGTH, torch.float32))
+            prefill(decoder, caches[-1], prompts)
+    for ours, theirs in zip(caches[0].pairs, caches[1].pairs, strict=True):
+        for slot, prompt in prompts.items():
+            held = slice(len(prompt))
+            torch.testing.assert_close(ours[:, slot, :, held], theirs[:, slot, :, held])
 
 
 def test_the_lean_step_is_chosen_where_it_knows_the_case(new_decoder):
@@ -76,6 +97,38 @@ def test_one_slot_moves_on_as_many_do(settings, dtype):
         reached.add(int(ours.count))
     assert 4 in reached
     assert len(reached) > 1
+
+
+class Grammar:
+    """One of random rules: what is allowed, of which kind each id is, and what some stand for."""
+
+    def __init__(self, size, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.rule = torch.rand(1, size, generator=generator) < torch.rand(1, generator=generator)
+        self.rule[0, torch.randint(size, (1,), generator=generator)] = True
+        self.kinds = torch.randint(4, (size,), generator=generator) == torch.arange(4)[:, None]
+        self.stands_for = torch.where(
+            torch.rand(size, generator=generator) < 0.3,
+            torch.randint(size, (size,), generator=generator),
+            torch.arange(size),
+        )
+
+    def allowed(self, state):
+        return self.rule
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [1, 8, 200])
+def test_one_slot_is_constrained_as_many_are(spread, dtype):
+    """Also where a kind is all but impossible, or nothing of it allowed."""
+    for seed in range(60):
+        grammar = Grammar(30, seed)
+        logits = spread * torch.randn(1, 30, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+        expected = sampling.constrained(logits, grammar, {})
+        found = single_slot.constrained(logits, grammar, {})
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+            torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-24])
