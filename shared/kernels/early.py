@@ -14,7 +14,7 @@ import triton.language as tl
 
 
 @triton.jit
-def begin(EARLY: tl.constexpr):
+def begin(EARLY: tl.constexpr) -> None:
     """Let the next kernel be launched, and wait for all that the kernels before have written."""
     if EARLY:
         tl.extra.cuda.gdc_launch_dependents()
@@ -22,7 +22,7 @@ def begin(EARLY: tl.constexpr):
 
 
 @triton.jit
-def begin_step(EARLY: tl.constexpr):
+def begin_step(EARLY: tl.constexpr) -> None:
     """As `begin`, for the first kernel of a step: no other one is launched before the last step has ended."""
     if EARLY:
         tl.extra.cuda.gdc_wait()
