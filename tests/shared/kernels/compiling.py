@@ -15,7 +15,7 @@ from triton.runtime.jit import JITFunction
 
 from shared.generation.arguments import GenerationArguments
 from shared.generation.slots import Slots
-from shared.kernels import average, cross_entropy, decode, relative_attention, sampling
+from shared.kernels import average, cross_entropy, decode, decode_attention, relative_attention, sampling
 from shared.model.masks import sequence_bounds
 
 HALF = torch.bfloat16
@@ -41,7 +41,7 @@ class NoDevice:
 def decoding(early: bool) -> None:
     """The kernels of a step in GPT-2's shapes."""
     options = {"EARLY": True, "launch_pdl": True} if early else {"EARLY": False}
-    for module in (decode, sampling):
+    for module in (decode, decode_attention, sampling):
         module.early = lambda rows, device: options if rows == 1 else {"EARLY": False}
     for rows in (1, 64):
         positions, states = torch.zeros(rows, dtype=torch.long), torch.zeros(rows, 768)

@@ -28,6 +28,7 @@ pytest.importorskip("triton", reason="Triton is not installed: pip install -e '.
 import triton
 
 from shared.kernels import decode as kernels
+from shared.kernels import decode_attention
 from shared.kernels import relative_attention as relative_kernel
 from shared.kernels import sampling as sampling_kernel
 
@@ -47,7 +48,11 @@ def cases(on_gpu, interpreted):
 def kernels_run_here(monkeypatch):
     """On a CPU, too, the kernels are chosen wherever they support the case."""
     if not ON_GPU:
-        for module in (kernels, sampling_kernel):  # one row as on Hopper, where there is nothing to wait for
+        for module in (
+            kernels,
+            decode_attention,
+            sampling_kernel,
+        ):  # one row as on Hopper, where there is nothing to wait for
             monkeypatch.setattr(module, "early", lambda rows, device: {"EARLY": rows == 1})
         for name in ("gdc_wait", "gdc_launch_dependents"):
             monkeypatch.setattr(triton.language.extra.cuda, name, lambda: None)
