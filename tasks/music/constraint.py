@@ -51,7 +51,7 @@ class EventConstraint:
 
     A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
     composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
-    it, and may end behind it.
+    it, in at most `hole` ticks where the prompt does not say how long it is, and may end behind it.
 
     The state, for R rows: `sounding` bool [R, 128] and when each key was `struck` [R, 128], in ticks of 10 ms as `now`
     is, which starts from 0 with the first new token; `silence`, ticks since a note began; `begun`, the pitch of the
@@ -69,9 +69,10 @@ class EventConstraint:
         seconds: float | None = None,
         all_keys: bool = False,
         filled: bool = False,
+        hole: int = NEVER,
     ):
         self.removed, self.tokens = 0.0, 0
-        self.vocabulary = vocabulary
+        self.vocabulary, self.hole = vocabulary, hole
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
         self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
         size = max(vocabulary.tokens.values()) + 1
@@ -133,7 +134,7 @@ class EventConstraint:
         return {
             "until": NEVER,
             "paused": False,
-            "hole": NEVER if hole is None else hole - origin,
+            "hole": min(self.hole, NEVER if hole is None else hole) - origin,
             "sounding": [pitch in struck for pitch in range(PITCHES)],
             "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
             "now": now - origin,

@@ -25,7 +25,7 @@ from tasks.midi.vocabulary import ACCOMPANY, FILE, VOCABULARIES, MusicVocabulary
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
-from tasks.music.constraint import EventConstraint
+from tasks.music.constraint import NEVER, EventConstraint
 from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
 from tasks.music.melody import melody_and_performance
@@ -172,8 +172,10 @@ class Music(Task):
 
     def constraint(self) -> EventConstraint:
         asked = self.request_arguments
-        kind = OnChangeConstraint if self.arguments.velocity == "on_change" else SingleRowConstraint
-        return kind(self.vocabulary, asked.seconds, asked.all_keys)
+        if self.arguments.velocity == "on_change":
+            return OnChangeConstraint(self.vocabulary, asked.seconds, asked.all_keys)
+        hole = round((asked.hole[1] - asked.hole[0]) * TICKS_PER_SECOND) if asked.hole else NEVER
+        return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)
 
     def decode(self, ids: list[int]) -> list[int]:
         return ids

@@ -136,6 +136,15 @@ def test_what_was_in_the_hole_is_allowed(rows):
         grammar.advance(state, torch.tensor([event]))
 
 
+@given(notes, st.integers(0, 2**32))
+@settings(max_examples=10, deadline=None)
+def test_a_hole_at_the_end_of_a_piece_is_filled_to_where_it_was_asked_to_end(rows, seed):
+    hole = Hole.cut(piece(rows), 1300, 1400)
+    grammar = music({"hole_from": 13, "hole_to": 14}).constraint()
+    for written, _ in walk([list(hole.line(VOCABULARY, 400).context)] * 8, 80, seed, grammar):
+        assert (columns(decode(written))[0] < 100).all()
+
+
 def test_a_file_is_filled_where_asked(tmp_path):
     whole = piece([(0, 50, 60, 64), (100, 50, 62, 64), (200, 50, 64, 64), (300, 50, 65, 64)])
     save(whole, tmp_path / "piece.mid")
