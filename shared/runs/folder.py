@@ -41,7 +41,9 @@ def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None
     """
     content = {"task": task.name, "versions": versions(), "task_arguments": asdict(task.arguments), **settings}
     with atomic_directory(folder) as staging:
-        (staging / SETTINGS).write_text(yaml.safe_dump(json.loads(json.dumps(content, default=str)), sort_keys=False))
+        plain = json.loads(json.dumps(content, default=str))
+        text = yaml.safe_dump(plain, sort_keys=False, explicit_start=True, explicit_end=True)
+        (staging / SETTINGS).write_text(text)
         task.vocabulary.save(staging)
 
 
@@ -146,9 +148,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     """A run.yaml of any version, under today's names.
 
     Raises:
-        UserError: if it is no YAML, or lacks a group of settings.
+        UserError: if it is no YAML, is cut off, or lacks a group of settings.
     """
-    settings = read_yaml(path, "settings")
+    settings, text = read_yaml(path, "settings"), path.read_text(encoding="utf-8")
+    if text.startswith("---") and not text.endswith(
+        "\n...\n"
+    ):  # as it would begin and end; earlier versions had neither
+        raise UserError(f"{path} is cut off: copy it anew from where it is whole, or train anew")
     if not isinstance(settings.get("task"), str):
         raise UserError(f"{path}: the name of the task is missing; it is not the {SETTINGS} of a run")
     for group in GROUPS:

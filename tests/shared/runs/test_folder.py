@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import yaml
@@ -129,6 +130,19 @@ def test_settings_that_are_not_a_runs_are_named_in_one_line(finished, task, text
         opened.decoder(opened.task({"copying": type(task)}))
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert str(finished) in str(caught.value)
+
+
+def test_settings_that_are_cut_off_anywhere_are_named(finished):
+    path = finished / "run.yaml"
+    text = path.read_text()
+    for length in range(4, len(text), 7):  # a part of it may be sound YAML
+        path.write_text(text[:length])
+        with pytest.raises(UserError, match=re.escape(str(path))):
+            Run.open(str(finished))
+    path.write_text(text.removeprefix("---\n").removesuffix("...\n"))  # as an earlier version wrote it
+    earlier = Run.open(str(finished)).settings
+    path.write_text(text)
+    assert Run.open(str(finished)).settings == earlier
 
 
 def test_a_vocabulary_of_another_run_is_told(finished, task, new_vocabulary):
