@@ -15,7 +15,7 @@ from shared.generation.processors import MASKS, Written, active, process
 from shared.hardware import BF16
 from shared.model.build import load_decoder
 from shared.model.decoder import Decoder
-from shared.model.inspection import attention_weights
+from shared.model.inspection import attention_weights, copied
 from shared.model.masks import dense_mask
 from shared.model.modeling_onedecoder import relative_scores
 from shared.model.quantized import rounded
@@ -54,6 +54,7 @@ __all__ = [
     "attention_weights",
     "check_candidates",
     "compute_dtype",
+    "copied",
     "dense_mask",
     "generate_best",
     "joined",

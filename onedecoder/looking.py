@@ -35,6 +35,8 @@ def look(
         "lens": pictures.lens(trace, names),
         "kept": pictures.kept(*counts(decoder.model, max(2, last + 1))),
     }
+    if decoder.model.copying is not None:
+        figures["copied"] = pictures.attention(copies(trace)[None], ["copied"], trace.names, trace.context)
     if isinstance(decoder.task.vocabulary, MusicVocabulary):
         figures["arcs"] = arcs(trace, layer or 0, velocity_at=decoder.task.vocabulary.velocity_at)
     folder = Path(folder)
@@ -54,6 +56,11 @@ def _attention(trace: Trace, layer: int | None) -> Figure:
         panels = trace[f"h.{layer}.weights"]
         titles = [f"head {number + 1}" for number in range(len(panels))]
     return pictures.attention(panels, titles, trace.names, trace.context)
+
+
+def copies(trace: Trace) -> np.ndarray:
+    """How much of the token that follows each place is copied from each place [T, T]; a row's sum is its gate."""
+    return trace["copy.gate"][:, None] * trace["copy.weights"]
 
 
 def numbers(decoder: LoadedDecoder, trace: Trace, count: int) -> dict[str, Any]:
@@ -77,6 +84,7 @@ def numbers(decoder: LoadedDecoder, trace: Trace, count: int) -> dict[str, Any]:
             [[{"token": names[index], "p": round(share, DIGITS)} for index, share in layer] for layer in trace.lens(at)]
             for at in range(len(trace.ids))
         ],
+        **({"copied": _rounded(copies(trace))} if decoder.model.copying is not None else {}),
         "multiplications": {"with_cache": with_cache, "without_cache": without_cache},
         "parameters": matrices(decoder),
     }

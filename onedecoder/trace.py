@@ -7,6 +7,7 @@
     h.0.mixed h.0.attention_output h.0.residual_1                         [T, D]
     h.0.ln_2 h.0.up h.0.gelu h.0.down h.0.residual_2                      [T, D], up and gelu [T, 4 D]
     final logits                                                          [T, D] and [T, V]
+    copy.weights copy.gate                                                [T, T] and [T], of copy attention
 
 The decoder's own modules compute them all; attention weights are what its attention makes of values that are unit
 vectors. Residuals, queries, keys and values are kept, the rest is computed when it is asked for.
@@ -20,12 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onedecoder.core import Decoder, attention_weights, dense_mask, relative_scores
+from onedecoder.core import Decoder, attention_weights, copied, dense_mask, relative_scores
 
 OF_BLOCK = (
     *("input", "ln_1", "q", "k", "v", "scores", "relative", "weights", "mixed", "attention_output"),
     *("residual_1", "ln_2", "up", "gelu", "down", "residual_2"),
 )
+COPIED = "copy.weights", "copy.gate"
 
 
 class Trace(Mapping[str, np.ndarray]):
@@ -87,6 +89,8 @@ class Trace(Mapping[str, np.ndarray]):
                 if name != "relative" or hasattr(block.attn, "relative"):
                     yield f"h.{layer}.{name}"
         yield from ("final", "logits")
+        if self.model.copying is not None:
+            yield from COPIED
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -109,6 +113,8 @@ class Trace(Mapping[str, np.ndarray]):
             final = body.ln_f(self._kept[f"h.{len(body.h)}.input"])
             ids = torch.tensor([self.ids], device=final.device)
             return self.model.logits_after(final[None], ids)[0] if name == "logits" else final
+        if name in COPIED and self.model.copying is not None:
+            return dict(zip(COPIED, copied(self.model.copying, self.tensor("final")), strict=True))[name]
         _, layer, part = name.split(".")
         return self._of_block(int(layer), part)
 

@@ -13,6 +13,7 @@ grammar rules any out. It writes these pictures, by default to RUN/look:
     way        the vectors of the last token that was given, step by step through every block
     lens       what each block's output would say next
     kept       multiplications with kept keys and values, and without
+    copied     (with copy attention) from where, and how much of, each token that follows is copied
     arcs       (music) the last note's arcs to the notes that it attends to, in --layer or the first one
 
 In a picture of attention, each row is a token and shows how much it attends to the others. What the mask hides is grey.

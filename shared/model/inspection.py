@@ -1,4 +1,4 @@
-"""What a decoder's attention looks at: its weights, which it does not write out by itself."""
+"""What a decoder's attention looks at, and what it copies: weights that it does not write out by itself."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from transformers import AttentionInterface
 
 from shared.model.attention import attention
 from shared.model.decoder import Decoder
+from shared.model.modeling_onedecoder import CopyAttention, joined
 
 NAME = "onedecoder-with-weights"
 
@@ -39,6 +40,18 @@ def with_weights(
     units = torch.eye(key.shape[2], dtype=value.dtype, device=value.device).expand(*key.shape[:3], -1)
     weights = attention(module, query, key, units, mask, **options)[0].transpose(1, 2)
     return attention(module, query, key, value, mask, **options)[0], weights
+
+
+@torch.no_grad()
+def copied(copying: CopyAttention, states: Tensor) -> tuple[Tensor, Tensor]:
+    """How much each place of a line points at every token up to its own [T, T], and its gate [T].
+
+    `states` [T, D] are the last layer's. The gate is the share of the next token's probability that is copied.
+    """
+    places = torch.arange(len(states), device=states.device)
+    keys = joined(copying.key(states), places == 0)
+    weights = copying.scores(states, keys, places <= places[:, None]).softmax(-1)
+    return weights, copying.gate(states)[:, 0].sigmoid()
 
 
 AttentionInterface.register(NAME, with_weights)

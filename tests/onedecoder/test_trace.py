@@ -73,6 +73,18 @@ def test_the_steps_add_up_to_the_decoders_own_logits(trace):
     assert last == (int(written.argmax()), pytest.approx(float(written.max()), abs=1e-5))
 
 
+def test_what_is_copied_and_what_is_written_are_the_decoders_own_distribution(decoders):
+    trace = decoders["translation copying"].trace_ids([5, 6, 7, 5, 9, 7, 5], 4)
+    gate, weights = trace["copy.gate"], trace["copy.weights"]
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+    assert not weights[np.triu_indices(7, 1)].any()
+    with torch.no_grad():
+        shares = trace.model.lm_head(torch.from_numpy(trace["final"])).softmax(-1).numpy() * (1 - gate[:, None])
+    for place, token in enumerate(trace.ids):
+        shares[:, token] += gate * weights[:, place]
+    np.testing.assert_allclose(shares, np.exp(trace["logits"]), atol=1e-5)
+
+
 def test_looking_leaves_the_decoder_as_it_was(translator):
     model, before = translator.model, copy.deepcopy(translator.model.state_dict())
     trace = translator.trace("The small dog sleeps.")
