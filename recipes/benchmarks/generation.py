@@ -9,9 +9,11 @@ import torch
 import transformers
 from transformers import GenerationConfig, GPT2LMHeadModel
 
+from recipes.benchmarks.converted import INSTALLED, Converted
 from recipes.benchmarks.measuring import (
     COMPILED,
     CONTINUOUS,
+    CTRANSLATE2,
     EIGHT_BITS,
     EVENT_VOCABULARY,
     MUSIC_CONTEXT,
@@ -92,8 +94,10 @@ class Generation:
     calls: int
     fixed: bool = True
 
-    def write(self, system: str, model: GPT2LMHeadModel, **changes: Any) -> list[list[int]]:
+    def write(self, system: str, model: GPT2LMHeadModel | Converted, **changes: Any) -> list[list[int]]:
         settings = replace(self.settings, **changes)
+        if isinstance(model, Converted):
+            return model.generate(self.prompts, settings)
         if isinstance(model, Decoder):
             return generate(model, self.prompts, settings, self.vocabulary, sliding=True)
         if system == CONTINUOUS:
@@ -113,13 +117,15 @@ class Generation:
                 result["equal_outputs"] = equal / len(outputs)
             yield result
 
-    def model(self, system: str) -> GPT2LMHeadModel:
+    def model(self, system: str) -> GPT2LMHeadModel | Converted:
         """The decoder in the form that a system writes with."""
+        if system == CTRANSLATE2:
+            return Converted(self.decoder)
         if system == EIGHT_BITS:
             return round_to_8_bits(copy.deepcopy(self.decoder))
         return self.decoder if system == OURS else plain_gpt2(self.decoder)
 
-    def result(self, system: str, model: GPT2LMHeadModel) -> tuple[Result, list[list[int]]]:
+    def result(self, system: str, model: GPT2LMHeadModel | Converted) -> tuple[Result, list[list[int]]]:
         """One line of the table, and outputs without chance in them, to compare with others'."""
         device = model.device
         first_call, _ = timed(lambda: self.write(system, model), device)
@@ -273,9 +279,10 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
     alone = (EIGHT_BITS,) if device.type == "cpu" else ()  # what one output alone is written with
     batched = (CONTINUOUS,) if hasattr(transformers, "ContinuousBatchingConfig") else ()
+    others = (CTRANSLATE2,) if INSTALLED else ()
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):
         case = sampled(cases, decoder, prompts, new_tokens)
-        yield from compared(case.results((*systems, *(batched if prompts > 1 else alone))))
+        yield from compared(case.results((*systems, *(batched if prompts > 1 else alone), *others)))
     if cases.model:
         yield from compared(beams(cases, cases.model, device, dtype).results((OURS, THEIRS)))
     if cases.music_size:

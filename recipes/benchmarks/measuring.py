@@ -18,7 +18,7 @@ from shared.model.build import SIZES
 from shared.model.decoder import Decoder
 
 OURS, THEIRS, COMPILED, CONTINUOUS = "ours", "transformers", "transformers, compiled", "transformers, continuous"
-EIGHT_BITS = "ours, 8 bits"
+EIGHT_BITS, CTRANSLATE2 = "ours, 8 bits", "CTranslate2"
 EVENT_VOCABULARY, MUSIC_CONTEXT = 393, 2048
 Result = dict[str, Any]  # one line of the table
 
