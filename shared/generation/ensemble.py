@@ -40,10 +40,10 @@ class Ensemble:
     def __call__(
         self,
         input_ids: Tensor,
-        position_ids: Tensor,
         labels: Tensor,
         target_positions: Tensor,
         prefix: Tensor | None = None,
+        position_ids: Tensor | None = None,
         num_items_in_batch: int = 1,
     ) -> SimpleNamespace:
         """The loss of packed rows, as `Decoder.forward` has it."""

@@ -59,6 +59,16 @@ def test_its_loss_is_that_of_the_mean_distribution(decoders):
     assert alone == pytest.approx(decoders[0](**batch, num_items_in_batch=2).loss.item())
 
 
+def test_rows_of_one_line_each_come_without_positions(decoders):
+    rows = [{"input_ids": [*range(1, 9), VOCABULARY.end], "context": 3, "length": 9}] * 2
+    packed = PackedDataset(Dataset.from_list(rows), pack_length=9, padding=VOCABULARY.end)
+    batch = collate([packed[index] for index in range(len(packed))])
+    assert "position_ids" not in batch
+    positions = torch.arange(9).expand(2, -1)
+    expected = Ensemble(decoders)(**batch, position_ids=positions).loss
+    torch.testing.assert_close(Ensemble(decoders)(**batch).loss, expected)
+
+
 def test_the_best_come_with_their_scores(decoders, prompts):
     settings = GenerationArguments(max_new_tokens=8, num_beams=4, length_penalty=0.5)
     found = n_best(decoders[0], prompts, settings, VOCABULARY)
