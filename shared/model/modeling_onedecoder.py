@@ -199,6 +199,7 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         padding: Tensor | None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
         """As `GPT2LMHeadModel.forward`; `padding` [B, T] is 0 on padding. The cache has one layer more."""
@@ -219,7 +220,10 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         states = states[:, kept]
         logits = copying(states, self.lm_head(states), keys, tokens, seen[:, kept])
         # The cross-entropy of log-probabilities is that of the logits of their distribution.
-        loss = None if labels is None else self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
+        loss = None
+        if labels is not None:
+            size = self.config.vocab_size
+            loss = self.loss_function(logits, labels, vocab_size=size, num_items_in_batch=num_items_in_batch)
         return CausalLMOutputWithCrossAttentions(
             loss, logits, past_key_values=cache, hidden_states=read.hidden_states, attentions=read.attentions
         )

@@ -130,6 +130,14 @@ def test_copying_keeps_the_logits_that_are_asked_for(new_decoder, ids, kept):
     torch.testing.assert_close(some, whole[:, kept if isinstance(kept, torch.Tensor) else slice(-kept, None)])
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("width", [0, 5])
+def test_the_loss_of_a_part_is_divided_by_all_tokens_of_a_step(new_decoder, ids, width):
+    decoder = new_weights(new_decoder(copy_attention=width))
+    alone = decoder(ids, labels=ids).loss * ids[:, 1:].numel()
+    torch.testing.assert_close(decoder(ids, labels=ids, num_items_in_batch=50).loss, alone / 50)
+
+
 @pytest.mark.parametrize("changes", UNKNOWN_TO_GPT2, ids=str)
 def test_without_our_file_transformers_refuses_what_it_does_not_know(new_decoder, tmp_path, changes):
     new_decoder(**changes).save_pretrained(tmp_path / "run")
