@@ -19,6 +19,7 @@ from transformers import AttentionInterface, GPT2Config, GPT2LMHeadModel
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
+from transformers.utils import can_return_tuple
 
 
 class OneDecoderConfig(GPT2Config):
@@ -191,6 +192,7 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
             return self._copying_forward(self.copying, input_ids, past_key_values, padding, **kwargs)
         return super().forward(input_ids, past_key_values=past_key_values, **kwargs)
 
+    @can_return_tuple
     def _copying_forward(
         self,
         copying: CopyAttention,

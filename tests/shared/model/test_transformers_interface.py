@@ -131,6 +131,13 @@ def test_copying_keeps_the_logits_that_are_asked_for(new_decoder, ids, kept):
 
 
 @torch.no_grad()
+def test_copying_gives_a_tuple_where_one_is_asked_for(new_decoder, ids):
+    decoder = new_weights(new_decoder(copy_attention=5))
+    logits, *_ = decoder(ids, return_dict=False)
+    assert torch.equal(logits, decoder(ids).logits)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("width", [0, 5])
 def test_the_loss_of_a_part_is_divided_by_all_tokens_of_a_step(new_decoder, ids, width):
     decoder = new_weights(new_decoder(copy_attention=width))
