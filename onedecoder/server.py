@@ -175,8 +175,8 @@ def serve(decoders: list[LoadedDecoder], inputs: list[str] | None, port: int) ->
         raise UserError(f"--port {port}: {error}; give another, or 0 for any that is free") from error
     port = listening.getsockname()[1]
     address = f"http://{HOST}:{port}/"
-    print(f"{address} shows {' and '.join(decoder.name for decoder in decoders)}; Ctrl-C ends it", file=sys.stderr)
     server = uvicorn.Server(uvicorn.Config(application(decoders, inputs, port), log_level="warning"))
+    print(f"{address} shows {' and '.join(decoder.name for decoder in decoders)}; Ctrl-C ends it", file=sys.stderr)
     if sys.platform in {"darwin", "win32"} or {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}:
         webbrowser.open(address)  # over SSH it would open a browser of text, in this terminal
     server.run(sockets=[listening])

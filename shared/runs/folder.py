@@ -105,10 +105,20 @@ class Run:
         arguments: DataArguments | None = None,
         request_arguments: RequestArguments | None = None,
     ) -> Task:
-        """The run's task with its vocabulary, and with other `arguments` than it was trained with if given."""
-        kind, arguments = self.kind(tasks), arguments or self.arguments(tasks)
+        """The run's task with its vocabulary, and with other `arguments` than it was trained with if given.
+
+        Raises:
+            UserError: if with the other arguments the same tokens would be read otherwise.
+        """
+        kind, own = self.kind(tasks), self.arguments(tasks)
         old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
-        return kind(arguments, kind.build_vocabulary(arguments, old, None, 0), request_arguments)
+        vocabulary = kind.build_vocabulary(arguments or own, old, None, 0)
+        if type(vocabulary) is not type(kind.build_vocabulary(own, old, None, 0)):
+            raise UserError(
+                f"{self.folder}: with these settings its tokens would mean something else; those of its training are "
+                f"in its {SETTINGS}"
+            )
+        return kind(arguments or own, vocabulary, request_arguments)
 
     def decoder(self, task: Task) -> Decoder:
         """The run's decoder.

@@ -8,7 +8,10 @@ from onedecoder.arcs import arcs
 from onedecoder.engine import Engine
 from onedecoder.export import export
 from onedecoder.looking import look
+from shared.runs.folder import Run
+from tasks import TASKS
 from tasks.midi.codec import columns, one_piano, save
+from tasks.music.arguments import MusicArguments
 from tests.onedecoder.conftest import new_run
 
 
@@ -52,6 +55,22 @@ def test_the_page_refuses_it_in_one_line(sparse, tmp_path):
         ) as error:
             refused()
         assert "\n" not in str(error.value)
+
+
+def test_no_address_is_said_before_the_page_is_refused(sparse, capsys):
+    serve = pytest.importorskip("onedecoder.server", reason="it needs Starlette: pip install -e .[explore]").serve
+    with pytest.raises(UserError, match="which the page does not read"):
+        serve([sparse], None, 0)
+    assert not capsys.readouterr().err
+
+
+def test_it_is_not_scored_as_if_its_events_were_others(sparse):
+    run = Run.open(sparse.name)
+    same = run.task(TASKS, MusicArguments(job=["continue"], velocity="on_change"))
+    assert type(same.vocabulary) is type(sparse.task.vocabulary)
+    with pytest.raises(UserError, match=r"its tokens would mean something else; .* in its run.yaml") as error:
+        run.task(TASKS, MusicArguments())
+    assert "\n" not in str(error.value)
 
 
 def test_a_run_that_writes_velocities_otherwise_is_no_partner(sparse, run_folders):
