@@ -48,9 +48,9 @@ def test_a_row_is_multiplied_as_floats_are(kind, shape, spread):
     torch.testing.assert_close(product(rows), bias + rows @ matrix, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("relative", "period"), [(0, 0), (5, 4)])
-def test_a_step_gives_the_logits_of_the_rounded_decoder(new_decoder, relative, period):
-    decoder = new_decoder(relative_attention=relative, position_period=period)
+@pytest.mark.parametrize(("relative", "period", "copying"), [(0, 0, 0), (5, 4, 0), (0, 0, 5)])
+def test_a_step_gives_the_logits_of_the_rounded_decoder(new_decoder, relative, period, copying):
+    decoder = new_decoder(relative_attention=relative, position_period=period, copy_attention=copying)
     for block in decoder.blocks if relative else ():
         nn.init.normal_(block.attn.relative, std=0.3)
     round_to_8_bits(decoder)

@@ -165,9 +165,9 @@ def test_a_song_that_fits_into_one_window_is_written_as_in_one(decoder, sample):
     assert [whole] == generate(decoder, [prompt], few, VOCABULARY, constraint=task.constraint())
 
 
-@pytest.mark.parametrize("sample", [False, True])
-def test_songs_in_a_batch_are_written_as_one_by_one_and_as_by_the_reference(new_decoder, sample):
-    exact = new_decoder(len(TOKENIZER), context=CONTEXT, dtype=torch.float64)
+@pytest.mark.parametrize(("sample", "copying"), [(False, 0), (True, 0), (True, 5)])
+def test_songs_in_a_batch_are_written_as_one_by_one_and_as_by_the_reference(new_decoder, sample, copying):
+    exact = new_decoder(len(TOKENIZER), context=CONTEXT, dtype=torch.float64, copy_attention=copying)
     task = music("accompany", segment_seconds=3)
     rows = [asking(song(length)) for length in (1500, 200, 1000)]
     prompts = [task.prompt(row, CONTEXT, 40).context for row in rows]
