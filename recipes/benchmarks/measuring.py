@@ -34,7 +34,7 @@ def random_rows(rows: int, length: int, size: int) -> list[list[int]]:
 
 
 def plain_gpt2(decoder: Decoder) -> GPT2LMHeadModel:
-    """transformers' own model, whose weights are the decoder's, not a copy of them; it has no relative attention."""
+    """transformers' own model of the decoder's very weights, without its relative attention and copy attention."""
     model = GPT2LMHeadModel(copy.deepcopy(decoder.config))
     known = model.state_dict()
     model.load_state_dict({name: weight for name, weight in decoder.state_dict().items() if name in known}, assign=True)

@@ -161,9 +161,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         UserError: if it is no YAML, is cut off, or lacks a group of settings.
     """
     settings, text = read_yaml(path, "settings"), path.read_text(encoding="utf-8")
-    if text.startswith("---") and not text.endswith(
-        "\n...\n"
-    ):  # as it would begin and end; earlier versions had neither
+    # Earlier versions wrote neither the mark of the beginning nor that of the end.
+    if text.startswith("---") and not text.endswith("\n...\n"):
         raise UserError(f"{path} is cut off: copy it anew from where it is whole, or train anew")
     if not isinstance(settings.get("task"), str):
         raise UserError(f"{path}: the name of the task is missing; it is not the {SETTINGS} of a run")
