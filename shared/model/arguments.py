@@ -89,10 +89,10 @@ class ModelArguments:
             raise ExclusiveSettingsError(
                 "--mask prefix shows the source what --loss_on all asks of it: give --loss_on target"
             )
-        if not has_source and (self.mask, self.loss_on) != ("causal", "target"):
-            raise ExclusiveSettingsError(
-                f"the task has no source: leave out --mask {self.mask} --loss_on {self.loss_on}"
-            )
+        usual = {"mask": "causal", "loss_on": "target"}
+        of_a_source = [f"--{name} {value}" for name in usual if (value := getattr(self, name)) != usual[name]]
+        if of_a_source and not has_source:
+            raise ExclusiveSettingsError(f"the lines to learn have no source: leave out {' and '.join(of_a_source)}")
         if self.size not in SIZES:
             raise UserError(f"--size {self.size}: choose one of {', '.join(SIZES)}")
         if not 0 <= self.position_period <= self.max_length:

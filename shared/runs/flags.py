@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from shared.data.arguments import DataArguments, TextDataArguments, WritingArguments
-from shared.errors import UserError
+from shared.errors import ExclusiveSettingsError, UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.mbr import check_candidates
 from shared.model.arguments import ModelArguments
@@ -56,6 +56,7 @@ def parse(
 
     Raises:
         UserError: for what is unknown or cannot be meant.
+        ExclusiveSettingsError: if each could be meant, but not both.
     """
     base = {"output_dir": f"outputs/{kind.name}", **kind.generation_defaults}
     data, model, generation, training, _ = Parser(
@@ -71,6 +72,11 @@ def parse(
     model.check(has_source=kind.has_source(data))
     if training.rdrop_alpha and not model.dropout:
         raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
+    if model.copy_attention and (training.label_smoothing_factor or training.rdrop_alpha):
+        raise ExclusiveSettingsError(
+            "--copy_attention has a loss of its own: leave out --label_smoothing_factor and --rdrop_alpha, or give "
+            "--copy_attention 0"
+        )
     if model.bpe_dropout and data.preprocessing_num_workers:
         raise UserError("--bpe_dropout draws in the rows' order: leave out --preprocessing_num_workers")
     if not 0 < data.train_share <= 1:

@@ -82,7 +82,8 @@ class Trainer(ResumableTrainer):
         self.criterion = Criterion(arguments.label_smoothing_factor, arguments.rdrop_alpha)
         if decoder.copying is not None and self.criterion != Criterion():
             raise UserError(
-                "--copy_attention has a loss of its own: leave out --label_smoothing_factor and --rdrop_alpha"
+                "a decoder with copy attention has a loss of its own: leave out --label_smoothing_factor and "
+                "--rdrop_alpha"
             )
         context = mean_context(train_dataset.lengths) if train_dataset else 0
         self.throughput = Throughput(self.accelerator, training_flops_per_token(decoder, context))

@@ -121,6 +121,12 @@ def test_agreement_of_passes_that_cannot_differ(refused):
     assert "--dropout more than 0" in refused("translation", "--rdrop_alpha=1", "--dropout=0")
 
 
+@pytest.mark.parametrize("flag", ["--label_smoothing_factor=0.1", "--rdrop_alpha=1"])
+def test_losses_that_copying_does_not_know_are_refused_before_data_are_read(refused, flag):
+    message = refused("translation", "--copy_attention=8", "--dropout=0.1", "--train_file=nowhere.jsonl", flag)
+    assert "--copy_attention has a loss of its own: leave out --label_smoothing_factor and --rdrop_alpha" in message
+
+
 def test_decoders_that_are_not_there(refused, tmp_path):
     assert "no GPT-2 could be loaded" in refused("translation", "--model_name_or_path", tmp_path / "nowhere")
 

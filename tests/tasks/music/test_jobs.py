@@ -232,5 +232,5 @@ def test_all_of_a_line_is_learned_where_it_has_a_source(jobs, fits):
     if fits:
         assert parse(Music, flags)[1].loss_on == "all"
     else:
-        with pytest.raises(UserError, match="the task has no source"):
+        with pytest.raises(UserError, match=r"the lines to learn have no source: leave out --loss_on all$"):
             parse(Music, flags)
