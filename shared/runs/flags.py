@@ -70,6 +70,11 @@ def parse(
     generation.check()
     check_candidates(kind, generation)
     model.check(has_source=kind.has_source(data))
+    if model.mask == "prefix" and not kind.needs_input:
+        raise ExclusiveSettingsError(
+            f"--mask prefix: {kind.name} also goes on from what is written already, which that mask would read both "
+            "ways; leave it out"
+        )
     if training.rdrop_alpha and not model.dropout:
         raise UserError("--rdrop_alpha compares two passes under different dropout: give --dropout more than 0")
     if model.copy_attention and (training.label_smoothing_factor or training.rdrop_alpha):

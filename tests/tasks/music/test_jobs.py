@@ -234,3 +234,8 @@ def test_all_of_a_line_is_learned_where_it_has_a_source(jobs, fits):
     else:
         with pytest.raises(UserError, match=r"the lines to learn have no source: leave out --loss_on all$"):
             parse(Music, flags)
+
+
+def test_what_goes_on_from_what_is_written_is_not_read_both_ways():
+    with pytest.raises(UserError, match="--mask prefix: music also goes on from what is written"):
+        parse(Music, ["--job", "accompany", "--mask", "prefix"])
