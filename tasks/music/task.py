@@ -195,6 +195,8 @@ class Music(Task):
         job = self.request_arguments.job or next((known for known in fitting if known in learned), learned[0])
         if job not in learned:
             raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+        if self.request_arguments.intro and job != "accompany":
+            raise UserError(f"--intro is for --job accompany: leave it out to {job}")
         if job == "infill":
             return self._with_hole(given)
         if job == "accompany" and not given:

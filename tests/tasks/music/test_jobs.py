@@ -239,3 +239,8 @@ def test_all_of_a_line_is_learned_where_it_has_a_source(jobs, fits):
 def test_what_goes_on_from_what_is_written_is_not_read_both_ways():
     with pytest.raises(UserError, match="--mask prefix: music also goes on from what is written"):
         parse(Music, ["--job", "accompany", "--mask", "prefix"])
+
+
+def test_an_intro_is_of_what_is_accompanied_alone():
+    with pytest.raises(UserError, match="--intro is for --job accompany: leave it out to compose"):
+        music("compose", asked={"intro": True}).request("")
