@@ -102,11 +102,14 @@ def write():
         button = tab.locator(f"#{view} button.strong")
         if view == "write":
             tab.get_by_label("Pace").select_option(label="as fast as it goes")
+        done = "#write .tokens .written" if view == "write" else f"#{view} .now"
+        told = f"[...document.querySelectorAll('{done}')].map((each) => each.textContent).join()"
+        before = tab.evaluate(told)
         button.click()
+        # Before it has begun, the button says the same as at the end.
         tab.wait_for_function(
-            "view => document.querySelector(`#${view} button.strong`).textContent === 'Write'"
-            " && document.querySelectorAll(`#write .tokens .written, #${view} canvas`).length > 0",
-            arg=view,
+            f"before => document.querySelector('#{view} button.strong').textContent === 'Write' && {told} !== before",
+            arg=before,
         )
 
     return written
