@@ -151,6 +151,7 @@ def linear(
     k = triton.next_power_of_2(width)
     if rows == 1:
         n, warps = next((shape for most, shape in ONE_ROW.items() if columns <= most), ONE_ROW_OF_MANY)
+        n = min(n, max(2, 8192 // k))  # wider decoders' rows would not fit into registers
         _linear_row[(triton.cdiv(columns, n),)](
             inputs, weight, bias, gain, shift, residual, out, width, columns, epsilon,
             NORM=norm is not None, N=n, K=k, num_warps=max(warps, k // 1024), **flags, **early(rows, out.device),

@@ -2,8 +2,8 @@
 
 A decoding step for one row is some sixty kernels of two microseconds, each of which needs what the one before it has
 computed. Launched early, a kernel has read its weights, or what an earlier step has left in the cache, by the time the
-one before it ends. (CUDA's programming guide; Hopper and later.) What any kernel of the step computes may be read after
-`begin` alone; and what the step before has written, too, but for the kernels behind the first one.
+one before it ends. (CUDA's programming guide; Hopper and later.) What this step computes may be read after `begin`
+only. What earlier steps have written may be read before it, as a step's first kernel waits for them in `begin_step`.
 """
 
 from typing import Any
