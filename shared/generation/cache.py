@@ -79,6 +79,12 @@ class KeyValueCache:
         self.beam_origin.copy_(self.beam_origin[origins])
         self.beam_origin.scatter_(1, positions[:, None], self.own)
 
+    def clear(self) -> None:
+        """Be empty again."""
+        for tensor in (*self.pairs, *self.copied):
+            tensor.zero_()
+        self.prompts = [()] * self.slots
+
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""
         self._hold([pair[:, slots] for pair in self.pairs], [tensor[slots] for tensor in self.copied])

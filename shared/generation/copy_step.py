@@ -18,9 +18,16 @@ class CopyStep:
 
     def __init__(self, copying: CopyAttention, cache: KeyValueCache):
         self.cache, self.width = cache, copying.query.out_features
-        modules, dtype = (copying.query, copying.key, copying.gate), cache.keys[-1].dtype
-        self.weight = torch.cat([module.weight for module in modules]).to(dtype).contiguous()
-        self.bias = torch.cat([self.weight.new_zeros(3 * self.width), copying.gate.bias.to(dtype)])
+        self.modules, dtype = (copying.query, copying.key, copying.gate), cache.keys[-1].dtype
+        outputs = 3 * self.width + 1
+        self.weight = torch.empty(outputs, copying.query.in_features, dtype=dtype, device=cache.device)
+        self.bias = torch.zeros(outputs, dtype=dtype, device=cache.device)  # of the gate alone
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the weights as they are now."""
+        self.weight.copy_(torch.cat([module.weight for module in self.modules]))
+        self.bias[-1:].copy_(self.modules[-1].bias)
 
     def __call__(
         self, logits: Tensor, projected: Tensor, tokens: Tensor, positions: Tensor, bounds: tuple[int, int] | None

@@ -57,14 +57,18 @@ class DecodeStep:
         )
         self.operations = fused or decode_operations
         self.period = config.position_period
+        self.copies: list[tuple[Tensor, Tensor]] = []  # of weights, and what they are copies of
         self.layers = [self._layer(block) for block in decoder.blocks]
         self.head = self._weight(decoder.lm_head.weight)
         self.copy = None if decoder.copying is None else CopyStep(decoder.copying, cache)
 
     def _weight(self, weight: Tensor) -> Tensor:
         # Of a decoder in 8 bits, the rounded floats: whole numbers made a GPU's step no faster (see LOG.md).
-        weight = weight.to(self.dtype)
-        return weight if self.operations is decode_operations else weight.contiguous()
+        used = weight.to(self.dtype)
+        used = used if self.operations is decode_operations else used.contiguous()
+        if used.data_ptr() != weight.data_ptr():
+            self.copies.append((used, weight))
+        return used
 
     def _layer(self, block: GPT2Block) -> _Layer:
         attention, mlp = block.attn, block.mlp
@@ -74,10 +78,10 @@ class DecodeStep:
             norm_1=block.ln_1,
             norm_2=block.ln_2,
             activation=mlp.act,
-            relative=None if relative is None else relative.to(self.dtype).contiguous(),
+            relative=None if relative is None else self._weight(relative).contiguous(),
             scaling=attention.scaling,
             **{name: self._weight(module.weight.T) for name, module in modules.items()},
-            **{f"{name}_bias": module.bias.to(self.dtype) for name, module in modules.items()},
+            **{f"{name}_bias": self._weight(module.bias) for name, module in modules.items()},
         )
 
     def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -108,6 +112,20 @@ class DecodeStep:
     def prefill(self, prompts: dict[int, list[int]]) -> None:
         """Read prompts into slots of the cache."""
         prefill(self.decoder, self.cache, prompts)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the cache and of copied weights."""
+        held = [*self.cache.pairs, *self.cache.copied, *(copy for copy, _ in self.copies)]
+        return sum(tensor.nbytes for tensor in held)
+
+    def renew(self) -> None:
+        """Be as a new step over an empty cache, with the weights as they are now."""
+        for copy, weight in self.copies:
+            copy.copy_(weight)
+        if self.copy is not None:
+            self.copy.renew()
+        self.cache.clear()
 
 
 class EnsembleStep:

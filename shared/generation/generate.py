@@ -21,10 +21,8 @@ from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation import beam_search
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cuda_graph import replayed
 from shared.generation.ensemble import Ensemble
-from shared.generation.sampling import Sampler
-from shared.generation.steps import new_step
+from shared.generation.recorded import keep, recorded_step
 from shared.model.decoder import Decoder
 from shared.writing import Constraint, Look, looking
 
@@ -165,8 +163,8 @@ class _RunningBatch:
         length = min(self.context, max(len(window.ids) for window in first) + self.longest)
         if any(window.until is not None for window in first):  # those that follow may be longer
             length = self.context
-        self.decode = new_step(decoder, slots, length)
-        self.sampler = Sampler(self.decode, self.longest, settings, end, constraint)
+        self.recorded = recorded_step(decoder, slots, length, self.longest, settings, end, constraint)
+        self.decode, self.sampler = self.recorded.decode, self.recorded.sampler
         self.waiting: deque[_Request] = deque(requests)
         self.running: list[_Request | None] = [None] * slots
         self.limits, self.count, self.last = [0] * slots, [0] * slots, [True] * slots
@@ -174,16 +172,16 @@ class _RunningBatch:
     def write(self, done: Callable[[], object]) -> None:
         """Write until nothing waits and nothing runs; `done` is called for each request that is finished."""
         on_gpu = self.decoder.device.type == "cuda"
-        step = replayed(self.sampler.step, self.decoder.device, self.longest)
         stride = STRIDE if on_gpu else 1
         while self.waiting or any(self.running):
             self._fill()
             most = max(self.limits[slot] - self.count[slot] for slot, request in enumerate(self.running) if request)
             for _ in range(min(stride, most)):
-                step()
+                self.recorded.step()
             self._collect(done)
             if not on_gpu and not self.waiting:
                 self._shrink()
+        keep(self.decoder, self.recorded)
 
     def _fill(self) -> None:
         """Give free slots to requests that wait."""

@@ -1,0 +1,102 @@
+"""What one call of `generate` leaves for the next; on a GPU as it is, on a CPU as if that kept it, too."""
+
+import gc
+import weakref
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from shared.generation import recorded
+from shared.generation.arguments import GenerationArguments
+from shared.generation.generate import generate
+
+VOCABULARY = SimpleNamespace(end=-1)  # slots that end early are dropped on a CPU
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+PROMPTS = [[5, 6, 7], [9, 4, 3, 2]]
+LONG = 40  # tokens, enough for a GPU to record
+
+
+@pytest.fixture(autouse=True)
+def steps(monkeypatch):
+    """The steps that were made, in order."""
+    made, new_step = [], recorded.new_step
+    monkeypatch.setattr(recorded, "DEVICES", {DEVICE.type})
+    monkeypatch.setattr(recorded, "new_step", lambda *given: made.append(new_step(*given)) or made[-1])
+    return made
+
+
+@pytest.fixture(params=[0, 5], ids=["plain", "copying"])
+def decoder(new_decoder, request):
+    return new_decoder(copy_attention=request.param).to(DEVICE)
+
+
+def written(decoder, prompts=PROMPTS, seed=3, **changes):
+    """In bfloat16, which the weights have to be copied to."""
+    settings = GenerationArguments(**{"max_new_tokens": LONG, "do_sample": True} | changes)
+    with torch.autocast(DEVICE.type, torch.bfloat16):
+        return generate(decoder, prompts, settings, VOCABULARY, seed=seed)
+
+
+def test_the_next_call_writes_what_a_new_step_would(decoder, steps):
+    calls = [(PROMPTS, 3), (PROMPTS, 4), ([[1], [2, 3, 4, 5, 6]], 4), (PROMPTS, 3)]
+    found = [written(decoder, prompts, seed) for prompts, seed in calls]
+    assert len(steps) == 1
+    recorded._kept.clear()
+    for (prompts, seed), ids in zip(calls, found, strict=True):
+        assert written(decoder, prompts, seed) == ids
+        recorded._kept.clear()
+    assert len(steps) == 1 + len(calls)
+    assert found[0] != found[1]
+
+
+def test_it_has_the_weights_of_its_time(decoder, steps):
+    before = written(decoder)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.mul_(1.5)
+    after = written(decoder)
+    assert len(steps) == 1
+    recorded._kept.clear()
+    assert written(decoder) == after != before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"temperature": 2.0}, {"max_new_tokens": LONG + 1}, {"prompts": PROMPTS[:1]}, {"do_sample": False}],
+    ids=str,
+)
+def test_other_settings_have_a_step_of_their_own(decoder, steps, changes):
+    written(decoder)
+    written(decoder, **changes)
+    assert len(steps) == 2
+
+
+def test_weights_elsewhere_have_a_step_of_their_own(decoder, steps):
+    written(decoder)
+    decoder.transformer.wpe.weight.data = decoder.transformer.wpe.weight.data.clone()
+    written(decoder)
+    assert len(steps) == 2
+
+
+def test_what_is_large_is_not_kept(decoder, steps, monkeypatch):
+    monkeypatch.setattr(recorded, "MOST", 1000)
+    written(decoder)
+    assert decoder not in recorded._kept
+
+
+def test_it_goes_with_its_decoder(new_decoder):
+    decoder = new_decoder().to(DEVICE)
+    written(decoder)
+    step = weakref.ref(recorded._kept[decoder])
+    del decoder
+    gc.collect()
+    assert step() is None
+
+
+def test_a_call_that_fails_leaves_nothing(decoder, monkeypatch):
+    written(decoder)
+    monkeypatch.setattr(decoder, "body", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        written(decoder)
+    assert decoder not in recorded._kept
