@@ -6,7 +6,7 @@ from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import n_best
@@ -60,7 +60,6 @@ __all__ = [
     "joined",
     "load_decoder",
     "n_best",
-    "prefill",
     "process",
     "relative_scores",
     "rounded",

@@ -9,7 +9,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-from onedecoder.core import Decoder, DecodeStep, KeyValueCache, compute_dtype, prefill
+from onedecoder.core import Decoder, DecodeStep, KeyValueCache, compute_dtype
 
 LINES = 4  # kept at once
 
@@ -40,8 +40,7 @@ class _Line:
     def __init__(self, model: Decoder):
         self.model, self.context = model, 0
         self.ids: list[int] = []
-        self.cache = KeyValueCache(model, 1, model.context, compute_dtype(model))
-        self.step = DecodeStep(model, self.cache)
+        self.step = DecodeStep(model, KeyValueCache(model, 1, model.context, compute_dtype(model)))
 
     def begins(self, ids: list[int], context: int) -> bool:
         """Whether `ids` go on from what is kept."""
@@ -53,7 +52,7 @@ class _Line:
             # Under a prefix mask what is given is read as one, what is written token by token.
             start = max(1, context) if self.model.config.mask == "prefix" else len(ids)
             self.ids = []
-            prefill(self.model, self.cache, {0: ids[:start]})
+            self.step.prefill({0: ids[:start]})
             self.ids, self.context = ids[:start], context
         for position in range(len(self.ids) - 1, len(ids)):  # the last that was kept says its scores once more
             logits = self._one(ids[position], position)

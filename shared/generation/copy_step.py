@@ -29,6 +29,13 @@ class CopyStep:
         self.weight.copy_(torch.cat([module.weight for module in self.modules]))
         self.bias[-1:].copy_(self.modules[-1].bias)
 
+    def keys(self, projected: Tensor) -> Tensor:
+        """What the cache keeps [N, 2 W] of `projected` [N, 3 W + 1]: the halves of keys."""
+        return self._split(projected)[1]
+
+    def _split(self, projected: Tensor) -> tuple[Tensor, ...]:
+        return projected.split((self.width, 2 * self.width, 1), -1)
+
     def __call__(
         self, logits: Tensor, projected: Tensor, tokens: Tensor, positions: Tensor, bounds: tuple[int, int] | None
     ) -> Tensor:
@@ -37,7 +44,7 @@ class CopyStep:
         `bounds` are the lowest and the highest position, where they are known without waiting for the device.
         """
         stored, ids = self.cache.keys[-1][:, 0], self.cache.values[-1][:, 0, :, 0]
-        query, halves, gate = projected.split((self.width, 2 * self.width, 1), -1)
+        query, halves, gate = self._split(projected)
         every, last = torch.arange(len(ids), device=ids.device), bounds[1] if bounds else ids.shape[1] - 1
         stored[every, positions], ids[every, positions] = halves.to(stored.dtype), tokens
         at, origin = torch.arange(last + 1, device=ids.device), self.cache.beam_origin

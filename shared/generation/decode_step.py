@@ -4,19 +4,21 @@ A step does what the decoder's modules do, for a single token in every slot: the
 the keys and values that the cache holds.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from shared.generation import decode_operations
-from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.cache import KeyValueCache
 from shared.generation.copy_step import CopyStep
 from shared.generation.ensemble import mean_of
 from shared.kernels.support import fast
+from shared.model.attention import attention
 from shared.model.decoder import Decoder
+from shared.model.masks import Mask, choose_mask, dense_mask
 
 
 class _Layer(NamedTuple):
@@ -35,6 +37,12 @@ class _Layer(NamedTuple):
     activation: nn.Module
     relative: Tensor | None
     scaling: float
+
+
+class Update(Protocol):
+    """What a layer's new keys and values [N, heads, T, width] go to; returns all that its queries may attend to."""
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]: ...
 
 
 class DecodeStep:
@@ -109,9 +117,50 @@ class DecodeStep:
         projected = linear(states, self.copy.weight, self.copy.bias, gpt2.ln_f, dtype=wide)
         return self.copy(logits, projected, tokens, positions, bounds)
 
-    def prefill(self, prompts: dict[int, list[int]]) -> None:
-        """Read prompts into slots of the cache."""
-        prefill(self.decoder, self.cache, prompts)
+    def prefill(self, prompts: Mapping[int, Sequence[int]]) -> None:
+        """Fill slots of the cache with their prompts; one that is asked for several times, now or before, is read once.
+
+        `prompts` are token ids by slot.
+        """
+        decoder, cache = self.decoder, self.cache
+        new, device = cache.begin({slot: tuple(prompt) for slot, prompt in prompts.items()}), decoder.device
+        if not new:
+            return
+        unique = list(dict.fromkeys(new.values()))
+        numbers = {prompt: number for number, prompt in enumerate(unique)}
+        cache.fill([*new], [numbers[prompt] for prompt in new.values()])
+        lengths = torch.tensor([len(prompt) for prompt in unique])
+        longest = int(lengths.max())
+        ids = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in unique])
+        positions = torch.arange(longest)
+        if decoder.config.mask == "prefix":
+            row = positions.expand_as(ids)
+            mask: Mask = dense_mask(row, row < lengths[:, None]).to(device)
+        else:  # padding stands behind all that is read
+            relative = getattr(decoder.blocks[0].attn, "relative", None)
+            mask = choose_mask(ids.shape, None, None, device=device, dtype=self.dtype, relative=relative)
+        self.read(ids.to(device), positions.to(device), mask, cache)
+
+    def read(self, ids: Tensor, positions: Tensor, mask: Mask, cache: Update) -> None:
+        """Give the `cache` the keys and values of tokens `ids` [N, T], which stand at `positions` [T] of each row."""
+        gpt2, wide = self.decoder.transformer, self.logits_dtype
+        linear, shape, config = decode_operations.linear, ids.shape, self.decoder.config
+        states = (gpt2.wte(ids) + gpt2.wpe(positions)).to(wide).flatten(0, 1)
+        for number, (layer, block) in enumerate(zip(self.layers, self.decoder.blocks, strict=True)):
+            projected = linear(states, layer.projection, layer.projection_bias, layer.norm_1)
+            parts = projected.view(*shape, 3, config.n_head, -1)
+            query, key, value = parts.permute(2, 0, 3, 1, 4)
+            keys, values = cache.update(key, value, number)
+            if number == len(self.layers) - 1 and self.copy is None:
+                return  # what a last layer makes of them is not kept
+            mixed, _ = attention(block.attn, query, keys, values, mask, scaling=layer.scaling)
+            mixed = mixed.reshape(len(states), -1)
+            states = linear(mixed, layer.output, layer.output_bias, residual=states, dtype=wide)
+            raised = linear(states, layer.up, layer.up_bias, layer.norm_2, layer.activation)
+            states = linear(raised, layer.down, layer.down_bias, residual=states, dtype=wide)
+        assert self.copy is not None
+        halves = self.copy.keys(linear(states, self.copy.weight, self.copy.bias, gpt2.ln_f))
+        cache.update(halves.view(shape[0], 1, shape[1], -1), ids[:, None, :, None], len(self.layers))
 
     @property
     def nbytes(self) -> int:
@@ -142,7 +191,7 @@ class EnsembleStep:
     def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return mean_of([step(tokens, positions) for step in self.steps])
 
-    def prefill(self, prompts: dict[int, list[int]]) -> None:
+    def prefill(self, prompts: Mapping[int, Sequence[int]]) -> None:
         for step in self.steps:
             step.prefill(prompts)
 

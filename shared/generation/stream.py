@@ -21,7 +21,7 @@ from shared.writing import Constraint
 
 
 class _Place:
-    """A cache's place for the tokens behind `start`, as transformers' attention takes it."""
+    """A cache's place for the tokens behind `start`."""
 
     def __init__(self, cache: KeyValueCache, start: int):
         self.cache, self.start = cache, start
@@ -50,7 +50,7 @@ class Stream:
         self.settings, self.end = settings, vocabulary.end
         decode = new_step(decoder.eval(), 1, decoder.context)
         assert isinstance(decode, DecodeStep)  # of one decoder
-        self.decoder, self.decode, self.held = decoder, decode, list[int]()
+        self.decode, self.held = decode, list[int]()
 
     def lacking(self, ids: list[int]) -> int:
         """How many of `ids` are still to be read; what the cache holds beyond those that it shares with them goes."""
@@ -70,10 +70,9 @@ class Stream:
             self.decode(torch.tensor(ids[start:]), torch.tensor([start]))
         elif lacking:
             earlier = torch.ones(lacking, len(ids), dtype=torch.bool).tril(start)
-            positions = torch.arange(start, len(ids))[None]
-            self.decoder.body(
-                torch.tensor([ids[start:]]), positions, earlier[None, None], _Place(self.decode.cache, start)
-            )
+            positions = torch.arange(start, len(ids))
+            place = _Place(self.decode.cache, start)
+            self.decode.read(torch.tensor([ids[start:]]), positions, earlier[None, None], place)
         self.held = list(ids)
 
     def begin(

@@ -179,14 +179,11 @@ class Decoder(OneDecoderForCausalLM):
         input_ids: Tensor,
         position_ids: Tensor,
         mask: Mask = None,
-        cache: Any = None,
         places: Tensor | None = None,
     ) -> Tensor:
         """The last layer's output [B, T, D] for tokens [B, T]; `mask` is one of `shared.model.masks`.
 
-        With `places` it is [N, D]: what follows the last attention is computed there alone. Where a `cache` is given,
-        its `update(keys, values, layer)` stores what the layer computed and returns the keys and values to attend to.
-        Copy attention stores its keys there as one layer more, of one head, whose values are the tokens' ids.
+        With `places` it is [N, D]: what follows the last attention is computed there alone.
         """
         gpt2 = self.transformer
         states = gpt2.drop(gpt2.wte(input_ids) + gpt2.wpe(position_ids))
@@ -195,12 +192,9 @@ class Decoder(OneDecoderForCausalLM):
             states = states.to(torch.get_autocast_dtype(states.device.type))
         *blocks, last = self.blocks
         for block in blocks:
-            states = block(states, cache, mask)
+            states = block(states, attention_mask=mask)
         if places is None:
-            states = gpt2.ln_f(last(states, cache, mask))
-            if cache is not None and self.copying is not None:
-                cache.update(self.copying.key(states)[:, None], input_ids[:, None, :, None], len(self.blocks))
-            return states
+            return gpt2.ln_f(last(states, attention_mask=mask))
         # As the block's own forward pass does, which knows no places.
         mixed, _ = last.attn(last.ln_1(states), attention_mask=mask, places=places)
         states = mixed + at(places, states)

@@ -8,6 +8,7 @@ from transformers import GPT2LMHeadModel
 
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.decode_step import DecodeStep
 from shared.generation.generate import generate
 
 END = 0
@@ -103,8 +104,10 @@ def test_a_prompt_that_a_row_still_holds_is_not_read_again(new_decoder, monkeypa
         generate(decoder, [prompt], GenerationArguments(**options), VOCABULARY, seed=3, streams=[stream])[0]
         for stream, prompt in enumerate(prompts)
     ]
-    read, body = [], decoder.body
-    monkeypatch.setattr(decoder, "body", lambda ids, *rest: read.extend(ids.tolist()) or body(ids, *rest))
+    read, plainly = [], DecodeStep.read
+    monkeypatch.setattr(
+        DecodeStep, "read", lambda step, ids, *rest: read.extend(ids.tolist()) or plainly(step, ids, *rest)
+    )
     size = 2 * options.get("num_beams", 1)
     arguments = GenerationArguments(generation_batch_size=size, **options)
     assert generate(decoder, prompts, arguments, VOCABULARY, seed=3) == alone
@@ -237,9 +240,8 @@ def test_nothing_is_written_twice_and_nothing_ends_early(new_decoder, prompts, s
 
 
 def test_equal_prompts_are_read_once(new_decoder, monkeypatch):
-    decoder, read = new_decoder(), []
-    body = decoder.body
-    monkeypatch.setattr(decoder, "body", lambda ids, *rest: read.append(len(ids)) or body(ids, *rest))
+    decoder, read, plainly = new_decoder(), [], DecodeStep.read
+    monkeypatch.setattr(DecodeStep, "read", lambda step, ids, *rest: read.append(len(ids)) or plainly(step, ids, *rest))
     settings = GenerationArguments(max_new_tokens=5, do_sample=True)
     written = generate(decoder, [[5, 6, 7]] * 4 + [[8]], settings, VOCABULARY)
     assert read == [2]

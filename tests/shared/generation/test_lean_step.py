@@ -8,7 +8,7 @@ from torch import nn
 
 from shared.generation import lean_step, sampling, single_slot
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
 from shared.generation.lean_step import LeanStep
 from shared.generation.slots import Slots
@@ -59,7 +59,7 @@ def test_prompts_are_read_block_by_block_as_whole(new_decoder, monkeypatch, dist
         for reason in (None, "the plain form is wanted"):
             monkeypatch.setattr(relative_blocks, "supports", lambda *case, reason=reason: reason)
             caches.append(KeyValueCache(decoder, 3, LENGTH, torch.float32))
-            prefill(decoder, caches[-1], prompts)
+            DecodeStep(decoder, caches[-1]).prefill(prompts)
     for ours, theirs in zip(caches[0].pairs, caches[1].pairs, strict=True):
         for slot, prompt in prompts.items():
             held = slice(len(prompt))

@@ -9,6 +9,7 @@ import torch
 
 from shared.generation import recorded
 from shared.generation.arguments import GenerationArguments
+from shared.generation.decode_step import DecodeStep
 from shared.generation.generate import generate
 
 VOCABULARY = SimpleNamespace(end=-1)  # slots that end early are dropped on a CPU
@@ -96,7 +97,7 @@ def test_it_goes_with_its_decoder(new_decoder):
 
 def test_a_call_that_fails_leaves_nothing(decoder, monkeypatch):
     written(decoder)
-    monkeypatch.setattr(decoder, "body", lambda *given: 1 / 0)
+    monkeypatch.setattr(DecodeStep, "read", lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         written(decoder)
     assert decoder not in recorded._kept

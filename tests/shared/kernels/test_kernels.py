@@ -13,7 +13,7 @@ from torch import nn
 from shared.data.sequence import IGNORED
 from shared.generation import sampling
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cache import KeyValueCache, prefill
+from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.generate import generate
 from shared.generation.slots import Slots
@@ -184,10 +184,11 @@ def test_a_step_in_half_precision_is_near_the_modules(new_decoder):
     decoder = new_decoder(vocabulary, context=64, n_embd=width, n_layer=layers).to(DEVICE).to(HALF)
     prompt = torch.randint(1, 50, (30,)).tolist()
     cache = KeyValueCache(decoder, 1, 64, compute_dtype(decoder))
+    step = DecodeStep(decoder, cache)
     with torch.inference_mode():
-        prefill(decoder, cache, {0: prompt})
+        step.prefill({0: prompt})
         token, position = torch.tensor([prompt[-1]], device=DEVICE), torch.tensor([29], device=DEVICE)
-        logits = DecodeStep(decoder, cache)(token, position)
+        logits = step(token, position)
         ids = torch.tensor([prompt], device=DEVICE)
         expected = decoder.packed_logits(ids)[:, -1]
     assert far(logits, expected) < 3e-2

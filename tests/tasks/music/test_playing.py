@@ -105,7 +105,7 @@ def player(decoder):
         class Slow:
             """The step, which takes time."""
 
-            cache, logits_dtype, prefill = step.cache, step.logits_dtype, step.prefill
+            cache, logits_dtype, read = step.cache, step.logits_dtype, step.read
 
             def __call__(self, *given):
                 clock.sleep(takes)
