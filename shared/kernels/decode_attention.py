@@ -120,7 +120,7 @@ def attend(
     rows, heads, length, width = keys.shape
     out = torch.empty(rows, heads * width, dtype=projected.dtype, device=projected.device)
     # The first and the last were the fastest of those tried with one row and with 64 of GPT-2's 12 heads.
-    block, warps, stages = (32, 1, 1) if rows * heads <= 32 else (128, 4, 1) if rows * heads < 512 else (64, 2, 2)
+    block, warps, stages = (32, 2, 1) if rows * heads <= 32 else (128, 4, 1) if rows * heads < 512 else (64, 2, 2)
     # As many parts as there are blocks, as long as the GPU has room for them.
     parts = min(triton.next_power_of_2(triton.cdiv(length, block)), _power_of_2_up_to(256 // (rows * heads)))
     means = tops = masses = arrived = None

@@ -18,7 +18,7 @@ from shared.kernels.early import begin, early
 KNOWN = {"temperature", "top_k", "top_p"}
 FEW = 1024  # tokens of a vocabulary that is looked through as a whole
 GROUPS = 512  # of neighbouring tokens in a larger one
-ROOM = 256  # tokens that may be among the likeliest
+ROOM = 128  # tokens that may be among the likeliest, or more where twice as many are asked for
 
 
 @triton.jit
@@ -144,11 +144,18 @@ def _gather(
     group = tl.arange(0, GROUPS)
     largest = _sortable(tl.load(maxima + group))
     floor = tl.full([], 0, tl.uint32)
-    bit = tl.full([], 0x80000000, tl.uint32)
-    for _ in range(16):  # the upper bits are near enough: what is below does not count
-        if tl.sum((largest >= (floor | bit)).to(tl.int32), 0) >= k:
-            floor = floor | bit
-        bit = bit >> 1
+    shift = tl.full([], 30, tl.uint32)
+    one = tl.full([], 1, tl.uint32)
+    for _ in range(8):  # two bits at a time; the upper 16 are near enough: what is below does not count
+        # How many reach each of three numbers, in ten bits of a sum each: a sum makes all threads wait for each other.
+        first = (largest >= (floor | (one << shift))).to(tl.int32)
+        second = (largest >= (floor | (one << (shift + 1)))).to(tl.int32)
+        third = (largest >= (floor | (one << shift) | (one << (shift + 1)))).to(tl.int32)
+        reached = tl.sum(first + (second << 10) + (third << 20), 0)
+        more = ((reached & 1023) >= k).to(tl.uint32) + (((reached >> 10) & 1023) >= k).to(tl.uint32)
+        more += ((reached >> 20) >= k).to(tl.uint32)
+        floor = floor | (more << shift)
+        shift = shift - 2
     reaches = largest >= floor
     groups = tl.sum(reaches.to(tl.int32), 0)
     tl.store(places + tl.cumsum(reaches.to(tl.int32), 0) - 1, group, mask=reaches)
@@ -157,14 +164,16 @@ def _gather(
     for start in range(0, groups, TURN):
         which = start + tl.arange(0, TURN)
         at = tl.load(places + which, mask=which < groups, other=0)[:, None] * SIZE + tl.arange(0, SIZE)
-        at = tl.reshape(tl.where((which < groups)[:, None], at, vocabulary), [TURN * SIZE])
-        x = tl.load(logits + at, mask=at < vocabulary, other=-float("inf"))
-        keep = ((_sortable(x) >= floor) & (at < vocabulary)).to(tl.int32)
-        place = count + tl.cumsum(keep, 0) - 1
+        inside = (which < groups)[:, None] & (at < vocabulary)
+        x = tl.load(logits + at, mask=inside, other=-float("inf"))
+        keep = ((_sortable(x) >= floor) & inside).to(tl.int32)
+        of_group = tl.sum(keep, 1)
+        earlier = count + tl.cumsum(of_group, 0) - of_group  # kept of the groups before
+        place = earlier[:, None] + tl.cumsum(keep, 1) - 1
         fits = (keep == 1) & (place < ROOM)
         tl.store(kept + place, x, mask=fits)
         tl.store(kept_tokens + place, at, mask=fits)
-        count += tl.sum(keep, 0)
+        count += tl.sum(of_group, 0)
     tl.debug_barrier()
     return count
 
@@ -263,7 +272,7 @@ def advance(logits: Tensor, slots: Any, settings: Any, end: int) -> None:
     """`shared.generation.sampling.advance`, for `logits` [N, V] in float32."""
     count, vocabulary = logits.shape
     block = min(8192, triton.next_power_of_2(vocabulary))
-    groups = size = 0
+    groups, size, room = 0, 0, ROOM
     maxima = kept = kept_tokens = places = None
     if vocabulary > FEW and (not settings.do_sample or 0 < settings.top_k <= 128):
         groups, size = GROUPS, triton.next_power_of_2(triton.cdiv(vocabulary, GROUPS))
@@ -273,14 +282,15 @@ def advance(logits: Tensor, slots: Any, settings: Any, end: int) -> None:
             logits, maxima, vocabulary, GROUPS=groups, SIZE=size, PER=per, num_warps=4, **early(count, logits.device)
         )
         if settings.do_sample:
-            kept = torch.empty(count, ROOM, device=logits.device)
-            kept_tokens = torch.empty(count, ROOM, dtype=torch.int32, device=logits.device)
+            room = max(ROOM, triton.next_power_of_2(2 * settings.top_k))
+            kept = torch.empty(count, room, device=logits.device)
+            kept_tokens = torch.empty(count, room, dtype=torch.int32, device=logits.device)
             places = torch.empty(count, groups, dtype=torch.int32, device=logits.device)
     _advance[(count,)](
         logits, slots.uniform, slots.tokens, slots.drawn, slots.positions, slots.count, slots.limit,
         slots.finished.view(torch.int8), slots.ids, maxima, kept, kept_tokens, places,
         vocabulary, slots.ids.shape[1], end, settings.temperature, min(settings.top_k, vocabulary),
         settings.top_p, SAMPLE=settings.do_sample, TOP_K=0 < settings.top_k < vocabulary, TOP_P=settings.top_p < 1,
-        BLOCK=block, GROUPS=groups, SIZE=size, TURN=64, ROOM=ROOM,
-        num_warps=16 if vocabulary > FEW else 4, **early(count, logits.device),
+        BLOCK=block, GROUPS=groups, SIZE=size, TURN=64, ROOM=room,
+        num_warps=8 if vocabulary > FEW else 4, **early(count, logits.device),
     )  # fmt: skip

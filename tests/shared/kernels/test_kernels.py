@@ -160,6 +160,27 @@ def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
             assert torch.equal(getattr(plain, name), getattr(fused, name))
 
 
+@pytest.mark.parametrize(
+    "settings", [SETTINGS[0], SETTINGS[2], SETTINGS[-1], {"do_sample": True, "top_k": 100}], ids=str
+)
+def test_one_row_draws_what_is_drawn_without_the_kernel(settings):
+    """As it is launched on Hopper: before what it reads has been written."""
+    torch.manual_seed(0)
+    vocabulary, steps = cases((50257, 200), (2000, 3))
+    settings = GenerationArguments(**settings)
+    plain, fused = (Slots(1, steps, DEVICE) for _ in range(2))
+    for slots in (plain, fused):
+        slots.finished.fill_(False)
+        slots.limit.fill_(steps)
+        slots.uniform.copy_(torch.linspace(0, 0.999, steps, device=DEVICE))
+    for _ in range(steps):
+        logits = torch.randn(1, vocabulary, device=DEVICE) * 3
+        sampling.advance(logits, plain, settings, -1)
+        sampling_kernel.advance(logits, fused, settings, -1)
+    assert (plain.ids != fused.ids).float().mean() < 0.01
+    assert plain.ids.unique().numel() > steps * 0.9
+
+
 @pytest.mark.parametrize("alpha", [0.0, 2.0], ids=["plain", "R-Drop"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_fused_loss_and_its_gradients(smoothing, alpha):
