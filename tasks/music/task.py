@@ -49,6 +49,7 @@ class Music(Task):
     Arguments = MusicArguments
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
+    fixed = ("velocity",)
     needs_input = False
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS
@@ -82,8 +83,7 @@ class Music(Task):
         if arguments.midi_dir is None:
             splits = read_chorales()
         else:
-            with_melody = "accompany" in arguments.job
-            splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, with_melody, CACHE)
+            splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, "accompany" in arguments.job, CACHE)
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
