@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from shared.kernels import relative_blocks
 from shared.model.decoder import Decoder
-from shared.model.masks import Mask, SequenceStarts, dense_mask
+from shared.model.masks import Mask, choose_mask, dense_mask
 
 
 class KeyValueCache:
@@ -100,9 +99,10 @@ def prefill(decoder: Decoder, cache: KeyValueCache, prompts: Mapping[int, Sequen
     cache.destination = torch.tensor([*new], device=device)
     cache.source = torch.tensor([places[prompt] for prompt in new.values()], device=device)
     position_ids = torch.arange(ids.shape[1]).expand_as(ids)
-    mask: Mask = None
     if decoder.config.mask == "prefix":
-        mask = dense_mask(position_ids, position_ids < lengths[:, None]).to(device)
-    elif decoder.config.relative_attention and relative_blocks.supports(device, decoder.dtype, 0.0, False) is None:
-        mask = SequenceStarts(None)
+        mask: Mask = dense_mask(position_ids, position_ids < lengths[:, None]).to(device)
+    else:
+        # On a GPU it stays plain: the kernel of packed rows has not been tried on prompts.
+        relative = getattr(decoder.blocks[0].attn, "relative", None) if device.type == "cpu" else None
+        mask = choose_mask(ids.shape, None, None, device=device, dtype=decoder.dtype, relative=relative)
     decoder.body(ids.to(device), position_ids.to(device), mask, cache)
