@@ -13,7 +13,7 @@ from shared.generation.generate import n_best
 from shared.generation.mbr import check_candidates, generate_best
 from shared.generation.processors import MASKS, Written, active, process
 from shared.hardware import BF16
-from shared.model.build import load_decoder
+from shared.model.build import load_config, load_decoder
 from shared.model.decoder import Decoder
 from shared.model.inspection import attention_weights, copied
 from shared.model.masks import dense_mask
@@ -58,6 +58,7 @@ __all__ = [
     "dense_mask",
     "generate_best",
     "joined",
+    "load_config",
     "load_decoder",
     "n_best",
     "process",

@@ -12,27 +12,24 @@ import torch
 
 from onedecoder.core import (
     BF16,
-    SETTINGS,
     TASKS,
     Decoder,
     Ensemble,
     GenerationArguments,
     RequestArguments,
     Row,
-    Run,
     Sequence,
     Task,
     TextTask,
-    TextVocabulary,
     UserError,
     check_candidates,
     generate_best,
     joined,
-    load_decoder,
     n_best,
 )
 from onedecoder.naming import token_names
 from onedecoder.piece import Piece
+from onedecoder.source import Source
 from onedecoder.trace import Trace
 
 Output = str | Piece
@@ -51,26 +48,13 @@ def load(
     Raises:
         UserError: there is no GPT-2 by that name, or a run of the ensemble has another task or vocabulary.
     """
-    name, folder = str(name), Path(name)
+    source = Source.open(str(name))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if is_run(folder):
-        opened = Run.open(name)
-        task, generation, max_length = opened.task(TASKS), opened.generation, opened.model.max_length
-        model = opened.decoder(task)
-    else:
-        model = load_decoder(name)
-        kind, max_length = TASKS["language_modeling"], model.context
-        task = kind(kind.Arguments(), TextVocabulary.load(name))
-        generation = GenerationArguments(**kind.generation_defaults)
-    model = model.to(device).eval()
+    task = source.task()
+    model = source.decoder(task).to(device).eval()
     writer = joined(model, task, [str(each) for each in ensemble], TASKS, load_in_8bit)
-    return LoadedDecoder(name, model, task, generation, max_length, None if writer is model else writer)
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder says that it is a run, or is nothing else that could be loaded."""
-    said = any((place / SETTINGS).is_file() for place in (folder, folder.absolute().parent))
-    return folder.is_dir() and (said or not (folder / "config.json").is_file())
+    own = None if writer is model else writer
+    return LoadedDecoder(source.name, model, task, source.generation, source.max_length, own)
 
 
 class Written(NamedTuple):

@@ -1,12 +1,22 @@
-"""The page's files put together: as one file with everything in it, or as links to a server."""
+"""The pages' files put together: as one file with everything in it, or as links to a server."""
 
 import base64
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "page"
+EXPLORING = {
+    "title": "The Illustrated GPT-2, live",
+    "closing": "After Jay Alammar's "
+    '<a href="https://jalammar.github.io/illustrated-gpt2/" rel="noopener" target="_blank">The Illustrated GPT-2</a>.\n'
+    "  Every number on this page is this decoder's own.",
+}
+LISTENING = {
+    "title": "Listening in pairs",
+    "closing": "Your answers stay in this browser until you save them as a file. This page fetches and sends nothing.",
+}
 START = """<script type="module">
 import { start } from "onedecoder/views/app.js";
 import { openEngines } from "onedecoder/engine/open.js";
@@ -37,15 +47,14 @@ def whole(decoders: list[str], kind: str) -> str:
     scripts = [
         f'<script type="application/json" data-onedecoder="{kind}">{_inside_script(text)}</script>' for text in decoders
     ]
-    return _filled(FOLDER / "index.html", _style("style.css"), import_map(_data), "\n".join([*scripts, START]))
+    return _filled(EXPLORING, _style("style.css"), import_map(_data), "\n".join([*scripts, START]))
 
 
 def listening(content: str) -> str:
     """One file of pieces to listen to, nothing fetched; `content` is the JSON that its script reads."""
-    folder = FOLDER / "listening"
-    script = (folder / "listening.js").read_text(encoding="utf-8")
+    script = (FOLDER / "listening" / "listening.js").read_text(encoding="utf-8")
     return _filled(
-        folder / "index.html",
+        LISTENING,
         style=_style("style.css", "listening/listening.css"),
         imports=import_map(_data, ("onedecoder/views/dom.js", "onedecoder/views/theme.js")),
         engine=f'<script type="application/json" id="listening">{_inside_script(content)}</script>\n'
@@ -56,7 +65,7 @@ def listening(content: str) -> str:
 def served() -> str:
     """The same as links to a server."""
     return _filled(
-        FOLDER / "index.html",
+        EXPLORING,
         style='<link rel="stylesheet" href="/page/style.css">',
         imports=import_map(lambda name: name.replace("onedecoder/", "/page/", 1)),
         engine=START,
@@ -74,11 +83,13 @@ def _data(name: str) -> str:
     return "data:text/javascript;base64," + _base64(modules()[name])
 
 
-def _filled(template: Path, style: str, imports: str, engine: str) -> str:
-    page = template.read_text(encoding="utf-8")
-    for mark, content in {"style": style, "import map": imports, "engine": engine}.items():
-        before, after = page.split(f"<!-- {mark} -->")
-        page = before + content + after
+def _filled(words: Mapping[str, str], style: str, imports: str, engine: str) -> str:
+    """The shell of every page, with its own words and with what it runs."""
+    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+    # What runs comes last: nothing is looked for in it.
+    for mark, content in {**words, "style": style, "import map": imports, "engine": engine}.items():
+        assert f"<!-- {mark} -->" in page, mark
+        page = page.replace(f"<!-- {mark} -->", content)
     return page
 
 

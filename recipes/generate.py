@@ -3,6 +3,7 @@
     python recipes/generate.py outputs/translation "The small dog sleeps." "I drink coffee."
     python recipes/generate.py outputs/summarization --input_file article.txt
     python recipes/generate.py outputs/language_modeling "Once upon a time" --num_samples 3 --temperature 0.8
+    python recipes/generate.py gpt2 "A robot must obey" --max_new_tokens 40
     python recipes/generate.py outputs/music --prime beginning.mid --num_samples 4 --output_dir pieces
     python recipes/generate.py outputs/music --prime beginning.mid --prime_seconds 10 --seconds 30
     python recipes/generate.py outputs/pop909 --prime song.mid
@@ -12,9 +13,9 @@
     python recipes/generate.py outputs/translation "I drink coffee." --ensemble outputs/seed_2 outputs/seed_3
     python recipes/generate.py outputs/music --seconds 60 --load_in_8bit true
 
-Inputs are arguments, a file, or standard input (also named -). By default, the generation settings are those of the
-training. The same seed gives the same output. With --interactive, the program loads the decoder once and then reads
-standard input line by line.
+Inputs are arguments, a file, or standard input (also named -). What is no run of this program, such as gpt2, goes on
+from them as text. By default, the generation settings are those of the training. The same seed gives the same output.
+With --interactive, the program loads the decoder once and then reads standard input line by line.
 """
 
 import sys
@@ -29,7 +30,6 @@ from shared.files import check_writable
 from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.runs.cli import Parser, run
 from shared.task import Row, Task
-from tasks import TASKS
 
 MOST_SAMPLES = 10_000  # of one input
 
@@ -68,16 +68,16 @@ def main(arguments: list[str]) -> None:
     # Imported once the flags are read: --help does without PyTorch, which takes seconds.
     from onedecoder.decoder import load  # noqa: PLC0415
     from onedecoder.interactive import converse  # noqa: PLC0415
+    from onedecoder.source import Source  # noqa: PLC0415
     from shared.generation.mbr import check_candidates  # noqa: PLC0415
-    from shared.runs.folder import Run  # noqa: PLC0415
 
-    opened = Run.open(run_name)
-    parser = new_parser(opened.kind(TASKS).RequestArguments)
-    request_arguments, generation, output, given = parser.parse(arguments, opened.settings["generation"])
+    source = Source.open(run_name)
+    parser = new_parser(source.kind.RequestArguments)
+    request_arguments, generation, output, given = parser.parse(arguments, asdict(source.generation))
     generation.check()
-    task = opened.task(TASKS, request_arguments=request_arguments)
+    task = source.task(request_arguments)
     check_candidates(type(task), generation)
-    folder = Path(output.output_dir or opened.folder / "generated")
+    folder = Path(output.output_dir or Path(run_name) / "generated")
     loaded = partial(load, given.run, ensemble=output.ensemble or (), load_in_8bit=output.load_in_8bit)
     if output.interactive:
         settings = {**asdict(request_arguments), **asdict(generation)}
@@ -116,7 +116,7 @@ def removed_share(removed: float) -> str:
 def new_parser(request: type[RequestArguments], **options: Any) -> Parser:
     """The flags of every task, and those of one task's requests."""
     parser = Parser(request, GenerationArguments, OutputArguments, **options)
-    parser.add_argument("run", help="A run's folder, such as outputs/translation.")
+    parser.add_argument("run", help="A run's folder, a folder in transformers' format, or a name on the hub.")
     parser.add_argument(
         "inputs", nargs="*", default=[], help="Texts (or MIDI files) to write for; - is standard input."
     )

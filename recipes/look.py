@@ -3,6 +3,7 @@
     python recipes/look.py outputs/translation "Today the waiter should eat a delicious pizza." --out pictures
     python recipes/look.py outputs/translation "Today the waiter should eat a delicious pizza." --layer 2
     python recipes/look.py outputs/music --max_new_tokens 24 --format png
+    python recipes/look.py outputs/asap_infill piece.mid --from 10 --to 15
 
 For each token that is written, it prints the likeliest tokens with their probabilities, before sampling and before a
 grammar rules any out. It writes these pictures, by default to RUN/look:
@@ -16,20 +17,22 @@ grammar rules any out. It writes these pictures, by default to RUN/look:
     copied     (with copy attention) from where, and how much of, each token that follows is copied
     arcs       (music) the last note's arcs to the notes that it attends to, in --layer or the first one
 
-In a picture of attention, each row is a token and shows how much it attends to the others. What the mask hides is grey.
-Lines mark the end of the source. `numbers.json` holds the numbers of the pictures.
+What is asked of an output, such as --target_lang or --prime_seconds, is asked for as with generate.py. In a picture of
+attention, each row is a token and shows how much it attends to the others. What the mask hides is grey. Lines mark the
+end of the source. `numbers.json` holds the numbers of the pictures.
 """
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from onedecoder.core import GenerationArguments, Parser, UserError, run
+from onedecoder.core import GenerationArguments, Parser, RequestArguments, UserError, run
 from onedecoder.decoder import load
 from onedecoder.looking import look, steps
 from shared.tables import table
 
 NEW_TOKENS = 32  # by default, at most: more are hard to see
+WITHOUT_EFFECT = dict.fromkeys(("musicxml", "tempo", "pedal", "write_prime"), "no piece is written")
 
 
 @dataclass
@@ -44,10 +47,11 @@ class LookArguments:
 
 
 def main(arguments: list[str]) -> None:
-    decoder = load(new_parser().parse_known_args(arguments)[0].run, device="cpu")
+    first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
+    decoder = load(first.parse_known_args(arguments)[0].run, device="cpu")
     known = asdict(decoder.generation)
     known["max_new_tokens"] = min(known["max_new_tokens"], NEW_TOKENS)
-    generation, wanted, given = new_parser().parse(arguments, known)
+    asked, generation, wanted, given = new_parser(decoder.task.RequestArguments).parse(arguments, known)
     layers = decoder.model.config.n_layer
     if wanted.layer is not None and not 1 <= wanted.layer <= layers:
         raise UserError(f"--layer {wanted.layer}: the decoder has {layers}; give 1 to {layers}")
@@ -55,7 +59,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--candidates is {wanted.candidates}: give 1 or more")
     folder = wanted.out or (Path(given.run) / "look" if Path(given.run).is_dir() else "look")
 
-    trace = decoder.trace(given.input, seed=wanted.seed, **asdict(generation))
+    trace = decoder.trace(given.input, seed=wanted.seed, **asdict(asked), **asdict(generation))
     written = [
         {
             "written": step["token"],
@@ -70,8 +74,9 @@ def main(arguments: list[str]) -> None:
         print(path)
 
 
-def new_parser() -> Parser:
-    parser = Parser(GenerationArguments, LookArguments)
+def new_parser(request: type[RequestArguments], **options: Any) -> Parser:
+    """The flags of this recipe, and those of one task's requests."""
+    parser = Parser(request, GenerationArguments, LookArguments, without_effect=WITHOUT_EFFECT, **options)
     parser.add_argument("run", help="A run's folder, such as outputs/translation, or a name on the hub.")
     parser.add_argument("input", nargs="?", default="", help="The text (or MIDI file) to write for.")
     return parser

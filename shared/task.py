@@ -51,6 +51,7 @@ class Task(ABC):
     likelihood_metrics: ClassVar[tuple[str, ...]] = ("perplexity",)  # of `score_likelihood`: lower is better
     output_metrics: ClassVar[tuple[str, ...]] = ()  # of `score`: higher is better
     input_kind: ClassVar[Literal["text", "lines", "file"]] = "text"  # one input is a text, a line, or a file's path
+    fixed: ClassVar[tuple[str, ...]] = ()  # arguments that say what its tokens mean: a resumed training has the same
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
     # How good an output would be if another one were the reference; None where there is no such measure.
     utility: ClassVar[staticmethod[[Any, Any], float] | None] = None

@@ -76,6 +76,7 @@ class TaskContract:
         task = case.task
         assert task.name.isidentifier() and task.name == task.name.lower()
         assert issubclass(task.Arguments, DataArguments) and issubclass(task.RequestArguments, RequestArguments)
+        assert {*task.fixed} <= {field.name for field in fields(task.Arguments)}
         assert set(task.generation_defaults) <= {field.name for field in fields(GenerationArguments)}
         assert task.input_kind in {"text", "lines", "file"}
         assert task.line.strip() and type(task).__doc__

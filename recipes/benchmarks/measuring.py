@@ -16,6 +16,7 @@ from shared.errors import UserError
 from shared.hardware import synchronize
 from shared.model.build import SIZES
 from shared.model.decoder import Decoder
+from shared.model.modeling_onedecoder import OneDecoderForCausalLM
 
 OURS, THEIRS, COMPILED, CONTINUOUS = "ours", "transformers", "transformers, compiled", "transformers, continuous"
 EIGHT_BITS, CTRANSLATE2 = "ours, 8 bits", "CTranslate2"
@@ -35,7 +36,19 @@ def random_rows(rows: int, length: int, size: int) -> list[list[int]]:
 
 def plain_gpt2(decoder: Decoder) -> GPT2LMHeadModel:
     """transformers' own model of the decoder's very weights, without its relative attention and copy attention."""
-    model = GPT2LMHeadModel(copy.deepcopy(decoder.config))
+    return _sharing(decoder, GPT2LMHeadModel)
+
+
+def as_loaded(decoder: Decoder) -> GPT2LMHeadModel:
+    """What transformers makes of the decoder's run, on its very weights.
+
+    That is its own model or, with `trust_remote_code=True`, that of the modelling file which the run carries.
+    """
+    return _sharing(decoder, GPT2LMHeadModel if decoder.is_plain_gpt2 else OneDecoderForCausalLM)
+
+
+def _sharing(decoder: Decoder, kind: type[GPT2LMHeadModel]) -> GPT2LMHeadModel:
+    model = kind(copy.deepcopy(decoder.config))
     known = model.state_dict()
     model.load_state_dict({name: weight for name, weight in decoder.state_dict().items() if name in known}, assign=True)
     model.tie_weights()

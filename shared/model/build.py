@@ -81,17 +81,14 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
     Raises:
         UserError: if there is no GPT-2, or its weights do not fit its config.
     """
+    config = load_config(name)
+    config.update(_dropouts(dropout, attention_dropout))
     try:
-        config = _load_config(name)
-        config.update(_dropouts(dropout, attention_dropout))
         loaded: Any = Decoder.from_pretrained(  # with the report, it is not the decoder alone, as its type says
             name, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except (*UNREADABLE, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
-            f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
-        ) from error
+        raise _not_loaded(name, error) from error
     decoder, report = loaded
     # transformers would start what is missing from random weights, and leave out what it does not know.
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -112,8 +109,26 @@ def load_decoder(name: str, dropout: float = 0.0, attention_dropout: float = 0.0
     return decoder
 
 
-def _load_config(name: str) -> OneDecoderConfig:
-    """The config of a GPT-2 or of one of our own runs; code that comes with a run is never loaded."""
+def _not_loaded(name: str, error: Exception) -> UserError:
+    return UserError(
+        f"no GPT-2 could be loaded from '{name}': give an earlier run, a folder with config.json and "
+        f"model.safetensors, or a name on the hub that this machine can reach ({first_line(error)})"
+    )
+
+
+def load_config(name: str) -> OneDecoderConfig:
+    """The config of a GPT-2 or of one of our own runs; code that comes with a run is never loaded.
+
+    Raises:
+        UserError: if there is none, or it is of another model.
+    """
+    try:
+        return _checked_config(name)
+    except UNREADABLE as error:
+        raise _not_loaded(name, error) from error
+
+
+def _checked_config(name: str) -> OneDecoderConfig:
     settings, _ = OneDecoderConfig.get_config_dict(name)
     if not settings:
         raise OSError("there is no config.json")

@@ -29,6 +29,8 @@ from shared.model.rdrop import twice
 
 MODELING_FILE = Path(modeling_onedecoder.__file__)
 PLAIN = Criterion()
+AS_GPT2 = {"mask": "causal", "relative_attention": 0, "position_period": 0, "copy_attention": 0}
+"""The settings that plain GPT-2 does not know, as they are where a decoder is one."""
 
 
 class Decoder(OneDecoderForCausalLM):
@@ -215,11 +217,8 @@ class Decoder(OneDecoderForCausalLM):
         if not kwargs.get("is_main_process", True):
             return
         settings = self.config.to_dict()
-        # As plain GPT-2 has it.
-        own = {"mask": "causal", "relative_attention": 0, "position_period": 0, "copy_attention": 0}
-        plain = all(settings[name] == value for name, value in own.items())
-        if plain:
-            for name in (*own, "model_type"):
+        if self.is_plain_gpt2:
+            for name in (*AS_GPT2, "model_type"):
                 del settings[name]
             config = GPT2Config.from_dict(settings)
             config.architectures = ["GPT2LMHeadModel"]
@@ -232,6 +231,11 @@ class Decoder(OneDecoderForCausalLM):
             }
             shutil.copy(MODELING_FILE, save_directory)
         config.save_pretrained(save_directory)
+
+    @property
+    def is_plain_gpt2(self) -> bool:
+        """Whether `GPT2LMHeadModel` is all that it takes to compute what this decoder does."""
+        return all(getattr(self.config, name) == value for name, value in AS_GPT2.items())
 
     @property
     def context(self) -> int:

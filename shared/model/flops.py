@@ -16,9 +16,12 @@ def training_flops_per_token(decoder: Decoder, context: float) -> float:
 
     As PaLM's appendix B and nanoGPT count: 6 for each parameter but the positions', and 12 * layers * width * context
     for attention, as if every token saw its whole sequence. For sequences of several lengths give `mean_context`.
+    Copy attention is one head more: scores of its own width, but one number where others have values, whether a token
+    is the one that is learned.
     """
     config = decoder.config
-    return 6 * decoder.parameters_without_positions + 12 * config.n_layer * config.n_embd * context
+    per_key = 12 * config.n_layer * config.n_embd + (6 * (config.copy_attention + 1) if config.copy_attention else 0)
+    return 6 * decoder.parameters_without_positions + per_key * context
 
 
 def decoding_bytes_per_step(decoder: Decoder, rows: int, mean_length: float, bytes_per_value: int) -> float:

@@ -72,7 +72,7 @@ def _train(
             raise UserError("nothing to learn from: give --train_file, or --do_train false to score only")
         known = None
         if checkpoint:
-            check_resumed(checkpoint, kind.name, asdict(model), training.to_sanitized_dict()["optim"])
+            check_resumed(checkpoint, kind, data, asdict(model), training.to_sanitized_dict()["optim"])
             known = kind.build_vocabulary(data, kind.load_vocabulary(vocabulary_folder(str(checkpoint))), None, 0)
         known = vocabulary_of_all(kind, data, known, shared)
         decoder, vocabulary = build_decoder(kind, data, rows.get("train"), model, training.seed, known)

@@ -9,9 +9,11 @@ from typing import Any
 from accelerate import PartialState
 from transformers.trainer import TRAINER_STATE_NAME
 
+from shared.data.arguments import DataArguments
 from shared.errors import UserError
 from shared.model.build import OF_THE_WEIGHTS
 from shared.runs.folder import CARD, METRICS, SAMPLES, SETTINGS, read_metrics, read_settings
+from shared.task import Task
 from shared.training.checkpoints import checkpoints, remove, why_not_resumed
 
 
@@ -40,12 +42,14 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
     return checkpoint
 
 
-# Model settings that decide what a checkpoint's weights mean, as --optim does its other state: all else may change from
-# one launch to the next.
+# Model settings that decide what a checkpoint's weights mean, as a task's `fixed` arguments do, and --optim its other
+# state: all else may change from one launch to the next.
 FIXED = ("size", "config_overrides", "max_length", "mask", *OF_THE_WEIGHTS)
 
 
-def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: str) -> None:
+def check_resumed(
+    checkpoint: Path, kind: type[Task], data: DataArguments, model: Mapping[str, Any], optim: str
+) -> None:
     """Refuse to resume another task, or with settings that the checkpoint's weights were not made for.
 
     Raises:
@@ -56,10 +60,11 @@ def check_resumed(checkpoint: Path, task: str, model: Mapping[str, Any], optim: 
         return
     settings = read_settings(path)
     read_metrics(checkpoint.parent)  # which a broken file would stop only after the training
-    if settings["task"] != task:
-        raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {task}")
-    asked = {**{name: model[name] for name in FIXED}, "optim": optim}
-    known = {**settings["model"], "optim": settings["training"].get("optim", optim)}
+    if settings["task"] != kind.name:
+        raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {kind.name}")
+    of_the_task = {name: getattr(data, name) for name in kind.fixed}
+    asked = {**of_the_task, **{name: model[name] for name in FIXED}, "optim": optim}
+    known = {**settings["task_arguments"], **settings["model"], "optim": settings["training"].get("optim", optim)}
     for name, value in asked.items():
         before = known.get(name, value)
         if value != before and not (name in OF_THE_WEIGHTS and not value):

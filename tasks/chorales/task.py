@@ -144,7 +144,7 @@ class Chorales(Task):
         if job not in learned:
             raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
         if job == "harmonize" and not given:
-            raise UserError("there is no soprano to harmonise: give a MIDI file with --prime FILE")
+            raise UserError("there is no soprano to harmonise: give a MIDI file")
         events = self.vocabulary.encode(performance(given)) if given else []
         return {"primer": [], "soprano": events[::VOICES]} if job == "harmonize" else {"primer": events}
 

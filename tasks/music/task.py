@@ -49,6 +49,7 @@ class Music(Task):
     Arguments = MusicArguments
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
+    fixed = ("velocity",)
     needs_input = False
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS
@@ -82,8 +83,7 @@ class Music(Task):
         if arguments.midi_dir is None:
             splits = read_chorales()
         else:
-            with_melody = "accompany" in arguments.job
-            splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, with_melody, CACHE)
+            splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, "accompany" in arguments.job, CACHE)
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
@@ -200,7 +200,7 @@ class Music(Task):
         if job == "infill":
             return self._with_hole(given)
         if job == "accompany" and not given:
-            raise UserError("there is no melody to accompany: give a MIDI file with --prime FILE")
+            raise UserError("there is no melody to accompany: give a MIDI file")
         path = {"path": given} if given else {}
         if job == "accompany":
             return {**self._melody(encode(melody_and_performance(given)[0]), FOREVER), **path}
@@ -211,7 +211,7 @@ class Music(Task):
         """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
         hole = self.request_arguments.hole
         if not given or not hole:
-            raise UserError("to fill a hole takes a piece and its place: give --prime FILE --from SECONDS --to SECONDS")
+            raise UserError("to fill a hole takes a piece and its place: give a MIDI file, --from SECONDS --to SECONDS")
         whole = performance(given)
         start, stop = (round(time * TICKS_PER_SECOND) for time in hole)
         if start >= whole.end():

@@ -74,6 +74,7 @@ class Summarization(TextTask):
     arguments: SummarizationArguments
     name = "summarization"
     Arguments = SummarizationArguments
+    fixed = ("separator_text",)
     separator = "<|summarize|>"
     separator_words = "In summary:"
     line = "article … <|summarize|> lead … <|endoftext|>"

@@ -49,6 +49,7 @@ class Translation(TextTask):
     name = "translation"
     Arguments = TranslationArguments
     RequestArguments = TranslationRequestArguments
+    fixed = ("source_lang", "target_lang", "both_directions")
     input_kind = "lines"
     output_metrics = ("bleu", "bleu_lowercase_tokenized", "chrf", "exact")
 

@@ -11,6 +11,7 @@ from onedecoder import UserError
 from onedecoder.commands import command
 from onedecoder.interactive import converse
 from recipes import generate, look
+from tests.onedecoder.conftest import new_run
 
 
 def test_commands_are_named(capsys):
@@ -54,6 +55,18 @@ def test_pictures_and_their_numbers_are_written(run_folders, tmp_path, capsys):
     assert sum(matrix["count"] for matrix in numbers["parameters"]) > 0
 
 
+def test_a_hole_is_looked_into_and_a_language_is_asked_for(tmp_path, midi_dir, both_ways):
+    run = new_run(tmp_path / "run", "music", arguments={"job": ["infill"]})
+    seen = ["--out", str(tmp_path / "seen"), "--max_new_tokens=4"]
+    look.main([str(run), str(midi_dir / "0.mid"), "--from=2", "--to=3", *seen])
+    tokens = json.loads((tmp_path / "seen" / "numbers.json").read_text(encoding="utf-8"))["tokens"]
+    assert {"<|gap|>", "<|infill|>"} < {*tokens}
+    with pytest.raises(UserError, match="give a MIDI file, --from SECONDS --to SECONDS"):
+        look.main([str(run), str(midi_dir / "0.mid"), *seen])
+    look.main([both_ways.name, "Der Hund.", "--target_lang=en", *seen])
+    assert "<|to-en|>" in json.loads((tmp_path / "seen" / "numbers.json").read_text(encoding="utf-8"))["tokens"]
+
+
 def test_wrong_looks_are_named(run_folders):
     run = str(run_folders["translation"])
     for arguments, message in (
@@ -61,6 +74,8 @@ def test_wrong_looks_are_named(run_folders):
         ([run, "A dog.", "--candidates=0"], "give 1 or more"),
         ([run], "nothing to look into"),
         ([run, "A dog.", "--format=gif"], "gif"),
+        ([run, "A dog.", "--target_lang=fr"], "has not learned to write it"),
+        ([str(run_folders["music"]), "--tempo=90"], "--tempo does nothing here, since no piece is written"),
     ):
         with pytest.raises(UserError, match=message):
             look.main(arguments)

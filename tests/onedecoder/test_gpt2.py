@@ -11,7 +11,7 @@ import pytest
 from onedecoder import UserError, load
 from onedecoder.about import about, tokenizer
 from onedecoder.engine import Engine
-from recipes import explore, look
+from recipes import explore, generate, look
 
 TEXT = "A robot must obey the orders given it"
 
@@ -35,6 +35,39 @@ def test_it_writes_on_from_a_text(gpt2):
     trace = gpt2.trace(TEXT, max_new_tokens=4)
     assert trace.names[:5] == ["<|endoftext|>", "A", "·robot", "·must", "·obey"]
     assert trace["logits"].shape == (len(trace.ids), 50_257)
+
+
+def test_generate_writes_on_from_a_text(folder, gpt2, capsys):
+    generate.main([str(folder), TEXT, "--do_sample=false", "--max_new_tokens=4"])
+    assert capsys.readouterr().out == f"{TEXT}{gpt2(TEXT, do_sample=False, max_new_tokens=4)}\n\n"
+    generate.main([str(folder), TEXT, "--num_samples=2", "--max_new_tokens=4", "--load_in_8bit=true"])
+    assert capsys.readouterr().out.count(TEXT) == 2
+    with pytest.raises(UserError, match="unknown flag '--target_lang'"):
+        generate.main([str(folder), TEXT, "--target_lang=de"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpt3", "no GPT-2 could be loaded from 'gpt3': give an earlier run, a folder"),
+        ("nobody/gpt2", "no GPT-2 could be loaded from 'nobody/gpt2'"),
+        ("tests/gpt2", "there is no run in tests/gpt2: give the --output_dir of a training"),  # a folder of ours
+        ("README.md", "there is no run in README.md"),
+        ("bert", "'bert' is a bert model: the core of this program is GPT-2"),
+        ("torn", "no GPT-2 could be loaded from 'torn'"),
+        ("weights", "no tokenizer could be loaded from 'weights'"),
+    ],
+)
+def test_what_is_no_decoder_is_named_in_one_line(name, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "README.md").write_text("text")
+    for folder, config in {"bert": '{"model_type": "bert"}', "torn": "{", "weights": '{"model_type": "gpt2"}'}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(config)
+    with pytest.raises(UserError) as caught:
+        generate.main([name, TEXT])
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
 
 
 def test_the_page_behind_a_server_shows_it(gpt2):

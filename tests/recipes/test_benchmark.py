@@ -1,16 +1,12 @@
 """The benchmark, launched with the smallest numbers; and that what it compares is alike."""
 
 import json
-import subprocess
 from dataclasses import asdict, replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from recipes.benchmark import main
-from recipes.benchmarks import start
 from recipes.benchmarks.generation import Generation, GenerationCases, beams, transformers_generate
 from recipes.benchmarks.measuring import (
     CONTINUOUS,
@@ -221,20 +217,23 @@ def test_transformers_writes_what_ours_does(new_decoder, settings, ending):
     assert (ours != endless) == ending
 
 
-def test_beams_are_compared_on_a_runs_test_split(pairs, tmp_path):
+@pytest.mark.parametrize("more", [{}, {"relative_attention": 8, "copy_attention": 4}], ids=["plain", "more"])
+def test_beams_are_compared_on_a_runs_test_split(pairs, tmp_path, more):
     arguments = TranslationArguments(train_file=[pairs], test_file=[pairs])
     rows = Translation.load_rows(arguments)["train"]
     task = Translation(arguments, Translation.build_vocabulary(arguments, None, rows, 300))
-    decoder = new_decoder("tiny", task.vocabulary, 48)
+    decoder = new_decoder("tiny", task.vocabulary, 48, **more)
+    for block in decoder.blocks if more else ():
+        torch.nn.init.normal_(block.attn.relative)  # they start at 0, which changes nothing
     decoder.save_pretrained(tmp_path / "run")
     generation = asdict(GenerationArguments(max_new_tokens=3, do_sample=True))
     save_settings(tmp_path / "run", task, {"model": {"max_length": 48}, "generation": generation})
     cases = GenerationCases(model=str(tmp_path / "run"), sentences=5, sentence_batch=2, num_beams=2, calls=1)
     case = beams(cases, cases.model, CPU, torch.float32)
-    assert len(case.prompts) == 5
-    assert (case.settings.num_beams, case.settings.do_sample, case.settings.generation_batch_size) == (2, False, 4)
+    asked = case.settings.num_beams, case.settings.do_sample, case.settings.generation_batch_size
+    assert (len(case.prompts), *asked) == (5, 2, False, 4)
     ours, theirs = case.results((OURS, THEIRS))
-    assert theirs["equal_outputs"] == 1.0
+    assert (theirs["equal_outputs"], "note" in theirs) == (1.0, bool(more))
     assert "equal_outputs" not in ours and "bandwidth" not in ours
 
 
@@ -267,29 +266,8 @@ def test_a_small_decoder_has_the_shape_that_is_asked_for(cases):
 def test_music_is_trained_with_relative_attention_where_there_is_some(cases, tmp_path):
     case = CASES["events"](cases)
     arguments = case.arguments(str(tmp_path), CPU, 1)
-    assert case.trainer(OURS, arguments).model.config.relative_attention == 1024
-    assert not hasattr(case.trainer(THEIRS, arguments).model.transformer.h[0].attn, "relative")
-
-
-def test_a_start_is_measured_twice_with_the_same_caches(monkeypatch):
-    launched = []
-
-    def launch(command, env, **_):
-        caches = {env[name] for name in start.CACHES}
-        launched.append((command, caches, any(Path(cache).exists() for cache in caches)))
-        for cache in caches:
-            Path(cache).mkdir(exist_ok=True)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(start.subprocess, "run", launch)
-    notes = [result["note"] for result in start.start_results(start.StartCases(), CPU)]
-    assert notes == ["nothing cached", "the second time"]
-    (command, caches, filled), (again, same, refilled) = launched
-    assert command == again and caches == same and (filled, refilled) == (False, True)
-    failed = SimpleNamespace(returncode=2, stderr="a\nerror: no disk\n")
-    monkeypatch.setattr(start.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(UserError, match=r"translation\.py did not start: error: no disk"):
-        next(start.start_results(start.StartCases(), CPU))
+    ours, theirs = (case.trainer(system, arguments).model for system in (OURS, THEIRS))
+    assert ours.config.relative_attention == 1024 and not hasattr(theirs.transformer.h[0].attn, "relative")
 
 
 def test_nothing_but_what_is_asked_for_is_trained(cases):

@@ -52,6 +52,15 @@ def test_half_the_context_costs_half_the_attention(gpt2):
     assert long - short == 6 * 12 * 768 * 1024
 
 
+def test_copy_attention_costs_its_weights_its_scores_and_the_sum_of_those_that_point_at_the_token():
+    with torch.device("meta"):
+        plain, copying = (Decoder(OneDecoderConfig(copy_attention=width)) for width in (0, 64))
+    weights = 768 * 64 + 768 * 2 * 64 + 768 + 1  # query, key, gate
+    forward = 2 * weights + 2 * 64 * 1000 + 2 * 1000  # 2 operations for each product, over a context of 1,000
+    more = training_flops_per_token(copying, 1000) - training_flops_per_token(plain, 1000)
+    assert more == 3 * forward == 1_279_350  # the backward pass takes two forward passes' time
+
+
 def test_the_mean_context_is_that_of_the_tokens_not_of_the_sequences():
     assert mean_context(np.array([1, 3], dtype=np.int32)) == 2.5
     assert mean_context(np.full(2**20, 2**16, dtype=np.int32)) == 2**16  # squares that no 32 bits hold

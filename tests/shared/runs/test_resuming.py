@@ -7,9 +7,12 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from shared.data.arguments import DataArguments
 from shared.errors import UserError
 from shared.runs.resuming import FIXED, check_resumed, clear, find_checkpoint
 from shared.training.checkpoints import publish
+from tasks import TASKS
+from tests.conftest import Copying
 
 
 def new_checkpoint(place, state=True):
@@ -156,7 +159,7 @@ def test_a_file_is_no_output_folder(tmp_path):
     [
         ("copying", {}, None),
         ("copying", {"relative_attention": 0}, None),  # what the weights bring along
-        ("singing", {}, "is of a copying run, not of singing"),
+        ("music", {}, "is of a copying run, not of music"),
         ("copying", {"max_length": 64}, "was trained with --max_length 32, not 64"),
         ("copying", {"position_period": 8}, "was trained with --position_period 4, not 8"),
         ("copying", {"mask": "prefix"}, "was trained with --mask causal, not prefix"),
@@ -168,11 +171,12 @@ def test_only_what_a_checkpoint_was_trained_for_is_resumed(tmp_path, task_name, 
     model |= {"position_period": 4, "copy_attention": 16}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": "copying", "model": model}))
     asked = {**model, **changes}
+    kind = {**TASKS, "copying": Copying}[task_name]
     if message is None:
-        check_resumed(tmp_path / "checkpoint-2", task_name, asked, "muon")
+        check_resumed(tmp_path / "checkpoint-2", kind, kind.Arguments(), asked, "muon")
         return
     with pytest.raises(UserError, match=message) as caught:
-        check_resumed(tmp_path / "checkpoint-2", task_name, asked, "muon")
+        check_resumed(tmp_path / "checkpoint-2", kind, kind.Arguments(), asked, "muon")
     assert "\n" not in str(caught.value)
 
 
@@ -180,6 +184,31 @@ def test_another_optimizers_state_is_not_resumed(tmp_path):
     settings = {"task": "copying", "model": {}, "training": {"optim": "adamw_torch"}}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
     model = dict.fromkeys(FIXED)
-    check_resumed(tmp_path / "checkpoint-2", "copying", model, "adamw_torch")
+    check_resumed(tmp_path / "checkpoint-2", Copying, DataArguments(), model, "adamw_torch")
     with pytest.raises(UserError, match="was trained with --optim adamw_torch, not muon"):
-        check_resumed(tmp_path / "checkpoint-2", "copying", model, "muon")
+        check_resumed(tmp_path / "checkpoint-2", Copying, DataArguments(), model, "muon")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "asked", "message"),
+    [
+        ("music", {"velocity": "note"}, {"velocity": "on_change"}, "with --velocity note, not on_change"),
+        ("music", {"velocity": "on_change"}, {}, "with --velocity on_change, not note"),
+        ("music", {"job": ["compose"]}, {"job": ["continue"]}, None),
+        ("music", {}, {}, None),  # of a version that had no such setting
+        ("translation", {"target_lang": "de"}, {"target_lang": "fr"}, "with --target_lang de, not fr"),
+        ("translation", {"both_directions": False}, {"both_directions": True}, "--both_directions False, not True"),
+        ("summarization", {}, {"separator_text": "TL;DR:"}, None),
+        ("summarization", {"separator_text": None}, {"separator_text": "TL;DR:"}, "--separator_text None, not TL;DR:"),
+    ],
+    ids=str,
+)
+def test_the_tokens_of_a_line_go_on_to_mean_the_same(tmp_path, name, before, asked, message):
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"task": name, "task_arguments": before}))
+    kind, model = TASKS[name], dict.fromkeys(FIXED)
+    if message is None:
+        check_resumed(tmp_path / "checkpoint-2", kind, kind.Arguments(**asked), model, "muon")
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        check_resumed(tmp_path / "checkpoint-2", kind, kind.Arguments(**asked), model, "muon")
+    assert "\n" not in str(caught.value)

@@ -168,7 +168,7 @@ def test_a_hole_that_is_nowhere_is_an_error(tmp_path, asked, message):
     save(piece([(0, 50, 60, 64)]), tmp_path / "piece.mid")
     with pytest.raises(UserError, match=message):
         music(asked).request(str(tmp_path / "piece.mid"))
-    with pytest.raises(UserError, match="--prime FILE"):
+    with pytest.raises(UserError, match="give a MIDI file, --from SECONDS --to SECONDS"):
         music(asked).request("")
 
 
