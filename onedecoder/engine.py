@@ -16,12 +16,12 @@ from onedecoder.about import about, music
 from onedecoder.core import MASKS, TextTask, UserError, Written, active, process
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.kept import KeptLines
-from onedecoder.trace import OF_BLOCK, Trace
+from onedecoder.trace import VECTORS, Trace
 
 LONGEST_TEXT = 1_000_000  # characters
 TRACES = 2  # kept at once
 WHOLE_LINE = {"token_embedding", "position_embedding", "final"}
-OF_ONE_PLACE = WHOLE_LINE | {*OF_BLOCK} - {"scores", "relative", "weights"}
+OF_ONE_PLACE = WHOLE_LINE | {*VECTORS}
 
 
 class Engine:

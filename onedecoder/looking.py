@@ -14,7 +14,7 @@ from onedecoder.core import atomic_directory
 from onedecoder.core_music import MusicVocabulary
 from onedecoder.counts import counts
 from onedecoder.decoder import LoadedDecoder
-from onedecoder.trace import Trace
+from onedecoder.trace import VECTORS, Trace
 
 DIGITS = 5
 
@@ -68,7 +68,7 @@ def numbers(decoder: LoadedDecoder, trace: Trace, count: int) -> dict[str, Any]:
     layers, names = range(decoder.model.config.n_layer), decoder.names
     place = max(trace.context - 1, 0)
     shown = ["token_embedding", "position_embedding", "final"]
-    shown += [f"h.{layer}.{step}" for layer in layers for step in pictures.STEPS]
+    shown += [f"h.{layer}.{step}" for layer in layers for step in VECTORS]
     with_cache, without_cache = counts(decoder.model, len(trace.ids))
     return {
         "ids": trace.ids,

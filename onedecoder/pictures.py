@@ -8,15 +8,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from onedecoder.trace import Trace
+from onedecoder.trace import VECTORS, Trace
 
 LABELLED = 80  # tokens beyond which a picture has no room for their names
 COLUMNS = 4
 INK, HIDDEN, WRITTEN = "#27303f", "0.88", "#4c5fd5"
-STEPS = (  # of a token's way through a block, with the names of the article
-    *("input", "ln_1", "q", "k", "v", "mixed", "attention_output", "residual_1"),
-    *("ln_2", "up", "gelu", "down", "residual_2"),
-)
 
 
 def attention(weights: np.ndarray, titles: list[str], names: list[str], context: int) -> Figure:
@@ -80,7 +76,7 @@ def way(trace: Trace, position: int) -> Figure:
     """
     layers = trace.model.config.n_layer
     embeddings = ["token_embedding", "position_embedding"]
-    keys = [*embeddings, *(f"h.{layer}.{step}" for layer in range(layers) for step in STEPS), "final"]
+    keys = [*embeddings, *(f"h.{layer}.{step}" for layer in range(layers) for step in VECTORS), "final"]
     figure = Figure(figsize=(9, 0.22 * len(keys) + 0.8), layout="constrained")
     axes = figure.subplots(len(keys), 1, squeeze=False).flatten()
     for strip, key in zip(axes, keys, strict=True):

@@ -7,15 +7,11 @@ import torch
 
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.tensors import pack
-from onedecoder.trace import Trace
+from onedecoder.trace import VECTORS, Trace
 
 NEW_TOKENS = 48  # that are written, at most
 MOST_TOKENS = 160  # in a recorded line: its pictures grow with their square
 KEPT = 400  # of the likeliest tokens at each place
-VECTORS = (
-    *("input", "ln_1", "q", "k", "v", "mixed", "attention_output"),
-    *("residual_1", "ln_2", "up", "gelu", "down", "residual_2"),
-)
 
 
 def record(decoder: LoadedDecoder, given: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def application(decoders: list[LoadedDecoder], inputs: list[str] | None, port: i
         if number >= len(engines):
             return _refusal(404, "There is no such decoder: reload the page.")
         try:
-            body = await _body(request)
+            body = await request.body()  # no more than was announced: the server cuts off what exceeds Content-Length
             return await run_in_threadpool(answer, engines[number], what, body, request.query_params.get("job", ""))
         except UserError as error:
             return _refusal(400, str(error))
@@ -133,11 +133,6 @@ class OwnOriginOnly:
         if int(headers.get("content-length") or 0) > LARGEST:
             return 413, "What was sent is larger than 2 MB: give a shorter text or file."
         return None
-
-
-async def _body(request: Request) -> bytes:
-    """No more than was announced is read: the server cuts off what exceeds its Content-Length."""
-    return await request.body()
 
 
 def _floats(values: np.ndarray, more: bytes = b"") -> Response:

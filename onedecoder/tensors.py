@@ -27,11 +27,6 @@ def quantised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return whole.numpy(), scales.numpy()
 
 
-def dequantised(rows: np.ndarray) -> np.ndarray:
-    """What is left of rows that were quantised, in float32."""
-    return rounded(torch.from_numpy(rows)).dequantized().numpy()
-
-
 def pack(arrays: dict[str, tuple[str, np.ndarray]]) -> Packed:
     """Arrays by name, each with the type that it shall have: `int8` (by rows), `float16` or `float32`."""
     tensors, parts, offset = [], [], 0
@@ -59,17 +54,6 @@ def weights(decoder: Decoder) -> dict[str, np.ndarray]:
 def kinds(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
     """In what each weight is kept: matrices in 8 bits, biases and norms as they are."""
     return {name: ("int8" if array.ndim > 1 else "float32", array) for name, array in arrays.items()}
-
-
-def with_quantised_weights(decoder: Decoder) -> Decoder:
-    """The same decoder, changed in place to compute with what is left of its weights in a page."""
-    kept_as = weights(decoder)
-    for name, tensor in _tensors(decoder).items():
-        array = kept_as[_short(name)]
-        if array.ndim > 1:
-            kept = dequantised(array)
-            tensor.copy_(tensor.new_tensor(kept.T if _turned(name) else kept))
-    return decoder
 
 
 def _tensors(decoder: Decoder) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ OF_BLOCK = (
     *("input", "ln_1", "q", "k", "v", "scores", "relative", "weights", "mixed", "attention_output"),
     *("residual_1", "ln_2", "up", "gelu", "down", "residual_2"),
 )
+VECTORS = tuple(name for name in OF_BLOCK if name not in {"scores", "relative", "weights"})  # of one place, by step
 COPIED = "copy.weights", "copy.gate"
 
 

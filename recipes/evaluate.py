@@ -15,6 +15,7 @@ of the decoder's. --compare_to tests whether the outputs of two runs for the sam
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,44 +92,56 @@ def main(arguments: list[str]) -> dict[str, Any]:
     splits = load_splits(kind, data, opened.seed)
     if score.split not in splits:
         raise UserError(f"--split {score.split}: the data have {', '.join(splits)}; give --{score.split}_file")
-    rows = splits[score.split]
 
     samples = SAMPLES if name == "test" else name
     if score.compare_to:
-        return print_comparison(task, rows, opened.folder, Run.open(score.compare_to).folder, samples)
+        return print_comparison(task, splits[score.split], opened.folder, Run.open(score.compare_to).folder, samples)
 
     check_writable(opened.folder)
     accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
-    model = opened.model
-    if score.outputs:
-        outputs, metrics = score_given(task, Path(score.outputs), rows, splits.get("train"))
-        if accelerator.is_main_process:
-            task.write_outputs(outputs, rows, opened.folder / samples)
-    else:
-        decoder = opened.decoder(task).to(accelerator.device)
-        with prepared_once(opened.folder) as shared:
-            packed = pack(task, rows, model, score.split, training=False, seed=score.seed, shared=shared)
-        metrics = evaluate(
-            joined(decoder, task, score.ensemble or [], TASKS, score.load_in_8bit),
-            task,
-            rows,
-            packed,
-            generation,
-            training_rows=splits.get("train"),
-            batch_size=score.eval_batch_size,
-            max_length=model.max_length,
-            seed=score.seed,
-            accelerator=accelerator,
-            samples=opened.folder / samples,
-        )
+    metrics = metrics_of(opened, task, splits, generation, score, opened.folder / samples, accelerator)
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})
         if (opened.folder / CARD).is_file():
-            settings = {"model": asdict(model), "generation": asdict(opened.generation)}
+            settings = {"model": asdict(opened.model), "generation": asdict(opened.generation)}
             with in_turn(opened.folder):
                 write_card(opened.folder, model_card(task, settings, read_metrics(opened.folder)))
         print_metrics(opened.folder, {name: metrics})
     return metrics
+
+
+def metrics_of(
+    opened: Run,
+    task: Task,
+    splits: Mapping[str, Dataset],
+    generation: GenerationArguments,
+    score: ScoreArguments,
+    samples: Path,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """The scores of outputs that are given, or of the run's decoder and what it writes; outputs go to `samples`."""
+    rows, training_rows = splits[score.split], splits.get("train")
+    if score.outputs:
+        outputs, metrics = score_given(task, Path(score.outputs), rows, training_rows)
+        if accelerator.is_main_process:
+            task.write_outputs(outputs, rows, samples)
+        return metrics
+    decoder = opened.decoder(task).to(accelerator.device)
+    with prepared_once(opened.folder) as shared:
+        packed = pack(task, rows, opened.model, score.split, training=False, seed=score.seed, shared=shared)
+    return evaluate(
+        joined(decoder, task, score.ensemble or [], TASKS, score.load_in_8bit),
+        task,
+        rows,
+        packed,
+        generation,
+        training_rows=training_rows,
+        batch_size=score.eval_batch_size,
+        max_length=opened.model.max_length,
+        seed=score.seed,
+        accelerator=accelerator,
+        samples=samples,
+    )
 
 
 def print_comparison(task: Task, rows: Dataset, folder: Path, other: Path, samples: str) -> dict[str, Any]:

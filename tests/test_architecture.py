@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks import TASKS
+
 REPOSITORY = Path(__file__).parent.parent
 # From the ground up. An import goes down, never up.
 GROUND = ("errors", "files", "hardware", "tables", "threads")
@@ -14,7 +16,7 @@ DATA = {
     "tasks/translation/lexicon.py",
     "tasks/translation/grammar.py",
     "tasks/translation/patterns.py",
-    "tasks/summarization/articles/nature.py",
+    "tasks/articles/kinds/nature.py",
 }
 PYTHON = sorted(
     path for name in ("onedecoder", "shared", "tasks", "recipes", "tests") for path in (REPOSITORY / name).rglob("*.py")
@@ -35,7 +37,7 @@ def imported(path: Path) -> list[str]:
 
 
 def room(module: str) -> str:
-    """The room of `shared` that a module is in."""
+    """The room of `shared`, or the folder of `tasks`, that a module is in."""
     return module.split(".")[1]
 
 
@@ -49,6 +51,17 @@ def test_an_import_goes_down_and_never_up(path):
             assert there in ROOMS, f"{name} is in no room"
             if here[1] != "__init__":
                 assert ROOMS.index(there) <= ROOMS.index(here[1]), f"{path} imports {name} from above"
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if path.parts[len(REPOSITORY.parts)] == "tasks"], ids=str)
+def test_no_task_imports_another(path):
+    """What two of them share has a folder of its own, which imports neither."""
+    here = path.relative_to(REPOSITORY).parts[1]
+    others = {place.split(":")[0].split(".")[1] for place in TASKS.places.values()} - {here}
+    for name in imported(path):
+        assert not name.startswith(("recipes.", "onedecoder.", "tests.")), f"{path} imports {name}"
+        if here != "__init__.py" and name.startswith("tasks."):
+            assert room(name) not in others, f"{path} imports {name}"
 
 
 def test_the_package_meets_the_rooms_in_few_files():

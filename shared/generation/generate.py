@@ -136,9 +136,11 @@ def _writing(decoder: Decoder | Ensemble, count: int, progress: str | None) -> I
     """The decoder in its evaluation mode, with a bar of the outputs that are finished."""
     was_training = decoder.training
     decoder.eval()
-    with tqdm(total=count, desc=progress, disable=progress is None, unit="output") as bar:
-        yield bar
-    decoder.train(was_training)
+    try:
+        with tqdm(total=count, desc=progress, disable=progress is None, unit="output") as bar:
+            yield bar
+    finally:
+        decoder.train(was_training)
 
 
 class _RunningBatch:

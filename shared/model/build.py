@@ -15,11 +15,11 @@ from shared.model.modeling_onedecoder import OneDecoderConfig
 OF_THE_WEIGHTS = ("relative_attention", "position_period", "copy_attention")
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
 SIZES = {
+    "nano": (3, 128, 4),  # the samples of translation and summarization: a layer more brings neither anything
     "tiny": (4, 128, 4),
     "mini": (4, 256, 4),
     "small": (6, 384, 6),
     "medium": (6, 512, 8),
-    "nano": (3, 128, 4),  # the samples of translation and summarization: a layer more brings neither anything
     "distilgpt2": (6, 768, 12),
     "gpt2": (12, 768, 12),
     "gpt2-medium": (24, 1024, 16),
@@ -36,6 +36,7 @@ def new_decoder(
     size: str,
     vocabulary: Vocabulary,
     context: int,
+    *,
     dropout: float = 0.0,
     attention_dropout: float = 0.0,
     mask: str = "causal",

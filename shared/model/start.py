@@ -38,14 +38,14 @@ def build_decoder(
             model.size,
             vocabulary,
             model.max_length,
-            model.dropout,
-            model.attention_dropout,
-            model.mask,
-            model.relative_attention,
-            seed,
-            model.config_overrides,
-            model.position_period,
-            model.copy_attention,
+            dropout=model.dropout,
+            attention_dropout=model.attention_dropout,
+            mask=model.mask,
+            relative_attention=model.relative_attention,
+            seed=seed,
+            overrides=model.config_overrides,
+            position_period=model.position_period,
+            copy_attention=model.copy_attention,
         )
     name = ("the shape of " if model.from_scratch else "") + (model.model_name_or_path or model.size)
     tokens = len(vocabulary.tokens)

@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from shared.files import STAGING, atomic_directory, reserved
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import OF_THE_WEIGHTS
+from shared.model.decoder import Decoder
 from shared.model.start import build_decoder
 from shared.runs.flags import parse
 from shared.runs.folder import SAMPLES, add_metrics, read_metrics, save_settings
@@ -40,6 +41,17 @@ from shared.training.trainer import Trainer
 VOCABULARY = "vocabulary"
 
 
+@dataclass
+class Prepared:
+    """What a training begins with; `packed` are the `rows` of each split, and it may go on from a `checkpoint`."""
+
+    task: Task
+    decoder: Decoder
+    rows: dict[str, Dataset]
+    packed: dict[str, PackedDataset]
+    checkpoint: Path | None
+
+
 def train(kind: type[Task], arguments: list[str]) -> None:
     """Train, score and save one task's decoder, as the flags in `arguments` say.
 
@@ -47,24 +59,38 @@ def train(kind: type[Task], arguments: list[str]) -> None:
         UserError: in one line, for what a person can mend; a run that is finished is then as it was.
         Interrupted: after SIGTERM or SIGINT, with the command that goes on.
     """
-    settings = parse(kind, arguments)
-    training = settings[-1]
+    data, model, generation, training = parse(kind, arguments)
     folder = Path(training.output_dir)
     set_seed(training.seed)
     with reserved(folder) if training.should_save else nullcontext():
         if training.should_save:
             tidy(folder)
-        _train(kind, folder, *settings)
+        start = prepare(kind, folder, data, model, training)
+        settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
+        for name in OF_THE_WEIGHTS:
+            settings["model"][name] = getattr(start.decoder.config, name)
+        trainer = new_trainer(start, training, generation, model.max_length)
+        PartialState().wait_for_everyone()  # all have read what they start from, which may be the run that goes now
+        if training.should_save:
+            clear(folder, start.checkpoint)
+            save_settings(folder, start.task, settings)
+        metrics = train_and_score(trainer, start, folder)
+        if training.should_save:
+            add_metrics(folder, metrics)
+            write_card(folder, model_card(start.task, settings, read_metrics(folder)))
+            print_metrics(folder, metrics)
+        if trainer.hub_model_id is not None:  # so on the one process that pushes
+            push(folder, trainer.hub_model_id, training)
 
 
-def _train(
-    kind: type[Task],
-    folder: Path,
-    data: DataArguments,
-    model: ModelArguments,
-    generation: GenerationArguments,
-    training: TrainingArguments,
-) -> None:
+def prepare(
+    kind: type[Task], folder: Path, data: DataArguments, model: ModelArguments, training: TrainingArguments
+) -> Prepared:
+    """Rows, vocabulary, decoder and packed rows of a training, or what a checkpoint in `folder` has of them.
+
+    Raises:
+        UserError: if they cannot be had, or do not fit together.
+    """
     with prepared_once(folder) as shared:
         checkpoint = find_checkpoint(folder, training.resume_from_checkpoint, training.overwrite_output_dir)
         rows = load_splits(kind, data, training.seed)
@@ -84,46 +110,49 @@ def _train(
             split: pack(task, part, model, split, split == "train", training.seed, shared)
             for split, part in rows.items()
         }
-        if "train" in packed:
-            packed["train"].augment_with(task.augment, training.seed)
+    if "train" in packed:
+        packed["train"].augment_with(task.augment, training.seed)
+    return Prepared(task, decoder, rows, packed, checkpoint)
 
-    settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
-    for name in OF_THE_WEIGHTS:
-        settings["model"][name] = getattr(decoder.config, name)
-    if "validation" not in packed:
+
+def new_trainer(
+    start: Prepared, training: TrainingArguments, generation: GenerationArguments, max_length: int
+) -> Trainer:
+    """The Trainer of what is prepared; without a validation split it evaluates nothing."""
+    if "validation" not in start.packed:
         training.do_eval, training.eval_strategy = False, IntervalStrategy.NO
-    trainer = Trainer(
-        decoder,
-        task,
+    return Trainer(
+        start.decoder,
+        start.task,
         training,
         generation,
-        model.max_length,
-        train_dataset=packed.get("train"),
-        eval_dataset=packed.get("validation"),
-        eval_rows=rows.get("validation"),
-        training_rows=rows.get("train"),
+        max_length,
+        train_dataset=start.packed.get("train"),
+        eval_dataset=start.packed.get("validation"),
+        eval_rows=start.rows.get("validation"),
+        training_rows=start.rows.get("train"),
     )
-    PartialState().wait_for_everyone()  # all have read what they start from, which may be the run that goes now
-    if training.should_save:
-        clear(folder, checkpoint)
-        save_settings(folder, task, settings)
-    metrics: dict[str, Any] = {"parameters": decoder.num_parameters()}
+
+
+def train_and_score(trainer: Trainer, start: Prepared, folder: Path) -> dict[str, Any]:
+    """Train, leave the decoder in `folder`, and score the splits that are asked for; returns all metrics.
+
+    Raises:
+        Interrupted: after SIGTERM or SIGINT, with the command that goes on.
+    """
+    training, rows = trainer.args, start.rows
+    metrics: dict[str, Any] = {"parameters": start.decoder.num_parameters()}
     with going_on(folder, training.should_save):
         if training.do_train:
-            result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            result = trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
             measured = {name: round(value, 6) for name, value in result.metrics.items()}
             metrics["train"] = {"rows": len(rows["train"]), **measured}
             save(trainer, folder)
         for split, scored in {"validation": training.do_eval, "test": training.do_predict}.items():
             if scored and split in rows:
                 samples = folder / SAMPLES if split == "test" else None
-                metrics[split] = trainer.score(rows[split], packed[split], generate=split == "test", samples=samples)
-    if training.should_save:
-        add_metrics(folder, metrics)
-        write_card(folder, model_card(task, settings, read_metrics(folder)))
-        print_metrics(folder, metrics)
-    if trainer.hub_model_id is not None:  # so on the one process that pushes
-        push(folder, trainer.hub_model_id, training)
+                metrics[split] = trainer.score(rows[split], start.packed[split], split == "test", samples)
+    return metrics
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from datasets import Dataset
 from shared.data.loading import clean_text, convert_rows, load_files, origin
 from shared.errors import UserError
 from shared.task import Row
-from tasks.summarization.reading import summarization_rows
+from tasks.articles.reading import article_rows
 
 
 def read_documents(paths: list[str], split: str) -> Dataset:
@@ -21,7 +21,7 @@ def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False) ->
     """
     if column not in rows.column_names:
         if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
-            articles = summarization_rows(rows)
+            articles = article_rows(rows)
             return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
         raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
     if concatenate:

@@ -61,8 +61,8 @@ class LanguageModeling(TextTask):
         from datasets import Dataset, DatasetDict
 
         from shared.data.loading import hold_out_validation, load_rows
+        from tasks.articles.sample import sample
         from tasks.language_modeling.reading import read_documents, text_rows
-        from tasks.summarization.sample import sample
 
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})

@@ -75,6 +75,12 @@ def ids_of(kind: str) -> np.ndarray:
     return ids
 
 
+def values_of(*kinds: str, otherwise: int = -1) -> np.ndarray:
+    """By id [V], what events of these kinds say (a pitch, a velocity, ticks); `otherwise` for all other ids."""
+    meanings = (MEANING.get(index, _NOTHING) for index in range(len(TOKENIZER)))
+    return np.array([value if kind in kinds else otherwise for kind, value in meanings])
+
+
 _NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = map(ids_of, ("NoteOn", "NoteOff", "Velocity", "TimeShift"))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pretty_midi
 from symusic import Score
 
-from tasks.midi.codec import TICKS_PER_SECOND, performance
+from tasks.midi.codec import TICKS_PER_SECOND, columns, performance
 
 WINDOW = 30 * TICKS_PER_SECOND
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
@@ -60,30 +60,24 @@ def features(pieces: Iterable[Score], melodies: "Iterable[Score] | None" = None)
     found: dict[str, list[np.ndarray]] = {}
     melodies = list(melodies) if melodies is not None else None
     for index, piece in enumerate(pieces):
-        notes = _columns(piece)
-        end = (notes[0] + notes[1]).max(initial=0)
+        notes = columns(piece)
+        end = int(notes[1].max(initial=0))
         for start in range(0, WINDOW * window_count(end), WINDOW):
             stop = min(start + WINDOW, end)
             values = _window(notes, start, stop)
             if melodies is not None:
-                values["consonance"] = _consonance(notes, _columns(melodies[index]), start, stop)
+                values["consonance"] = _consonance(notes, columns(melodies[index]), start, stop)
             for name, value in values.items():
                 found.setdefault(name, []).append(np.atleast_1d(value))
     return found
 
 
-def _columns(piece: Score) -> np.ndarray:
-    """Onset, duration, pitch and velocity of the notes. Shape [4, notes]."""
-    notes = piece.tracks[0].notes.numpy()
-    return np.stack([notes[name].astype(int) for name in ("time", "duration", "pitch", "velocity")])
-
-
 def _window(notes: np.ndarray, start: int, stop: int) -> dict[str, float | np.ndarray]:
-    """Features of one window: of the notes that begin in it, and for polyphony of all that sound."""
-    borders = (np.clip(times, start, stop) - start for times in (notes[0], notes[0] + notes[1]))
+    """Features of one window of `codec.columns`: of the notes that begin in it, for polyphony of all that sound."""
+    borders = (np.clip(times, start, stop) - start for times in notes[:2])
     begun, ended = (np.bincount(times, minlength=stop - start + 1) for times in borders)
     sounding = np.cumsum(begun - ended)
-    onset, duration, pitch, velocity = notes[:, (start <= notes[0]) & (notes[0] < start + WINDOW)]
+    onset, offset, pitch, velocity = notes[:, (start <= notes[0]) & (notes[0] < start + WINDOW)]
     share = np.bincount(pitch % 12, minlength=12) / max(len(pitch), 1)
     heard = share[share > 0]
     return {
@@ -93,7 +87,7 @@ def _window(notes: np.ndarray, start: int, stop: int) -> dict[str, float | np.nd
         "scale_consistency": (SCALES @ share).max(),
         "pitch_range": np.ptp(pitch) if len(pitch) else 0,
         "inter_onset": np.diff(onset) / TICKS_PER_SECOND,
-        "duration": duration / TICKS_PER_SECOND,
+        "duration": (offset - onset) / TICKS_PER_SECOND,
         "velocity": velocity,
     }
 
@@ -101,7 +95,7 @@ def _window(notes: np.ndarray, start: int, stop: int) -> dict[str, float | np.nd
 def _consonance(notes: np.ndarray, melody: np.ndarray, start: int, stop: int) -> np.ndarray:
     """Shape [1], or [0] where no tone meets a melody note between `start` and `stop`."""
     begin = np.maximum(np.maximum.outer(melody[0], notes[0]), start)
-    end = np.minimum(np.minimum.outer(melody[0] + melody[1], notes[0] + notes[1]), stop)
+    end = np.minimum(np.minimum.outer(melody[1], notes[1]), stop)
     intervals = np.subtract.outer(melody[2], notes[2])
     together = np.maximum(end - begin, 0) * (intervals != 0)  # on one key: the melody itself, which a piece may play
     scores = CONSONANCE[intervals % 12]

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pretty_midi
 from symusic import Score
 
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode, encode
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode, encode, values_of
 from tasks.midi.velocities import compact, expand, last_velocity
 
 COMPOSE, CONTINUE, ACCOMPANY, INFILL, GAP = (
@@ -15,12 +14,6 @@ COMPOSE, CONTINUE, ACCOMPANY, INFILL, GAP = (
 )
 END = "<|endoftext|>_None"
 FILE = "tokenizer.json"
-
-
-def _values(kind: str, otherwise: int) -> np.ndarray:
-    """What the ids say that are of one kind, and `otherwise` for the others."""
-    meanings = (MEANING.get(index, (None, 0)) for index in range(len(TOKENIZER)))
-    return np.array([value if name == kind else otherwise for name, value in meanings])
 
 
 class MusicVocabulary:
@@ -32,9 +25,9 @@ class MusicVocabulary:
 
     velocity_at = 1
     """Where a note's velocity stands, counted from its note-on."""
-    pitches = _values("NoteOn", -1)
+    pitches = values_of("NoteOn")
     """The pitch that each id strikes, or -1. Shape [V]."""
-    ticks = _values("TimeShift", 0)
+    ticks = values_of("TimeShift", otherwise=0)
     """The ticks of 10 ms that each id takes. Shape [V]."""
 
     def encode(self, score: Score) -> list[int]:

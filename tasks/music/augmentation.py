@@ -9,21 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.midi.codec import MEANING, PIANO, TICKS_PER_SECOND, TOKENIZER, ids_of
+from tasks.midi.codec import PIANO, TICKS_PER_SECOND, ids_of, values_of
 
 BINS = 4 * np.arange(32) + 3  # velocities
-
-
-def _values(*kinds: str) -> np.ndarray:
-    """By id: the pitch, velocity or ticks of events of these kinds; -1 for all other ids."""
-    values = np.full(len(TOKENIZER), -1)
-    for index, (kind, value) in MEANING.items():
-        if kind in kinds:
-            values[index] = value
-    return values
-
-
-_PITCH, _VELOCITY, _TICKS = _values("NoteOn", "NoteOff"), _values("Velocity"), _values("TimeShift")
+_PITCH, _VELOCITY, _TICKS = values_of("NoteOn", "NoteOff"), values_of("Velocity"), values_of("TimeShift")
 _VELOCITY_IDS, _SHIFT_IDS = ids_of("Velocity")[BINS], ids_of("TimeShift")
 
 

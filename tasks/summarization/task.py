@@ -99,8 +99,8 @@ class Summarization(TextTask):
         from datasets import Dataset, DatasetDict
 
         from shared.data.loading import hold_out_validation, load_rows, origin
-        from tasks.summarization.reading import summarization_rows
-        from tasks.summarization.sample import sample
+        from tasks.articles.reading import article_rows
+        from tasks.articles.sample import sample
 
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
@@ -108,7 +108,7 @@ class Summarization(TextTask):
             splits = load_rows(**arguments.sources)
         columns = arguments.text_column, arguments.summary_column
         by_section = arguments.unit == "section"
-        splits = DatasetDict({split: summarization_rows(rows, *columns, by_section) for split, rows in splits.items()})
+        splits = DatasetDict({split: article_rows(rows, *columns, by_section) for split, rows in splits.items()})
         for rows in splits.values():
             if arguments.truncation == "ranked" and not any(rows["title"]):
                 raise UserError(

@@ -1,15 +1,17 @@
 """The forward pass in JavaScript beside PyTorch's, on the weights that a page holds."""
 
-import copy
 import json
 
 import numpy as np
 import pytest
+import torch
 
 from onedecoder.about import data
 from onedecoder.export import exported
-from onedecoder.tensors import dequantised, pack, with_quantised_weights
+from onedecoder.tensors import pack
 from onedecoder.trace import Trace
+from shared.model.quantized import rounded
+from tests.onedecoder.quantised import with_quantised_weights
 
 AGREED = 1e-3
 
@@ -60,7 +62,7 @@ def read(decoder, javascript, line):
 @pytest.fixture
 def trace(decoder, line):
     """What PyTorch says of it, with the same weights."""
-    return Trace(with_quantised_weights(copy.deepcopy(decoder.model)), *line, decoder.names)
+    return Trace(with_quantised_weights(decoder.model), *line, decoder.names)
 
 
 def test_javascript_computes_what_pytorch_computes(read, trace, line, numbers):
@@ -197,7 +199,7 @@ def test_types_of_tensors_are_read_as_they_were_written(javascript, numbers):
     """
     found = javascript(code, {"tensors": packed.tensors, "weights": packed.base64})
     expected = {
-        "small": dequantised(arrays["small"][1].astype(np.float32)),
+        "small": rounded(torch.from_numpy(arrays["small"][1].astype(np.float32))).dequantized().numpy(),
         "half": arrays["half"][1].astype(np.float16),
         "full": arrays["full"][1].astype(np.float32),
         "nothing": np.zeros((2, 4)),

@@ -61,3 +61,14 @@ def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
         assert (sampled["id"], greedy["id"]) == (drawn, best)
         np.testing.assert_allclose(numbers(sampled["probabilities"]), shares, atol=1e-5)
         assert sum(sampled["plain"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 10, 500, 501])
+def test_the_likeliest_are_those_of_a_sort_and_of_equal_ones_the_first(javascript, count):
+    shares = np.random.default_rng(0).integers(50, size=500)
+    code = """
+    import { likeliest } from "onedecoder/engine/sampling.js";
+    result = likeliest(Float32Array.from(data.shares), data.count);
+    """
+    expected = np.argsort(-shares, kind="stable")[:count].tolist()
+    assert javascript(code, {"shares": shares.tolist(), "count": count}) == expected

@@ -13,7 +13,7 @@ from onedecoder import page
 from onedecoder.core import UserError
 from onedecoder.engine import Engine
 from onedecoder.export import exported
-from onedecoder.tensors import with_quantised_weights
+from tests.onedecoder.quantised import with_quantised_weights
 
 pytest.importorskip("starlette", reason="the server needs Starlette: pip install -e .[explore]")
 
@@ -166,7 +166,7 @@ result = {
 
 def test_both_engines_say_the_same(decoder, javascript, numbers):
     same = copy.copy(decoder)
-    same.model = with_quantised_weights(copy.deepcopy(decoder.model))
+    same.model = with_quantised_weights(decoder.model)
     engine = Engine(same)
     rng = np.random.default_rng(1)
     ids = (decoder.prompt("A dog." if decoder.task.needs_input else "").context * 3)[:8]

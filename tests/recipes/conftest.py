@@ -16,7 +16,7 @@ import datasets
 import pytest
 import torch
 
-import tasks.summarization.sample
+import tasks.articles.sample
 import tasks.translation.sample
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -58,7 +58,7 @@ def start():
 def samples():
     """The embedded samples are made once: recipes that run in this process read them again and again."""
     with ExitStack() as stack:
-        for module in (tasks.summarization.sample, tasks.translation.sample):
+        for module in (tasks.articles.sample, tasks.translation.sample):
             stack.enter_context(patch.object(module, "sample", cache(module.sample)))
         yield
 

@@ -75,6 +75,19 @@ function draw(probabilities, uniform) {
   return last;
 }
 
+/** The `count` likeliest ids of some probabilities, the likeliest first; of equal ones the lower id. */
+export function likeliest(probabilities, count) {
+  const best = [];
+  for (let id = 0; id < probabilities.length; id++) {
+    if (best.length === count && probabilities[id] <= probabilities[best[count - 1]]) continue;
+    let place = best.length;
+    while (place > 0 && probabilities[best[place - 1]] < probabilities[id]) place--;
+    best.splice(place, 0, id);
+    if (best.length > count) best.pop();
+  }
+  return best;
+}
+
 const descending = (values) => Array.from(values.keys()).sort((a, b) => values[b] - values[a] || a - b);
 
 function indexOfLargest(values) {

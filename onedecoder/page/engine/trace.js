@@ -8,6 +8,7 @@ import { visible } from "onedecoder/engine/attention.js";
 import { Cache } from "onedecoder/engine/decoder.js";
 import { gelu, layerNorm, linear, softmax } from "onedecoder/engine/operations.js";
 import { overviewOf } from "onedecoder/engine/overview.js";
+import { likeliest } from "onedecoder/engine/sampling.js";
 import { Queue, inSlices } from "onedecoder/engine/slices.js";
 
 const LENS = 5; // of the likeliest tokens, how many the logit lens names
@@ -151,7 +152,7 @@ class Trace {
     const { layers, width } = this.decoder.config;
     return Array.from({ length: layers }, (_, layer) => {
       const shares = softmax(this.decoder.logits(this.kept.get(`${layer + 1} input`), position * width));
-      return { layer, top: likeliest(shares, LENS) };
+      return { layer, top: likeliest(shares, LENS).map((id) => ({ id, p: shares[id] })) };
     });
   }
 
@@ -160,10 +161,4 @@ class Trace {
     const { layers, width } = this.decoder.config;
     return this.decoder.next(this.kept.get(`${layers} input`), position * width, position, this.cache);
   }
-}
-
-/** The `count` likeliest of the probabilities `shares`, as [{ id, p }]. */
-export function likeliest(shares, count) {
-  const order = Array.from(shares.keys()).sort((a, b) => shares[b] - shares[a] || a - b);
-  return order.slice(0, count).map((id) => ({ id, p: shares[id] }));
 }

@@ -4,20 +4,8 @@
  * it, from which is drawn. What they leave no chance is grey.
  */
 
+import { likeliest } from "onedecoder/engine/sampling.js";
 import { el, percent } from "onedecoder/views/dom.js";
-
-/** The `count` likeliest ids, likeliest first. */
-export function likeliest(probabilities, count) {
-  const best = [];
-  for (let id = 0; id < probabilities.length; id++) {
-    if (best.length === count && probabilities[id] <= probabilities[best[count - 1]]) continue;
-    let place = best.length;
-    while (place > 0 && probabilities[best[place - 1]] < probabilities[id]) place--;
-    best.splice(place, 0, id);
-    if (best.length > count) best.pop();
-  }
-  return best;
-}
 
 /** Returns { node, show }. `show({ probabilities, plain }, written)` draws them; `pressed(id)` gets what is chosen. */
 export function bars(names, count, pressed = null) {

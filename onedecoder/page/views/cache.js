@@ -6,7 +6,7 @@
 
 import { chart } from "onedecoder/views/chart.js";
 import { valueColours, valueIndex } from "onedecoder/views/colour.js";
-import { brief, count, el, field, numbered, segments } from "onedecoder/views/dom.js";
+import { brief, count, el, field, figure, numbered, segments } from "onedecoder/views/dom.js";
 import { isSpecial } from "onedecoder/views/session.js";
 import { largest } from "onedecoder/views/strip.js";
 
@@ -98,8 +98,6 @@ function build(session, panel) {
     ], at);
   };
 }
-
-const figure = (number, words) => el("span", { class: "figure" }, el("strong", {}, number), words);
 
 /** The token that is read, between a few of its neighbours. */
 function around(ids, names, at) {

@@ -67,6 +67,9 @@ export function tick(label, checked, changed) {
   return el("label", { class: "tick" }, box, el("span", {}, label));
 }
 
+/** A number, large, with the words that say what it counts. */
+export const figure = (number, words) => el("span", { class: "figure" }, el("strong", {}, number), words);
+
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 

@@ -1,6 +1,6 @@
 /* The article's last table, for this decoder: matrix by matrix, with the sum. */
 
-import { bits, brief, count, el, percent, shape } from "onedecoder/views/dom.js";
+import { bits, brief, count, el, figure, percent, shape } from "onedecoder/views/dom.js";
 
 export const parameters = {
   id: "parameters",
@@ -54,8 +54,6 @@ function build(session, panel) {
 }
 
 const share = (part) => el("span", { class: "share", style: { "--share": part.toFixed(4) } }, percent(part));
-
-const figure = (number, words) => el("span", { class: "figure" }, el("strong", {}, number), words);
 
 /** The matrices of all blocks are of the same shapes: one row for each, without its block's number, and how many there are. */
 function gathered(matrices) {

@@ -9,8 +9,8 @@ import pytest
 
 from onedecoder.engine import Engine
 from onedecoder.export import export, export_recorded, exported
-from onedecoder.tensors import with_quantised_weights
 from onedecoder.trace import Trace
+from tests.onedecoder.quantised import with_quantised_weights
 
 AGREED = 1e-3
 READ = """async ({ page, ids, context }) => {
@@ -34,7 +34,7 @@ def test_chromium_computes_what_pytorch_computes(decoder, exported_page):
     ids = np.random.default_rng(3).integers(0, decoder.model.config.vocab_size, length).tolist()
     data = {"page": json.loads(exported(decoder)), "ids": ids, "context": length // 3}
     found = exported_page.evaluate(READ, data)
-    trace = Trace(with_quantised_weights(copy.deepcopy(decoder.model)), ids, length // 3, decoder.names)
+    trace = Trace(with_quantised_weights(decoder.model), ids, length // 3, decoder.names)
     np.testing.assert_allclose(found["next"], trace["logits"][-1], atol=AGREED)
     weights = np.stack([trace[f"h.{layer}.weights"] for layer in range(decoder.model.config.n_layer)])
     np.testing.assert_allclose(np.reshape(found["attention"], weights.shape), weights, atol=AGREED)
@@ -43,7 +43,7 @@ def test_chromium_computes_what_pytorch_computes(decoder, exported_page):
 def test_the_exported_page_writes_what_python_writes(open_file, write, translator, tmp_path):
     """Greedily, on the quantised weights; the line on the page is the line in Python."""
     same = copy.copy(translator)
-    same.model = with_quantised_weights(copy.deepcopy(translator.model))
+    same.model = with_quantised_weights(translator.model)
     trace = same.trace("The small dog sleeps.")
     tab = open_file(export([translator], tmp_path / "page.html", ["The small dog sleeps."]))
     write(tab)

@@ -54,16 +54,6 @@ def test_a_held_note_of_a_chorale_is_one_token_in_four(module):
     assert places == [2, 6]
 
 
-def test_the_likeliest_are_those_of_a_sort(module):
-    chosen, sorted_ = module(
-        "bars.js",
-        "const shares = Float32Array.from({ length: 500 }, (_, i) => ((i * 7919) % 503) / 503);"
-        "const all = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);"
-        "return [m.likeliest(shares, 10), all.slice(0, 10)];",
-    )
-    assert chosen == sorted_
-
-
 def test_seen_from_far_the_strongest_weight_is_what_is_seen(module):
     levels = module(
         "tiles.js",

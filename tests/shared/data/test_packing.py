@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from shared.data.packing import EMPTY, PackedDataset, collate, pack
+from shared.data.packing import EMPTY, PackedDataset, collate, collate_counted, pack
 from shared.data.sequence import IGNORED
 
 
@@ -96,6 +96,17 @@ def test_positions_are_left_out_only_where_every_row_is_one_sequence():
     whole, shared = [packed[0], packed[1]], packed[2]
     assert "position_ids" not in collate(whole)
     assert collate([*whole, shared])["position_ids"].tolist() == [[0, 1, 2], [0, 1, 2], [0, 1, 0]]
+
+
+def test_a_batch_is_filled_up_to_one_shape_with_places_that_something_comes_before():
+    """And each of them once: what is computed at a place is written there."""
+    packed = PackedDataset(lines(([5, 6, 7], 1), ([8, 9], 1)), pack_length=4, padding=0)
+    batch = collate_counted([packed[0]], padding=0, size=3, most_learned=7)
+    assert batch["tokens"] == 3
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    places = batch["target_positions"].tolist()
+    assert places[:2] == [1, 2] and len(places) == len(set(places)) == 7 and min(places) > 0
+    assert set(batch["labels"].flatten()[places[2:]].tolist()) == {IGNORED}
 
 
 def shuffled(ids, rng):

@@ -10,6 +10,7 @@ from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.decode_step import DecodeStep
 from shared.generation.generate import generate
+from shared.writing import Window
 
 END = 0
 VOCABULARY = SimpleNamespace(end=END)
@@ -194,6 +195,19 @@ def test_writing_is_without_dropout_and_leaves_the_decoder_as_it_was(new_decoder
     first, second = (generate(decoder, prompts, GenerationArguments(max_new_tokens=9), VOCABULARY) for _ in range(2))
     assert first == second
     assert decoder.training is training
+
+
+def test_a_decoder_that_is_interrupted_while_it_writes_goes_on_training(new_decoder, prompts):
+    decoder = new_decoder().train()
+
+    def interrupt(index, written):
+        if written:
+            raise KeyboardInterrupt
+        return Window([*prompts[index]])
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(decoder, prompts[:1], GenerationArguments(max_new_tokens=200), VOCABULARY, look=interrupt)
+    assert decoder.training
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from shared.generation.arguments import GenerationArguments
-from shared.generation.processors import WARPERS, Written, active, process
+from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.generation.sampling import draw
 
 
@@ -62,10 +62,26 @@ def test_drawing_follows_transformers_warpers(top_k, top_p):
         assert not shares[theirs[0] == -torch.inf].any()
 
 
-@pytest.mark.parametrize("number", [0.0, 1.0])
-@pytest.mark.parametrize("settings", [{}, {"top_k": 2}, {"top_p": 0.6}])
-def test_the_extremes_draw_the_first_and_the_last_token_kept(settings, number):
+@pytest.mark.parametrize("settings", [{"top_k": 2}, {"top_k": 4}, {"top_p": 0.35}, {"top_p": 0.85}], ids=str)
+def test_what_is_as_likely_as_the_last_token_kept_is_kept(settings):
+    logits = torch.tensor([0.2, 0.3, 0.2, 0.1, 0.2]).log()
+    assert drawn_by(logits, **settings) == pytest.approx([2 / 9, 3 / 9, 2 / 9, 0, 2 / 9], abs=0.0021)
+
+
+@pytest.mark.parametrize("count", [0, 2, 3, 4])
+def test_an_end_may_come_once_the_least_is_written(count):
+    settings, end = GenerationArguments(min_new_tokens=3), 2
+    written = Written(torch.zeros(1, 9, dtype=torch.long), torch.tensor([count]), end)
+    (left,) = process(LOGITS[None], active(MASKS, settings), settings, written)
+    assert left.isfinite().tolist() == [True, True, count >= 3, True]
+    assert left[left.isfinite()].equal(LOGITS[left.isfinite()])
+
+
+@pytest.mark.parametrize(
+    ("settings", "number", "token"),
+    [({}, 0.0, 0), ({}, 1.0, 3), ({"top_k": 2}, 0.0, 1), ({"top_k": 2}, 1.0, 2), ({"top_p": 0.6}, 1.0, 2)],
+)
+def test_the_extremes_draw_the_first_and_the_last_token_kept(settings, number, token):
     """1.0 comes up where a float64 just below 1 is rounded to float32."""
     logits = torch.tensor([[0.0, 2.0, 1.9, -1.0]])
-    token = draw(warped(logits, **settings), torch.tensor([number]))
-    assert token.item() == (0 if not settings else 1) if number == 0.0 else token.item() == (2 if settings else 3)
+    assert draw(warped(logits, **settings), torch.tensor([number])).item() == token

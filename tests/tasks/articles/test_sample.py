@@ -6,8 +6,8 @@ from statistics import mean
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from tasks.summarization.articles import KINDS
-from tasks.summarization.sample import SIZES, sample
+from tasks.articles.kinds import KINDS
+from tasks.articles.sample import SIZES, sample
 
 LEAD_BASELINE_BOUND = 0.35
 

@@ -1,7 +1,7 @@
 """People and the towns that they live in."""
 
-from tasks.summarization.articles import words
-from tasks.summarization.articles.kind import Ending, Kind, Section
+from tasks.articles.kinds import words
+from tasks.articles.kinds.kind import Ending, Kind, Section
 
 PERSON = Kind(
     names=(words.WOMEN + words.MEN, words.FAMILIES),

@@ -16,7 +16,7 @@ ARTICLE = Features({"title": Value("string"), "lead": Value("string"), "sections
 HEADING = re.compile(r"\s*(=(?: =)*) (.*[^ =].*) \1\s*")
 
 
-def summarization_rows(
+def article_rows(
     rows: Dataset, text_column: str | None = None, summary_column: str | None = None, by_section: bool = False
 ) -> Dataset:
     """Rows of text: title, document, body, summary; articles without lead or body are skipped.

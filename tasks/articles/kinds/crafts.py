@@ -1,7 +1,7 @@
 """What people build: instruments and ships."""
 
-from tasks.summarization.articles import words
-from tasks.summarization.articles.kind import Ending, Kind, Section
+from tasks.articles.kinds import words
+from tasks.articles.kinds.kind import Ending, Kind, Section
 
 INSTRUMENT = Kind(
     names=(words.VARIETIES, words.INSTRUMENTS),

@@ -1,4 +1,4 @@
-"""Summarization rows from articles with sections, WikiText's raw files and any two columns."""
+"""Rows of text from articles with sections, WikiText's raw files and any two columns."""
 
 import json
 
@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from shared.data.loading import load_files
 from shared.errors import UserError
-from tasks.summarization.reading import summarization_rows, wikitext_articles
+from tasks.articles.reading import article_rows, wikitext_articles
 
 ARTICLE = {
     "title": "Lobster",
@@ -72,7 +72,7 @@ def test_title_lead_and_sections(read, caplog):
         ARTICLE | {"sections": [{"heading": "x", "paragraphs": [""]}]},
     ]
     rows = read("a.jsonl", "".join(json.dumps(article) + "\n" for article in articles))
-    assert summarization_rows(rows).to_list() == [ROW]
+    assert article_rows(rows).to_list() == [ROW]
     assert "3 of 4 rows are empty" in caplog.text
 
 
@@ -83,7 +83,7 @@ def test_wikitexts_raw_files(read, caplog):
         "body": "The circuit has inductance L\n= 1 henry and capacitance C =\n1 farad .",
         "summary": "A lobster is a crustacean .\nIt is known .",
     }
-    assert summarization_rows(read("wiki.raw", WIKITEXT)).to_list() == [row]
+    assert article_rows(read("wiki.raw", WIKITEXT)).to_list() == [row]
     assert "2 of 3 rows are empty" in caplog.text
 
 
@@ -95,19 +95,19 @@ def test_wikitexts_lines_as_on_the_hub():
 def test_any_two_columns():
     rows = Dataset.from_dict({"article": ["A long text.", None], "highlights": ["Short.", "x"]})
     expected = [{"title": "", "document": "A long text.", "body": "A long text.", "summary": "Short."}]
-    assert summarization_rows(rows, "article", "highlights").to_list() == expected
+    assert article_rows(rows, "article", "highlights").to_list() == expected
     rows = rows.add_column("title", ["News", "News"])
-    assert summarization_rows(rows, "article", "highlights")[0]["title"] == "News"
+    assert article_rows(rows, "article", "highlights")[0]["title"] == "News"
 
 
 def test_missing_columns_list_what_there_is():
     rows = Dataset.from_dict({"article": ["x"], "lead": ["x"]})
     with pytest.raises(UserError, match="no --text_column 'body'; found: article, lead"):
-        summarization_rows(rows, "body", "lead")
+        article_rows(rows, "body", "lead")
     with pytest.raises(UserError, match="no --summary_column ''; found: article, lead"):
-        summarization_rows(rows, text_column="article")
+        article_rows(rows, text_column="article")
     with pytest.raises(UserError, match="no column 'sections'; found: article, lead; name two"):
-        summarization_rows(rows)
+        article_rows(rows)
 
 
 @pytest.mark.parametrize(
@@ -125,24 +125,24 @@ def test_missing_columns_list_what_there_is():
 def test_anything_but_text_names_the_row(read, change, message):
     rows = read("a.jsonl", json.dumps(ARTICLE) + "\n" + json.dumps(ARTICLE | change) + "\n")
     with pytest.raises(UserError, match=r"a\.jsonl, " + message):
-        summarization_rows(rows)
+        article_rows(rows)
 
 
 def test_no_article_in_the_lines(read):
     with pytest.raises(UserError, match=r"a\.txt: no article, which WikiText begins with a line ' = Title = '"):
-        summarization_rows(read("a.txt", "some text\nwithout titles\n"))
+        article_rows(read("a.txt", "some text\nwithout titles\n"))
 
 
 def test_all_articles_empty(read):
     with pytest.raises(UserError, match="all 1 rows are empty"):
-        summarization_rows(read("a.raw", "\n = Title = \n\n A lead . \n"))
+        article_rows(read("a.raw", "\n = Title = \n\n A lead . \n"))
 
 
 def test_each_section_is_a_row_with_its_heading():
-    rows = summarization_rows(Dataset.from_list([ARTICLE, ARTICLE | {"title": "Crab"}]), by_section=True)
+    rows = article_rows(Dataset.from_list([ARTICLE, ARTICLE | {"title": "Crab"}]), by_section=True)
     body = "It has claws.\nIt is blue."  # what has no heading or no paragraph is left out
     assert list(rows) == [{"title": "", "document": body, "body": body, "summary": "Body"}] * 2
     with pytest.raises(UserError, match="--unit section divides articles"):
-        summarization_rows(Dataset.from_list([ARTICLE]), "lead", "title", by_section=True)
+        article_rows(Dataset.from_list([ARTICLE]), "lead", "title", by_section=True)
     with pytest.raises(UserError, match="column 'sections' needs a list"):
-        summarization_rows(Dataset.from_list([ARTICLE | {"sections": [{"heading": "x"}]}]), by_section=True)
+        article_rows(Dataset.from_list([ARTICLE | {"sections": [{"heading": "x"}]}]), by_section=True)

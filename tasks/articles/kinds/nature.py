@@ -1,7 +1,7 @@
 """Rivers, animals and plants."""
 
-from tasks.summarization.articles import words
-from tasks.summarization.articles.kind import Ending, Kind, Section
+from tasks.articles.kinds import words
+from tasks.articles.kinds.kind import Ending, Kind, Section
 
 RIVER = Kind(
     names=(words.RIVER_QUALIFIERS, words.PLACE_NAMES),

@@ -1,7 +1,7 @@
 """The embedded sample: short encyclopedia articles, so that the recipe runs without a download.
 
 The articles are artificial. They were composed for this project from word lists and sentence patterns
-(`articles/`), and nothing in them is a fact about the real world. The facts of each lead are spread over the
+(`kinds/`), and nothing in them is a fact about the real world. The facts of each lead are spread over the
 sections, in changing words and order and among others of the same sort (other towns, trades, years), so that
 a model has to find them: the first words of the body make a poor summary. What a model learns here is the form
 of the task, not how to summarise Wikipedia.
@@ -11,8 +11,8 @@ import random
 import re
 from itertools import accumulate, product
 
-from tasks.summarization.articles import KINDS, words
-from tasks.summarization.articles.kind import Kind, Section
+from tasks.articles.kinds import KINDS, words
+from tasks.articles.kinds.kind import Kind, Section
 
 SIZES = {"train": 3000, "validation": 100, "test": 100}
 SEED = 2020
