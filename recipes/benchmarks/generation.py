@@ -109,7 +109,13 @@ class Generation:
         expected = None
         for system in systems:
             clean(self.decoder.device)
-            result, outputs = self.result(system, self.model(system))
+            try:
+                result, outputs = self.result(system, self.model(system))
+            except RuntimeError as error:  # some versions of transformers fail where others write
+                if system in (OURS, EIGHT_BITS):
+                    raise
+                yield {"case": self.name, "system": system, "note": f"failed: {str(error).splitlines()[0]}"}
+                continue
             if expected is None:
                 expected = outputs
             else:

@@ -129,8 +129,9 @@ class Stopwatch(TrainerCallback):
 
 
 def compared(results: Iterator[Result]) -> Iterator[Result]:
-    """Each line with its `ratio`: how many times as fast ours, the first, is as this one."""
+    """Each line with its `ratio`: how many times as fast ours, the first, is as this one, where it was measured."""
     ours = None
     for result in results:
-        ours = ours or result["tokens_per_second"]
-        yield {**result, "ratio": ours / result["tokens_per_second"]}
+        speed = result.get("tokens_per_second")
+        ours = ours or speed
+        yield {**result, "ratio": ours / speed} if ours and speed else result

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recipes.benchmark import main
-from recipes.benchmarks.generation import Generation, GenerationCases, beams, transformers_generate
+from recipes.benchmarks.generation import Generation, GenerationCases, beams, generation_results, transformers_generate
 from recipes.benchmarks.measuring import (
     CONTINUOUS,
     CTRANSLATE2,
@@ -57,6 +57,23 @@ def cases(pairs):
         **{"size": "tiny", "batch_size": 2, "length": 16, "steps": 2, "warmup_steps": 1},
         **{"pairs": [pairs], "pairs_vocab_size": 300, "pairs_row_length": 64, "pairs_batch_size": 2},
     )
+
+
+def test_another_program_that_fails_has_a_line_that_says_so(monkeypatch):
+    def fails(*given, **settings):
+        raise RuntimeError("sizes do not fit\nin detail")
+
+    monkeypatch.setattr("recipes.benchmarks.generation.transformers_generate", fails)
+    cases = GenerationCases(
+        generation_size="nano", generation_vocab_size=50, single_tokens=3, prompts=2, batch_tokens=2
+    )
+    systems = {result["system"]: result for result in generation_results(cases, (OURS, THEIRS), CPU)}
+    assert systems[THEIRS]["note"] == "failed: sizes do not fit"
+    assert "ratio" not in systems[THEIRS]
+    assert systems[OURS]["ratio"] == 1
+    monkeypatch.setattr("recipes.benchmarks.generation.generate", fails)
+    with pytest.raises(RuntimeError, match="sizes do not fit"):
+        list(generation_results(cases, (OURS, THEIRS), CPU))
 
 
 def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
