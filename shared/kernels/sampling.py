@@ -17,8 +17,9 @@ from shared.kernels.early import begin, early
 
 KNOWN = {"temperature", "top_k", "top_p"}
 FEW = 1024  # tokens of a vocabulary that is looked through as a whole
-GROUPS = 512  # of neighbouring tokens in a larger one
-ROOM = 128  # tokens that may be among the likeliest, or more where twice as many are asked for
+GROUPS = 512  # of neighbouring tokens in a larger one; more where several are looked into
+BITS = 16  # of a maximum that are compared: what is below does not count
+ROOM = 32  # tokens that may be among the likeliest, or half as many again as are asked for
 
 
 @triton.jit
@@ -133,7 +134,7 @@ def _likeliest_of_groups(logits, maxima, vocabulary, GROUPS: tl.constexpr, SIZE:
 
 @triton.jit
 def _gather(
-    logits, maxima, kept, kept_tokens, places, vocabulary, k,
+    logits, maxima, kept, kept_tokens, places, vocabulary, k, bits,
     GROUPS: tl.constexpr, SIZE: tl.constexpr, TURN: tl.constexpr, ROOM: tl.constexpr,
 ):  # fmt: skip
     """Write the tokens that may be among the k likeliest to `kept`, in order; how many there are.
@@ -144,18 +145,11 @@ def _gather(
     group = tl.arange(0, GROUPS)
     largest = _sortable(tl.load(maxima + group))
     floor = tl.full([], 0, tl.uint32)
-    shift = tl.full([], 30, tl.uint32)
-    one = tl.full([], 1, tl.uint32)
-    for _ in range(8):  # two bits at a time; the upper 16 are near enough: what is below does not count
-        # How many reach each of three numbers, in ten bits of a sum each: a sum makes all threads wait for each other.
-        first = (largest >= (floor | (one << shift))).to(tl.int32)
-        second = (largest >= (floor | (one << (shift + 1)))).to(tl.int32)
-        third = (largest >= (floor | (one << shift) | (one << (shift + 1)))).to(tl.int32)
-        reached = tl.sum(first + (second << 10) + (third << 20), 0)
-        more = ((reached & 1023) >= k).to(tl.uint32) + (((reached >> 10) & 1023) >= k).to(tl.uint32)
-        more += ((reached >> 20) >= k).to(tl.uint32)
-        floor = floor | (more << shift)
-        shift = shift - 2
+    bit = tl.full([], 0x80000000, tl.uint32)
+    for _ in range(bits):  # an argument, so that the loop stays one: a launch reads all its code, which takes longer
+        if tl.sum((largest >= (floor | bit)).to(tl.int32), 0) >= k:
+            floor = floor | bit
+        bit = bit >> 1
     reaches = largest >= floor
     groups = tl.sum(reaches.to(tl.int32), 0)
     tl.store(places + tl.cumsum(reaches.to(tl.int32), 0) - 1, group, mask=reaches)
@@ -182,13 +176,14 @@ def _gather(
 def _sample_few(kept, kept_tokens, uniform, count, temperature, top_k, top_p, TOP_P: tl.constexpr, ROOM: tl.constexpr):
     """As `_sample`, of no more than ROOM tokens, each compared with each."""
     at = tl.arange(0, ROOM)
-    x = _scaled(kept, at, count, temperature)
-    keep = tl.sum((x[None, :] > x[:, None]).to(tl.int32), 1) < top_k
-    keep &= at < count
+    logits = tl.load(kept + at, mask=at < count, other=-float("inf"))
+    likelier = logits[:, None] > logits[None, :]
+    keep = (tl.sum(likelier.to(tl.int32), 0) < top_k) & (at < count)
+    x = logits / temperature
     weight = tl.where(keep, tl.exp(x - tl.max(x, 0)), 0.0)
     if TOP_P:  # what is likelier than a token of the nucleus holds less than `top_p`
-        likelier = tl.sum(tl.where(x[None, :] > x[:, None], weight[None, :], 0.0), 1)
-        weight = tl.where(likelier < top_p * tl.sum(weight, 0), weight, 0.0)
+        before = tl.sum(tl.where(likelier, weight[:, None], 0.0), 0)
+        weight = tl.where(before < top_p * tl.sum(weight, 0), weight, 0.0)
     beyond = (tl.cumsum(weight, 0) > uniform * tl.sum(weight, 0)) & (weight > 0)
     # Where rounding leaves none beyond, the last that is kept.
     place = tl.where(
@@ -221,7 +216,7 @@ def _sample(
 @triton.jit
 def _advance(
     logits, uniform, tokens, drawn, positions, count, limit, finished, ids, maxima, kept, kept_tokens, places,
-    vocabulary, longest, end, temperature, top_k, top_p,
+    vocabulary, longest, end, temperature, top_k, top_p, bits,
     SAMPLE: tl.constexpr, TOP_K: tl.constexpr, TOP_P: tl.constexpr, BLOCK: tl.constexpr,
     GROUPS: tl.constexpr, SIZE: tl.constexpr, TURN: tl.constexpr, ROOM: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
@@ -236,7 +231,7 @@ def _advance(
             kept += row * ROOM
             kept_tokens += row * ROOM
             left = _gather(
-                logits, maxima + row * GROUPS, kept, kept_tokens, places + row * GROUPS, vocabulary, top_k,
+                logits, maxima + row * GROUPS, kept, kept_tokens, places + row * GROUPS, vocabulary, top_k, bits,
                 GROUPS, SIZE, TURN, ROOM,
             )  # fmt: skip
             if left <= ROOM:
@@ -275,14 +270,15 @@ def advance(logits: Tensor, slots: Any, settings: Any, end: int) -> None:
     groups, size, room = 0, 0, ROOM
     maxima = kept = kept_tokens = places = None
     if vocabulary > FEW and (not settings.do_sample or 0 < settings.top_k <= 128):
-        groups, size = GROUPS, triton.next_power_of_2(triton.cdiv(vocabulary, GROUPS))
+        groups = 4 * GROUPS if settings.do_sample else GROUPS
+        size = triton.next_power_of_2(triton.cdiv(vocabulary, groups))
         maxima = torch.empty(count, groups, device=logits.device)
-        per = 4 if count == 1 else 16
+        per = groups // 128 if count == 1 else groups // 32
         _maxima[(count, groups // per)](
             logits, maxima, vocabulary, GROUPS=groups, SIZE=size, PER=per, num_warps=4, **early(count, logits.device)
         )
         if settings.do_sample:
-            room = max(ROOM, triton.next_power_of_2(2 * settings.top_k))
+            room = max(ROOM, triton.next_power_of_2(settings.top_k + settings.top_k // 2))
             kept = torch.empty(count, room, device=logits.device)
             kept_tokens = torch.empty(count, room, dtype=torch.int32, device=logits.device)
             places = torch.empty(count, groups, dtype=torch.int32, device=logits.device)
@@ -290,7 +286,8 @@ def advance(logits: Tensor, slots: Any, settings: Any, end: int) -> None:
         logits, slots.uniform, slots.tokens, slots.drawn, slots.positions, slots.count, slots.limit,
         slots.finished.view(torch.int8), slots.ids, maxima, kept, kept_tokens, places,
         vocabulary, slots.ids.shape[1], end, settings.temperature, min(settings.top_k, vocabulary),
-        settings.top_p, SAMPLE=settings.do_sample, TOP_K=0 < settings.top_k < vocabulary, TOP_P=settings.top_p < 1,
+        settings.top_p, BITS,
+        SAMPLE=settings.do_sample, TOP_K=0 < settings.top_k < vocabulary, TOP_P=settings.top_p < 1,
         BLOCK=block, GROUPS=groups, SIZE=size, TURN=64, ROOM=room,
         num_warps=8 if vocabulary > FEW else 4, **early(count, logits.device),
     )  # fmt: skip

@@ -60,7 +60,13 @@ def decoding(early: bool) -> None:
         for relative, beams in ((None, None), (torch.zeros(12, 99, 64, dtype=HALF), origin if rows > 1 else None)):
             decode.attend(torch.zeros(rows, 2304, dtype=HALF), *cache, positions, 0.1, beams, relative)
     top_k = {"do_sample": True, "top_k": 40, "top_p": 0.9}
-    for vocabulary, settings in ((50257, {}), (50257, top_k), (393, top_k), (50257, {**top_k, "top_k": 0})):
+    for vocabulary, settings in (
+        (50257, {}),
+        (50257, top_k),
+        (2000, top_k),
+        (393, top_k),
+        (50257, {**top_k, "top_k": 0}),
+    ):
         sampling.advance(torch.zeros(1, vocabulary), Slots(1, 5, CPU), GenerationArguments(**settings), 0)
 
 
