@@ -200,8 +200,7 @@ class _RunningBatch:
             if self.constraint:
                 left = (self.limits[slot] if window.last else request.longest) - done
                 self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
-                if window.until is not None:
-                    self.sampler.state["until"][slot] = window.until
+                window.show(self.sampler.state, slot)
         uniform = None
         if self.settings.do_sample:
             streams = (self.streams[request.index] for request in begun.values())

@@ -68,8 +68,7 @@ def write(
         if constraint:
             left = (limit if window.last else settings.max_new_tokens) - len(written)
             constraint.begin(state, 0, prompt, left, written)
-            if window.until is not None:
-                state["until"][0] = window.until
+            window.show(state, 0)
         while len(written) < limit and not state.get("paused"):
             logits = next_logits(decoder, read, given)
             if constraint:
