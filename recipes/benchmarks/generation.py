@@ -12,6 +12,8 @@ from transformers import GenerationConfig, GPT2LMHeadModel
 from recipes.benchmarks.converted import INSTALLED, Converted
 from recipes.benchmarks.measuring import (
     COMPILED,
+    COMPILED_8_BITS,
+    COMPILED_STEP,
     CONTINUOUS,
     CTRANSLATE2,
     EIGHT_BITS,
@@ -35,6 +37,8 @@ from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.beam_search import until
+from shared.generation.compiled_step import compile_step
+from shared.generation.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.hardware import bandwidth
 from shared.model.build import load_decoder, new_decoder
@@ -121,9 +125,12 @@ class Generation:
         """The decoder in the form that a system writes with."""
         if system == CTRANSLATE2:
             return Converted(self.decoder)
-        if system == EIGHT_BITS:
-            return round_to_8_bits(copy.deepcopy(self.decoder))
-        return self.decoder if system == OURS else plain_gpt2(self.decoder)
+        if system not in (EIGHT_BITS, COMPILED_STEP, COMPILED_8_BITS):
+            return self.decoder if system == OURS else plain_gpt2(self.decoder)
+        decoder = copy.deepcopy(self.decoder)
+        if system != COMPILED_STEP:
+            round_to_8_bits(decoder)
+        return decoder if system == EIGHT_BITS else compile_step(decoder)
 
     def result(self, system: str, model: GPT2LMHeadModel | Converted) -> tuple[Result, list[list[int]]]:
         """One line of the table, and outputs without chance in them, to compare with others'."""
@@ -147,7 +154,7 @@ class Generation:
         }
         if self.fixed:
             wanted = len(self.prompts) * self.settings.max_new_tokens
-            if system != EIGHT_BITS:  # which reads less
+            if system not in (EIGHT_BITS, COMPILED_8_BITS):  # which read less
                 result["bandwidth"] = tokens / wanted * self.least_seconds() / seconds
             if tokens < wanted:
                 result["note"] = f"wrote {tokens:,} of {wanted:,}: the context ended"
@@ -277,7 +284,8 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     context = cases.prompt_length + max(cases.single_tokens, cases.batch_tokens)
     vocabulary = numbered(cases.generation_vocab_size)
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
-    alone = (EIGHT_BITS,) if device.type == "cpu" else ()  # what one output alone is written with
+    compiled = (COMPILED_STEP, COMPILED_8_BITS) if has_compiler() else ()
+    alone = (EIGHT_BITS, *compiled) if device.type == "cpu" else ()  # what one output alone is written with
     batched = (CONTINUOUS,) if hasattr(transformers, "ContinuousBatchingConfig") else ()
     others = (CTRANSLATE2,) if INSTALLED else ()
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):

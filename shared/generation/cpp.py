@@ -47,6 +47,14 @@ def library(source: Path, **constants: int) -> ctypes.CDLL:
         raise NotCompiledError(f"{place} cannot be written or loaded ({error})") from error
 
 
+def has_compiler() -> bool:
+    """Whether there is a compiler."""
+    try:
+        return bool(compiler())
+    except NotCompiledError:
+        return False
+
+
 def compiler() -> list[str]:
     """The command of the compiler: `$CXX`, or the first that there is.
 
