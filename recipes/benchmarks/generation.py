@@ -12,6 +12,8 @@ from transformers import GenerationConfig, GPT2LMHeadModel
 from recipes.benchmarks.converted import INSTALLED, Converted
 from recipes.benchmarks.measuring import (
     COMPILED,
+    COMPILED_8_BITS,
+    COMPILED_STEP,
     CONTINUOUS,
     CTRANSLATE2,
     EIGHT_BITS,
@@ -35,6 +37,8 @@ from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.beam_search import until
+from shared.generation.compiled_step import compile_step
+from shared.generation.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.hardware import bandwidth
 from shared.model.build import load_decoder, new_decoder
@@ -112,7 +116,7 @@ class Generation:
             try:
                 result, outputs = self.result(system, self.model(system))
             except RuntimeError as error:  # some versions of transformers fail where others write
-                if system in (OURS, EIGHT_BITS):
+                if system not in (THEIRS, COMPILED, CONTINUOUS, CTRANSLATE2):
                     raise
                 yield {"case": self.name, "system": system, "note": f"failed: {str(error).splitlines()[0]}"}
                 continue
@@ -127,9 +131,12 @@ class Generation:
         """The decoder in the form that a system writes with."""
         if system == CTRANSLATE2:
             return Converted(self.decoder)
-        if system == EIGHT_BITS:
-            return round_to_8_bits(copy.deepcopy(self.decoder))
-        return self.decoder if system == OURS else as_loaded(self.decoder)
+        if system not in (EIGHT_BITS, COMPILED_STEP, COMPILED_8_BITS):
+            return self.decoder if system == OURS else as_loaded(self.decoder)
+        decoder = copy.deepcopy(self.decoder)
+        if system != COMPILED_STEP:
+            round_to_8_bits(decoder)
+        return decoder if system == EIGHT_BITS else compile_step(decoder)
 
     def result(self, system: str, model: GPT2LMHeadModel | Converted) -> tuple[Result, list[list[int]]]:
         """One line of the table, and outputs without chance in them, to compare with others'."""
@@ -155,7 +162,7 @@ class Generation:
             result["note"] = "by the modelling file that the run carries"
         if self.fixed:
             wanted = len(self.prompts) * self.settings.max_new_tokens
-            if system != EIGHT_BITS:  # which reads less
+            if system not in (EIGHT_BITS, COMPILED_8_BITS):  # which read less
                 result["bandwidth"] = tokens / wanted * self.least_seconds() / seconds
             if tokens < wanted:
                 result["note"] = f"wrote {tokens:,} of {wanted:,}: the context ended"
@@ -285,7 +292,8 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     context = cases.prompt_length + max(cases.single_tokens, cases.batch_tokens)
     vocabulary = numbered(cases.generation_vocab_size)
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
-    alone = (EIGHT_BITS,) if device.type == "cpu" else ()  # what one output alone is written with
+    compiled = (COMPILED_STEP, COMPILED_8_BITS) if has_compiler() else ()
+    alone = (EIGHT_BITS, *compiled) if device.type == "cpu" else ()  # what one output alone is written with
     batched = (CONTINUOUS,) if hasattr(transformers, "ContinuousBatchingConfig") else ()
     others = (CTRANSLATE2,) if INSTALLED else ()
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recipes.benchmark import main
+from recipes.benchmarks import measuring
 from recipes.benchmarks.generation import Generation, GenerationCases, beams, generation_results, transformers_generate
 from recipes.benchmarks.measuring import (
     CONTINUOUS,
@@ -31,6 +32,7 @@ from recipes.benchmarks.training_cases import (
 from shared.data.sequence import IGNORED
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.model.build import new_decoder
 from shared.model.flops import training_flops_per_token
@@ -88,8 +90,9 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     assert finished.returncode == 0, finished.stderr
     results = json.loads(table.read_text())["results"]
     systems = [result["system"] for result in results]
-    alone, batch = [OURS, THEIRS, EIGHT_BITS, CTRANSLATE2], [OURS, THEIRS, CONTINUOUS, CTRANSLATE2]
-    assert systems == [*[OURS, THEIRS] * 2, *alone, *batch, OURS, EIGHT_BITS]
+    compiled = [measuring.COMPILED_STEP, measuring.COMPILED_8_BITS] if has_compiler() else []
+    forms, batch = [EIGHT_BITS, *compiled], [OURS, THEIRS, CONTINUOUS, CTRANSLATE2]
+    assert systems == [*[OURS, THEIRS] * 3, *forms, CTRANSLATE2, *batch, OURS, *forms]
     assert len({result["case"] for result in results}) == 5
     lines = finished.stdout.splitlines()
     for line, result in zip(lines[1:], results, strict=False):
@@ -103,8 +106,8 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     assert all(result["tokens_per_second"] > 0 and result["first_call_s"] > 0 for result in results)
     assert all("mfu" in result for result in results[:4])
     assert all("first_token_s" in result for result in results[4:])
-    assert all(("bandwidth" in result) == (result["system"] != EIGHT_BITS) for result in results[4:])
-    exact = {THEIRS, CONTINUOUS, CTRANSLATE2}
+    assert all(("bandwidth" in result) == ("8 bits" not in result["system"]) for result in results[4:])
+    exact = {THEIRS, CONTINUOUS, CTRANSLATE2, measuring.COMPILED_STEP}
     assert {result["equal_outputs"] for result in results[4:] if result["system"] in exact} == {1.0}
 
 

@@ -105,6 +105,14 @@ def test_a_decoder_in_8_bits_is_scored_apart_and_writes(place, evaluate, python)
     assert printed.stdout == f"{rounded(TEXTS[0])}\n"
 
 
+def test_compiled_decoders_write_the_same(cpp_compiler, place, python):
+    several = load(place / "run", device="cpu", ensemble=[place / "prefix"])
+    compiled = load(place / "run", device="cpu", ensemble=[place / "prefix"], compile=True)
+    assert compiled(TEXTS[0]) == several(TEXTS[0])
+    printed = python("generate", place / "run", TEXTS[0], "--ensemble", place / "prefix", "--compile")
+    assert printed.stdout == f"{several(TEXTS[0])}\n" and "compiled" not in printed.stderr
+
+
 def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):
     monkeypatch.setattr("recipes.back_translate.usable", lambda text, translation: True)  # random weights say too much
     (place / "texts.en.txt").write_text("\n".join(TEXTS[:2]), encoding="utf-8")
