@@ -126,6 +126,12 @@ def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
     assert ticks(written) >= max((window.until or 0 for _, window in found), default=0)
 
 
+def test_the_last_quarter_of_a_window_is_seen_and_left_to_the_next():
+    window = accompaniment(song(2000), [], 10 * CONTEXT, 800, ACCOMPANY)
+    shown = columns(decode(window.ids[: window.ids.index(ACCOMPANY)]))[0]
+    assert window.until == 600 and shown.max() >= 700 and not window.last
+
+
 def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     task = music("accompany", segment_seconds=4)
     melody = song(4000)
