@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from transformers import GPT2LMHeadModel
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
-from shared.writing import Window
+from shared.writing import Window, everything, latter_half
 
 END = 0
 VOCABULARY = SimpleNamespace(end=END)
@@ -192,6 +193,27 @@ def test_writing_is_without_dropout_and_leaves_the_decoder_as_it_was(new_decoder
     first, second = (generate(decoder, prompts, GenerationArguments(max_new_tokens=9), VOCABULARY) for _ in range(2))
     assert first == second
     assert decoder.training is training
+
+
+def test_one_that_is_left_alone_in_its_batch_goes_on_past_the_context_as_it_would_have(new_decoder):
+    """Idle slots are dropped, and with them what was known of them, not what is known of the others."""
+    decoder = new_decoder(dtype=torch.float64, spread=0.5)
+    prompts, lengths = [[*range(1, 21)], [2]], [4, 100]
+    looks = [everything, partial(latter_half, context=CONTEXT)]
+    settings = GenerationArguments(max_new_tokens=100, min_new_tokens=100)
+
+    def written(*chosen):
+        return generate(
+            decoder,
+            [prompts[index] for index in chosen],
+            settings,
+            VOCABULARY,
+            look=lambda place, ids: looks[chosen[place]](prompts[chosen[place]], ids),
+            lengths=[lengths[index] for index in chosen],
+        )
+
+    assert [*map(len, written(0, 1))] == lengths
+    assert written(0, 1) == [*written(0), *written(1)]
 
 
 def test_a_decoder_that_is_interrupted_while_it_writes_goes_on_training(new_decoder, prompts):
