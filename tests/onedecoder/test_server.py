@@ -11,8 +11,9 @@ import pytest
 
 from onedecoder import page
 from onedecoder.core import UserError
-from onedecoder.engine import Engine
+from onedecoder.engine import Engine, window_start
 from onedecoder.export import exported
+from shared.writing import latter_half
 from tests.onedecoder.quantised import with_quantised_weights
 
 pytest.importorskip("starlette", reason="the server needs Starlette: pip install -e .[explore]")
@@ -247,3 +248,14 @@ def test_midi_files_are_read_on_the_server(ask, tmp_path, composer):
     path = composer.compose(seconds=3, max_new_tokens=30).save(tmp_path / "a.mid")
     found = json.loads(ask("POST", "/api/1/midi_prompt?job=continue", path.read_bytes())[2])
     assert found["ids"] == list(composer.prompt(str(path), job="continue").context)
+
+
+@pytest.mark.parametrize("context", [8, 9])
+def test_the_page_reads_from_where_writing_does(context):
+    start = 0
+    for length in range(1, 10 * context):
+        if length - start == context:
+            start = length - len(latter_half([0], [0] * (length - 1), context).ids)
+        assert window_start(length, context, sliding=True) == start
+    with pytest.raises(UserError, match="the end of the decoder's context"):
+        window_start(context, context, sliding=False)
