@@ -206,6 +206,15 @@ def test_kept_keys_and_values_change_nothing(name, decoders):
         np.testing.assert_allclose(engine.next(line[:length], 10)[0], expected[length - 1], atol=1e-4)
 
 
+def test_what_is_kept_under_a_prefix_mask_belongs_to_its_context(decoders):
+    """The same tokens, of which more are given: those see more of each other."""
+    decoder = decoders["summarization relative"]
+    engine, line = Engine(decoder), np.random.default_rng(3).integers(0, 300, 30).tolist()
+    for context in (10, 20, 10, 5):
+        expected = decoder.trace_ids(line, context)["logits"][-1]
+        np.testing.assert_allclose(engine.next(line, context)[0], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("settings", [{"no_repeat_ngram_size": 1}, {"no_repeat_ngram_size": 3, "min_new_tokens": 20}])
 def test_both_engines_rule_out_what_the_settings_do(settings, translator, javascript):
     decoder = replace(translator, generation=replace(translator.generation, **settings))
