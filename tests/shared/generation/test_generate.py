@@ -8,6 +8,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from shared.errors import UserError
+from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.writing import Window, everything, latter_half
@@ -270,6 +271,17 @@ def test_nothing_is_written_twice_and_nothing_ends_early(new_decoder, prompts, s
         assert len(set(pairs)) == len(pairs)
     free = generate(decoder, prompts, GenerationArguments(max_new_tokens=16, **settings), VOCABULARY)
     assert any(len(ids) < 12 or len({*itertools.pairwise(ids)}) < len(ids) - 1 for ids in free)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_where_rules_leave_nothing_the_last_gives_way(new_decoder, settings):
+    """Of five tokens none may come twice, and ten have to be written."""
+    decoder = new_decoder(6, dtype=torch.float64)
+    arguments = GenerationArguments(max_new_tokens=10, min_new_tokens=10, no_repeat_ngram_size=1, **settings)
+    written = generate(decoder, [[1, 2], [3]], arguments, VOCABULARY)
+    assert [len(ids) for ids in written] == [10, 10]
+    assert all({*ids[:5]} == {1, 2, 3, 4, 5} and END not in ids for ids in written)
+    assert reference.generate(decoder, [[1, 2], [3]], arguments, VOCABULARY) == written
 
 
 def test_equal_prompts_are_read_once(new_decoder, monkeypatch):

@@ -196,6 +196,16 @@ def test_songs_in_a_batch_are_written_as_one_by_one_and_as_by_the_reference(new_
         assert alone == [ids]
 
 
+@pytest.mark.parametrize(("length", "rule"), [(2, {"min_new_tokens": 300}), (60, {"no_repeat_ngram_size": 1})])
+def test_rules_for_text_give_way_to_the_grammar(decoder, length, rule):
+    """They forbid what alone it allows: the end, or a velocity where all 32 have been."""
+    task = music("compose", asked={"seconds": length})
+    settings = GenerationArguments(do_sample=True, max_new_tokens=300, **rule)
+    written = write(decoder, task, [task.request("")] * 3, settings)
+    for events in [*written, *write(decoder, task, [task.request("")], settings)]:  # many slots, and one alone
+        assert events and released(events) and in_order(events) == encode(decode(events))
+
+
 def test_tokens_are_counted_for_each_segment():
     task = music("accompany", "continue", segment_seconds=10)
     assert task.new_tokens(asking(song(900)), 300) == 300
