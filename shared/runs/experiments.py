@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,15 +84,7 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     """
     results = read_results(folder)
     descriptions = {cell.name: described(recipe, cell) for cell in cells}  # as the files are now, before any run
-    for cell in cells:
-        if cell.name in results and not descriptions[cell.name].items() <= results[cell.name].items():
-            raise UserError(
-                f"{folder / RESULTS} holds '{cell.name}' with other settings: give another --output_dir, or remove it "
-                f"(it has {' '.join(results[cell.name]['flags'])})"
-            )
-    waiting = [cell for cell in cells if cell.name not in results]
-    if len(waiting) < len(cells):
-        print(f"{len(cells) - len(waiting)} of {len(cells)} runs are finished already", file=sys.stderr)
+    waiting = unfinished(cells, descriptions, results, folder)
     folder.mkdir(parents=True, exist_ok=True)
     devices: SimpleQueue[dict[str, str]] = SimpleQueue()
     for number in range(processes):
@@ -136,6 +128,26 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             f"{len(failures)} of {len(cells)} runs failed, and the same command will run only these: {failures[0]}"
         ) from failures[0]
     return {cell.name: results[cell.name]["metrics"] for cell in cells}
+
+
+def unfinished(
+    cells: Sequence[Cell], descriptions: Mapping[str, Any], results: Mapping[str, Any], folder: Path
+) -> list[Cell]:
+    """The cells that have no results yet; says how many have some.
+
+    Raises:
+        UserError: if one has those of other settings than its `descriptions` say.
+    """
+    finished = [cell for cell in cells if cell.name in results]
+    for cell in finished:
+        if not descriptions[cell.name].items() <= results[cell.name].items():
+            raise UserError(
+                f"{folder / RESULTS} holds '{cell.name}' with other settings: give another --output_dir, or remove it "
+                f"(it has {' '.join(results[cell.name]['flags'])})"
+            )
+    if finished:
+        print(f"{len(finished)} of {len(cells)} runs are finished already", file=sys.stderr)
+    return [cell for cell in cells if cell.name not in results]
 
 
 def described(recipe: Path, cell: Cell) -> dict[str, Any]:
