@@ -1,5 +1,7 @@
 """The lines of the music task's three jobs, and what a user may ask for."""
 
+import math
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -156,7 +158,7 @@ def test_a_melody_is_given_from_its_first_note_and_its_first_segment_makes_the_l
         (music("accompany"), False, "no melody to accompany"),
         (music("compose", asked={"job": "accompany"}), True, "has learned to compose; give --job compose"),
         (music("compose", asked={"job": "continue"}), False, "has learned to compose"),
-        (music("accompany", "compose", asked={"job": "accompany"}), False, "--prime"),
+        (music("accompany", "compose", asked={"job": "accompany"}), False, "give a MIDI file"),
     ],
 )
 def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
@@ -174,6 +176,9 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
         {"stretch": 1.0},
         {"velocity_shift": 32},
         {"segment_seconds": 0.5},
+        {"segment_seconds": math.inf},
+        {"hole_seconds": math.nan},
+        {"hole_seconds": 1e300},
         {"num_samples": 0},
         {"shuffle_melodies": True},
         {"whole_songs": True},
