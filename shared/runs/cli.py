@@ -81,7 +81,7 @@ class Parser(HfArgumentParser):
     def _into_dataclasses(self, arguments: list[str]) -> tuple:
         try:
             *parsed, unknown = self.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, OSError) as error:
             raise UserError(first_line(error)) from error
         if unknown and not unknown[0].startswith("-"):
             raise UserError(f"'{unknown[0]}' is no flag and no flag's value; inputs stand before the flags")

@@ -40,7 +40,7 @@ LEAST = {
     **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"), 1),
     "early_stopping_patience": 1,
     **dict.fromkeys(("learning_rate", "weight_decay", "max_grad_norm", "num_train_epochs", "warmup_steps", "seed"), 0),
-    "rdrop_alpha": 0,
+    **dict.fromkeys(("rdrop_alpha", "adam_epsilon", "dataloader_num_workers"), 0),
 }
 SHARES = ("label_smoothing_factor", "adam_beta1", "adam_beta2", "ema_decay")
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators
@@ -189,6 +189,8 @@ class TrainingArguments(transformers.TrainingArguments):
                 raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
             self.optim = "adamw_torch_fused"  # transformers does not know ours
         super().__post_init__()
+        if not isinstance(self.lr_scheduler_kwargs or {}, dict):
+            raise UserError(f"--lr_scheduler_kwargs {self.lr_scheduler_kwargs}: give the schedule's settings as JSON")
         for name, value in values.items():
             setattr(self, name, value)
         # Otherwise every epoch would start its workers anew.

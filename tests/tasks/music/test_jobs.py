@@ -249,3 +249,13 @@ def test_what_goes_on_from_what_is_written_is_not_read_both_ways():
 def test_an_intro_is_of_what_is_accompanied_alone():
     with pytest.raises(UserError, match="--intro is for --job accompany: leave it out to compose"):
         music("compose", asked={"intro": True}).request("")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "3", '{"tokenization": 1}', '{"tokenization": 1, "config": 3}', "[" * 100_000]
+)
+def test_a_vocabulary_that_is_damaged_is_named(tmp_path, text):
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(UserError, match=r"tokenizer.json is damaged: copy it anew") as caught:
+        Music.load_vocabulary(str(tmp_path))
+    assert "\n" not in str(caught.value)
