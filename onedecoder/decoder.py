@@ -256,12 +256,16 @@ class LoadedDecoder:
         return type(self.task)(self.task.arguments, self.task.vocabulary, wanted)
 
     def examples(self, count: int = 4) -> list[str]:
-        """Inputs that the run was scored on, to begin with."""
+        """Inputs that the run was scored on, to begin with; none where they cannot be read."""
         path = Path(self.name) / "samples" / "outputs.jsonl"
         if not path.is_file():
             return []
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:count]]
-        return [text for row in rows if (text := row.get("source", row.get("prompt", "")))]
+        try:
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:count]]
+            texts = [row.get("source", row.get("prompt", "")) for row in rows]
+        except (OSError, ValueError, AttributeError):
+            return []
+        return [text for text in texts if text and isinstance(text, str)]
 
     def _output(self, task: Task, row: Row, output: Any) -> Output:
         if isinstance(task, TextTask):

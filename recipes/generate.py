@@ -161,7 +161,8 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
 
 
 def split(task: Task, text: str) -> list[str]:
-    """The inputs that a text holds: each of its lines, or all of it."""
+    """The inputs that a text holds: each of its lines, or all of it; without the mark that some editors begin with."""
+    text = text.removeprefix("\ufeff")
     return [part for part in (text.splitlines() if task.input_kind == "lines" else [text]) if part.strip()]
 
 

@@ -35,7 +35,7 @@ from recipes.benchmarks.measuring import (
 from shared.data.encoding import first_rows
 from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
-from shared.generation.arguments import GenerationArguments
+from shared.generation.arguments import MOST, GenerationArguments
 from shared.generation.beam_search import until
 from shared.generation.compiled_step import compile_step
 from shared.generation.cpp import has_compiler
@@ -46,6 +46,7 @@ from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step
 from shared.model.quantized import round_to_8_bits
 from shared.runs.folder import Run
+from shared.task import TextTask
 from tasks import TASKS
 
 PAGE = 256  # tokens, the default of transformers' paged cache
@@ -84,6 +85,13 @@ class GenerationCases:
         counts = "prompt_length generation_vocab_size single_tokens prompts batch_tokens calls sentences sentence_batch"
         check_counts(self, [*counts.split(), "num_beams", "music_tokens"])
         check_sizes(self, ["generation_size", "music_size"])
+        if self.generation_vocab_size < 2:
+            raise UserError(f"--generation_vocab_size is {self.generation_vocab_size}: give 2 or more")
+        if self.num_beams > MOST["num_beams"]:
+            raise UserError(f"--num_beams is {self.num_beams}: give up to {MOST['num_beams']}")
+        kind = Run.open(self.model).kind(TASKS) if self.model else TextTask
+        if self.model and not (issubclass(kind, TextTask) and kind.needs_input):
+            raise UserError(f"--model {self.model}: a run of {kind.name} has no beams: give one of translation")
 
 
 @dataclass

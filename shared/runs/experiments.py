@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from shared.errors import UserError, first_line
-from shared.files import atomic_directory
+from shared.files import atomic_directory, check_writable
 from shared.runs.cli import Parser
 from shared.runs.folder import METRICS
 from shared.threads import processors
@@ -46,6 +46,8 @@ class ExperimentArguments:
             raise ValueError(f"--processes is {self.processes}: give 1 or more")
         if not self.seeds or not self.scores:
             raise ValueError("--seeds and --scores need one value or more")
+        if min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"--seeds {' '.join(map(str, self.seeds))}: give each seed once, from 0 on")
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     Raises:
         UserError: if one stands there with other flags; and, after all others, if one failed.
     """
+    check_writable(folder)
     results = read_results(folder)
     descriptions = {cell.name: described(recipe, cell) for cell in cells}  # as the files are now, before any run
     waiting = unfinished(cells, descriptions, results, folder)
-    folder.mkdir(parents=True, exist_ok=True)
     devices: SimpleQueue[dict[str, str]] = SimpleQueue()
     for number in range(processes):
         devices.put(environment(number, processes))
@@ -169,12 +171,15 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     """What stands in the folder's results.json; nothing where there is none.
 
     Raises:
-        UserError: if it is no JSON.
+        UserError: if it is no JSON, or not what `run_cells` has written.
     """
     path = folder / RESULTS
     try:
-        return json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError as error:
+        results = json.loads(path.read_text()) if path.is_file() else {}
+        if not all({"flags", "metrics"} <= each.keys() for each in results.values()):
+            raise ValueError("no flags, or no metrics")
+        return results
+    except (ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and run all again") from error
 
 

@@ -1,11 +1,13 @@
 """The events of the codec as a run's vocabulary."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pretty_midi
 from symusic import Score
 
+from shared.errors import UserError
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode, encode, values_of
 from tasks.midi.velocities import compact, expand, last_velocity
 
@@ -82,6 +84,22 @@ class OnChangeVocabulary(MusicVocabulary):
     def ending(self, events: Sequence[int], room: int) -> list[int]:
         cut = len(events) - room + 1  # one more, since the first note kept may take a velocity
         return list(events) if cut <= 1 else self.apart(events[cut:], events[:cut])
+
+
+def saved_special_tokens(name: str) -> list[str] | None:
+    """The special tokens of the events that the run `name` was trained with; None where it holds no such vocabulary.
+
+    Raises:
+        UserError: if the vocabulary's file is damaged.
+    """
+    file = Path(name) / FILE
+    if not file.is_file():
+        return None
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        return saved["config"]["special_tokens"] if "tokenization" in saved else None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: copy it anew from where it is whole, or train anew") from error
 
 
 VOCABULARIES = {"note": MusicVocabulary, "on_change": OnChangeVocabulary}

@@ -1,6 +1,5 @@
 """Piano performances as events, as in Music Transformer (Huang et al. 2018): composed, continued, made of a melody."""
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +20,7 @@ from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
 from tasks.midi.velocities import compact
-from tasks.midi.vocabulary import ACCOMPANY, FILE, VOCABULARIES, MusicVocabulary
+from tasks.midi.vocabulary import ACCOMPANY, VOCABULARIES, MusicVocabulary, saved_special_tokens
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation
@@ -97,11 +96,10 @@ class Music(Task):
 
     @classmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
-        file = Path(name) / FILE
-        saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        if "tokenization" not in saved:
+        saved = saved_special_tokens(name)
+        if saved is None:
             return TextVocabulary.load(name)
-        if saved["config"]["special_tokens"] != TOKENIZER.config.special_tokens:
+        if saved != TOKENIZER.config.special_tokens:
             raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
         return MusicVocabulary()
 

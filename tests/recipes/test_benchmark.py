@@ -119,6 +119,9 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
         (["--size", "huge"], "--size huge: choose one of tiny, mini"),
         (["--steps", "0"], "--steps is 0: give 1 or more"),
         (["generate", "--calls", "0"], "--calls is 0: give 1 or more"),
+        (["generate", "--generation_vocab_size", "1"], "--generation_vocab_size is 1: give 2 or more"),
+        (["generate", "--num_beams", "99999999"], "--num_beams is 99999999: give up to 1000"),
+        (["generate", "--model", "nowhere"], "there is no run in nowhere"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(flags, said):

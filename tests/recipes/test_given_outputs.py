@@ -74,7 +74,22 @@ def test_two_runs_are_compared_by_what_they_have_saved(place, evaluate):
     assert chrf.split()[:2] == ["chrf", "100.00"] and 0 < float(chrf.split()[-1]) <= 1
     assert "is the run itself" in evaluate("other", f"--compare_to={place / 'other'}", "--name=same").stderr
     refused = evaluate("run", f"--compare_to={place / 'prefix'}", "--name=same")
-    assert refused.returncode == 2 and "prefix/same/outputs.jsonl" in refused.stderr
+    assert refused.returncode == 2 and "prefix/same/outputs.jsonl: score that run with the same" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--eval_batch_size=0"], "--eval_batch_size is 0: give 1 or more"),
+        (["--name=" + "x" * 201], "201 letters: give a shorter --name"),
+        (["--target_lang=fr", "--source_lang=de"], "with --source_lang de --target_lang fr its tokens would mean"),
+    ],
+)
+def test_scores_that_cannot_be_measured_are_refused(place, evaluate, flags, said):
+    before = {path: path.read_bytes() for path in (place / "run").rglob("*") if path.is_file()}
+    refused = evaluate("run", *flags)
+    assert refused.returncode == 2 and said in refused.stderr.splitlines()[-1]
+    assert {path: path.read_bytes() for path in (place / "run").rglob("*") if path.is_file()} == before
 
 
 def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
