@@ -1,31 +1,25 @@
 """What a task may say of its outputs while they are written: what is read before writing on, and what may come next."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class Window(NamedTuple):
     """What is read before writing (on): `ids`, fewer than the context holds.
 
     Another window follows where the context is full or a constraint's time is `until`, unless this one is the `last`.
-    `due` is what a constraint that knows time has to see written, in numbers of its own, no more than it has room for.
     """
 
     ids: list[int]
     until: int | None = None
     last: bool = False
-    due: Tokens[int] = ()
-
-    def show(self, state: dict[str, Tensor], slot: int) -> None:
-        """Let a slot of a constraint that has begun know of it."""
-        if self.until is not None:
-            state["until"][slot] = self.until
-        if self.due:
-            state["due"][slot, : len(self.due)] = torch.tensor(self.due)
 
 
 Look = Callable[[int, Tokens[int]], Window]  # prompt i and what is written after it -> what is read to write on
@@ -56,7 +50,7 @@ class Constraint(Protocol):
     nor `advance` waits for the device, so that both can be part of a CUDA graph.
 
     One that knows time has `until` and `paused` in its state: a slot is paused, and waits for another window, once its
-    time is `until`. It may have `due` [slots, N], which a window fills from the front.
+    time is `until`.
     """
 
     removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint

@@ -200,7 +200,8 @@ class _RunningBatch:
             if self.constraint:
                 left = (self.limits[slot] if window.last else request.longest) - done
                 self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
-                window.show(self.sampler.state, slot)
+                if window.until is not None:
+                    self.sampler.state["until"][slot] = window.until
         uniform = None
         if self.settings.do_sample:
             streams = (self.streams[request.index] for request in begun.values())

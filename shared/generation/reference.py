@@ -68,7 +68,8 @@ def write(
         if constraint:
             left = (limit if window.last else settings.max_new_tokens) - len(written)
             constraint.begin(state, 0, prompt, left, written)
-            window.show(state, 0)
+            if window.until is not None:
+                state["until"][0] = window.until
         while len(written) < limit and not state.get("paused"):
             logits = next_logits(decoder, read, given)
             if constraint:

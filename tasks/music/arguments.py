@@ -102,10 +102,6 @@ class MusicRequestArguments(NotationArguments):
         default=False,
         metadata={"help": "Accompany from the beginning of the MIDI file, not from its melody's first note on."},
     )
-    follow_melody: bool = field(
-        default=True,
-        metadata={"help": "Whether an accompaniment strikes the melody's notes when it does (false: if it wants to)."},
-    )
     write_prime: bool = field(
         default=True,
         metadata={"help": "Whether a continuation is written with its primer, or an accompaniment with its melody."},

@@ -10,9 +10,6 @@ The language is that of `codec.encode`: what this grammar lets through is what `
 - Time is shifted by whole seconds first, then by the rest; a shift leads to a note's beginning or end.
 - The end comes when nothing sounds.
 
-Where a melody is to be followed, its notes are due: no shift leads past one, and in its tick it is struck before
-anything higher, and before time goes on. So what is written with it cannot lose its place.
-
 And it is kept from running on: no note sounds longer than 20 s, no 10 s pass without a new one (in a performance they
 may), and everything is released before the tokens are used up. Where seconds are asked for, no note begins later. To
 forbid long waits as they run out would leave the decoder nothing but to strike keys, all at once: so what still sounds
@@ -40,7 +37,6 @@ PITCHES = 128
 NEVER = 2**40  # later than any tick
 RINGING = TICKS_PER_SECOND  # after the last note may begin
 WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn and Velocity, TimeShift, NoteOff
-DUE = 512  # notes of a window's melody that are followed
 VELOCITIES = 2 * PITCHES  # the column that says whether any may come
 
 KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special")
@@ -62,7 +58,7 @@ class EventConstraint:
     last that began in this tick; `velocity`, whether one is due; `shifted`, whether no further shift may follow;
     `owing`, whether a note must come before the end; `ended`; `left`, tokens that may still be written; `hole`, the
     tick where what comes behind a hole begins; `until`, the tick where another window is read, before which there is no
-    end, and `paused`, whether that has come; `due` [R, 512], the notes to be struck, each its tick * 128 + its pitch.
+    end, and `paused`, whether that has come.
     """
 
     note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least
@@ -138,7 +134,6 @@ class EventConstraint:
         return {
             "until": NEVER,
             "paused": False,
-            "due": [NEVER] * DUE,
             "hole": min(self.hole, NEVER if hole is None else hole) - origin,
             "sounding": [pitch in struck for pitch in range(PITCHES)],
             "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
@@ -172,20 +167,13 @@ class EventConstraint:
         # What a note-on takes: itself, its velocity, a shift, and the release of its note and all others.
         can_begin = ~late & (left >= notes + self.note_takes) & (now < begin_by)
         note_on = ~sounding & self.playable & (self.pitches > begun[:, None]) & can_begin[:, None]
-        when, melody = self._next_due(state)
-        held = sounding.gather(1, melody[:, None])[:, 0]  # its key is to be released first
-        owed = self.playable[melody] & (when < begin_by) & ~late & (left > notes + self.note_takes)
-        due_now = owed & (when == now) & ~(held & (begun >= 0))
-        note_on &= ~due_now[:, None] | ((self.pitches <= melody[:, None]) & ~held[:, None])
         # Where nothing sounds, a shift leads to a note.
         last = torch.where(silent, begin_by - 1, (now + LONGEST_NOTE - age).clamp(max=self.limit + RINGING))
         room = torch.minimum(last - now, LONGEST_SILENCE - state["silence"])
         can_shift = waiting | (left > torch.where(silent, WHOLE_NOTE, notes))
-        room = torch.where(owed & (when > now), torch.minimum(room, when - now), room)
-        can_shift &= ~state["shifted"] & ~due_now
-        room = torch.where(can_shift, torch.maximum(room, waiting.long()), 0)
+        room = torch.where(can_shift & ~state["shifted"], torch.maximum(room, waiting.long()), 0)
         shift = self.ticks <= room[:, None]
-        may_end = (state["until"] == NEVER) & (now >= self.earliest_end) & ~owed
+        may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
         end = (silent & ~state["owing"] & may_end)[:, None]
 
         columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
@@ -201,12 +189,6 @@ class EventConstraint:
         """Where one is due, allow in the columns [R, C] velocities and nothing else, in place."""
         columns &= ~state["velocity"][:, None]
         columns[:, VELOCITIES] = state["velocity"]
-
-    def _next_due(self, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The tick [R] and the pitch [R] of the next note that is due; in this tick, of those above the last."""
-        soonest = state["now"] * PITCHES + state["begun"] + 1
-        following = torch.where(state["due"] >= soonest[:, None], state["due"], NEVER).amin(-1)
-        return following // PITCHES, following % PITCHES
 
     def _order(self, state: dict[str, Tensor]) -> Tensor:
         """[R, 128]: the order in which sounding notes were struck; `NEVER` for silent keys."""

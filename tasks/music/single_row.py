@@ -58,27 +58,14 @@ class SingleRowConstraint(EventConstraint):
             if begun < 0:
                 in_order = late or silence >= LONGEST_SILENCE or left <= notes
                 columns[PITCHES + (keys[oldest] if in_order else keys)] = True
-        when, melody = divmod(self._following(state, now * PITCHES + begun + 1), PITCHES)
-        held, playable = sounding[melody], self.playable.numpy()
-        owed = playable[melody] and when < begin_by and not late and left > notes + WHOLE_NOTE
-        due_now = owed and when == now and not (held and begun >= 0)
-        if not late and left >= notes + WHOLE_NOTE and now < begin_by and not (due_now and held):
-            highest = melody + 1 if due_now else PITCHES
-            columns[begun + 1 : highest] = (playable & ~sounding)[begun + 1 : highest]
+        if not late and left >= notes + WHOLE_NOTE and now < begin_by:
+            columns[begun + 1 : PITCHES] = (self.playable.numpy() & ~sounding)[begun + 1 :]
         waiting = notes > 0 and begun >= 0
-        if not state["shifted"] and not due_now and (waiting or left > (notes or WHOLE_NOTE)):
+        if not state["shifted"] and (waiting or left > (notes or WHOLE_NOTE)):
             last = min(now + LONGEST_NOTE - age, limit + RINGING) if notes else begin_by - 1
-            if owed and when > now:
-                last = min(last, when)
             room = max(min(last - now, LONGEST_SILENCE - silence), int(waiting), 0)
             columns[VELOCITIES + 1 : -2][:room] = True
-        columns[-2] = not notes and not owing and until == NEVER and now >= self.earliest_end and not owed
-
-    def _following(self, state: dict[str, Tensor], soonest: int) -> int:
-        """The next note that is due, from `soonest` on."""
-        due = state["due"][0].numpy()
-        place = due.searchsorted(soonest)
-        return int(due[place]) if place < len(due) else NEVER
+        columns[-2] = not notes and not owing and until == NEVER and now >= self.earliest_end
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
         if supports(state):

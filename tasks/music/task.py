@@ -145,8 +145,8 @@ class Music(Task):
         if row["job"] == "infill":
             return everything(prompt, written)
         if row["job"] == "accompany":
-            separator, followed = self.vocabulary.tokens[ACCOMPANY], self.request_arguments.follow_melody
-            return windows.accompaniment(row["given"], written, context, self.segment, separator, followed)
+            segment, separator = self.segment, self.vocabulary.tokens[ACCOMPANY]
+            return windows.accompaniment(row["given"], written, context, segment, separator)
         return (windows.continuation if row["job"] == "continue" else latter_half)(prompt, written, context)
 
     def new_tokens(self, row: Row, most: int) -> int:

@@ -20,23 +20,19 @@ import numpy as np
 from shared.writing import Window
 from tasks.midi.codec import MEANING, columns, decode, encode, excerpt, waits
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.constraint import DUE, PITCHES
 from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note_on
 
 AROUND = 4  # what is written already (at least, and half at most), and what is only seen: one part of so many
 
 
-def accompaniment(
-    melody: Tokens[int], written: Tokens[int], context: int, segment: int, separator: int, followed: bool = True
-) -> Window:
+def accompaniment(melody: Tokens[int], written: Tokens[int], context: int, segment: int, separator: int) -> Window:
     """The window over a melody, of `segment` ticks, from which `written` is gone on.
 
     It is halved until it takes half of the context at most. The last one shows the end of the melody. Behind that, what
-    is written ends with the context. Where the melody is to be `followed`, its notes from here on are due, also those
-    that the window does not show, past which a shift might lead.
+    is written ends with the context.
     """
     song, now, half = decode(melody), int(_ticks(written).sum()), context // 2
-    onsets, offsets, pitches, _ = columns(song)
+    onsets, offsets, *_ = columns(song)
     end, length, past = int(offsets.max(initial=0)), segment, segment // AROUND
     while True:
         near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
@@ -50,9 +46,7 @@ def accompaniment(
         source = source[: half // 2]
         target = target[len(target) - min(len(target), half - 1 - len(source)) :]
     until = None if start + length >= end else start + length - length // AROUND
-    ahead = np.flatnonzero(followed & (now <= onsets))[:DUE]
-    due = onsets[ahead] * PITCHES + pitches[ahead]
-    return Window([*source, separator, *target], until, last=now >= end, due=due.tolist())
+    return Window([*source, separator, *target], until, last=now >= end)
 
 
 def continuation(prompt: Tokens[int], written: Tokens[int], context: int) -> Window:

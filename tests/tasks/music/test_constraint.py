@@ -5,11 +5,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.generation.sampling import constrained
-from shared.writing import Window
-from tasks.midi.codec import LONGEST_NOTE, MEANING, TOKENIZER, columns, decode, encode, one_piano, seconds
+from tasks.midi.codec import LONGEST_NOTE, MEANING, TOKENIZER, decode, encode, one_piano, seconds
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.constraint import LONGEST_SILENCE, PITCHES, EventConstraint
-from tasks.music.melody import skyline
+from tasks.music.constraint import LONGEST_SILENCE, EventConstraint
 
 SIZE = len(TOKENIZER)
 VOCABULARY = MusicVocabulary()
@@ -21,7 +19,7 @@ def ids(*tokens):
     return [TOKENIZER[token] for token in tokens]
 
 
-def walk(prompts, new_tokens, seed, grammar=GRAMMAR, window=None):
+def walk(prompts, new_tokens, seed, grammar=GRAMMAR):
     """Random continuations of prompts, and whether each came to its end by itself.
 
     Every row is fond of some kinds of event, so that walks differ: some hold many keys, some are mostly silent.
@@ -32,8 +30,6 @@ def walk(prompts, new_tokens, seed, grammar=GRAMMAR, window=None):
     state = grammar.new_state(len(prompts), "cpu")
     for row, prompt in enumerate(prompts):
         grammar.begin(state, row, prompt, new_tokens)
-        if window:
-            window.show(state, row)
     written = []
     for _ in range(new_tokens):
         allowed = grammar.allowed(state)
@@ -86,29 +82,6 @@ def test_every_walk_is_a_whole_performance_and_the_only_way_to_write_it(seed, ne
         assert np.diff(onsets, prepend=0).max(initial=0) <= LONGEST_SILENCE
 
 
-def melodies(lowest, highest, longest):
-    """Ticks and pitches, one note at a time."""
-    note = st.tuples(st.integers(0, longest), st.integers(lowest, highest))
-    return st.lists(note, max_size=8, unique_by=lambda note: note[0]).map(sorted)
-
-
-def due(melody):
-    return [tick * PITCHES + pitch for tick, pitch in melody]
-
-
-@given(st.integers(0, 2**32), melodies(40, 90, 900))
-@settings(max_examples=15)
-def test_a_melody_that_is_followed_is_struck_when_it_is_due(seed, melody):
-    """In every walk, also in those that hold its keys; the end waits for it."""
-    for events, ended in walk([[ACCOMPANY]] * 16, 400, seed, window=Window([], due=due(melody))):
-        assert released(events)
-        assert in_order(events) == encode(decode(events))
-        onset, _, pitch, _ = columns(decode(events))
-        struck, last = {*zip(onset.tolist(), pitch.tolist(), strict=True)}, onset.max(initial=-1)
-        early = ended and len(events) < 390  # where the tokens are used up, some may be left
-        assert {note for note in melody if early or note[0] < last - LONGEST_NOTE} <= struck
-
-
 def test_walks_end_by_themselves_or_where_the_tokens_are_used_up():
     walks = walk([[COMPOSE]] * 64, 60, seed=0)
     assert {ended for _, ended in walks} == {True, False}
@@ -124,18 +97,6 @@ notes = st.lists(
 def piece(rows):
     onset, duration, pitch, velocity = np.array(rows).T
     return one_piano(onset - onset.min(), onset - onset.min() + duration, pitch, velocity)
-
-
-@given(notes)
-def test_every_performance_is_allowed_with_its_own_melody(rows):
-    whole = piece(rows)
-    onset, _, pitch, _ = columns(skyline(whole))
-    events, state = encode(whole), GRAMMAR.new_state(1, "cpu")
-    GRAMMAR.begin(state, 0, [ACCOMPANY], len(events) + 1)
-    Window([], due=due(zip(onset.tolist(), pitch.tolist(), strict=True))).show(state, 0)
-    for event in [*events, VOCABULARY.end]:
-        assert GRAMMAR.allowed(state)[0, event]
-        GRAMMAR.advance(state, torch.tensor([event]))
 
 
 @given(notes)

@@ -163,7 +163,7 @@ def test_an_introduction_is_accompanied_before_its_melody_begins(decoder):
 
 @pytest.mark.parametrize("sample", [False, True])
 def test_a_song_that_fits_into_one_window_is_written_as_in_one(decoder, sample):
-    task, melody = music("accompany", segment_seconds=4, asked={"follow_melody": False}), song(390)
+    task, melody = music("accompany", segment_seconds=4), song(390)
     few = GenerationArguments(do_sample=sample, max_new_tokens=50)
     (whole,) = write(decoder, task, [asking(melody)], few)
     prompt = [*melody, ACCOMPANY]
@@ -249,13 +249,3 @@ def test_what_is_continued_stands_before_its_separator_in_every_window():
         assert [*window[:at], *window[at + 1 :]] == whole[len(whole) - len(window) + 1 :]
         assert at == len(window) - 1 or MEANING[window[-1]][0] == "NoteOn" or len(prompt) + length < CONTEXT
         assert MEANING[window[0]][0] != "Velocity"
-
-
-@pytest.mark.parametrize("followed", [True, False])
-def test_a_melody_is_followed_through_all_windows(decoder, followed):
-    task, melody = music("accompany", segment_seconds=4, asked={"follow_melody": followed}), song(3000)
-    (written,) = write(decoder, task, [asking(melody)], SAMPLED)
-    own, made = (columns(decode(events)) for events in (melody, written))
-    struck = {*zip(*made[[0, 2]].tolist(), strict=True)}
-    assert ({*zip(*own[[0, 2]].tolist(), strict=True)} <= struck) == followed
-    assert released(written) and in_order(written) == encode(decode(written))
