@@ -8,7 +8,7 @@ import torch
 
 from recipes.benchmark import main
 from recipes.benchmarks import measuring
-from recipes.benchmarks.generation import Generation, GenerationCases, beams, generation_results, transformers_generate
+from recipes.benchmarks.generation import Generation, GenerationCases, beams, generation_results
 from recipes.benchmarks.measuring import (
     CONTINUOUS,
     CTRANSLATE2,
@@ -20,6 +20,7 @@ from recipes.benchmarks.measuring import (
     plain_gpt2,
     random_rows,
 )
+from recipes.benchmarks.theirs import transformers_generate
 from recipes.benchmarks.training import Training
 from recipes.benchmarks.training_cases import (
     TrainingCases,
@@ -116,7 +117,7 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     [
         (["fly"], "'fly' is no benchmark: give train, generate, start, or none for all"),
         (["--device", "tpu"], "--device tpu: give cpu"),
-        (["--size", "huge"], "--size huge: choose one of tiny, mini"),
+        (["--size", "huge"], "--size huge: choose one of nano, tiny"),
         (["--steps", "0"], "--steps is 0: give 1 or more"),
         (["generate", "--calls", "0"], "--calls is 0: give 1 or more"),
         (["generate", "--generation_vocab_size", "1"], "--generation_vocab_size is 1: give 2 or more"),
