@@ -174,6 +174,10 @@ class TrainingArguments(transformers.TrainingArguments):
             self.metric_for_best_model = self.metric_for_best_model or "loss"
         if self.torch_compile_backend or self.torch_compile_mode:
             self.torch_compile = True
+        backend = self.torch_compile_backend
+        if backend and backend not in torch.compiler.list_backends(exclude_tags=()):
+            known = ", ".join(torch.compiler.list_backends())
+            raise UserError(f"--torch_compile_backend {backend}: give one of {known}")
         if self.auto_find_batch_size and self.torch_compile:
             raise UserError(
                 "--auto_find_batch_size: what is compiled is compiled for one size; give --torch_compile false"
