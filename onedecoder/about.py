@@ -133,10 +133,10 @@ def music(decoder: LoadedDecoder) -> dict[str, Any]:
         return {"kind": "grid", "step": STEP, "velocities": [*VELOCITIES.values()], "rest": REST, "special": special}
     if not isinstance(vocabulary, MusicVocabulary):
         raise UserError(f"{decoder.name}: the page does not know this task's music: open the local page")
-    if arguments.velocity != "note":
+    if arguments.notation:
         raise UserError(
-            f"{decoder.name} was trained with --velocity {arguments.velocity}, which the page does not read: look.py "
-            "draws its attention"
+            f"{decoder.name} was trained with {arguments.notation}, which the page does not read: look.py draws its "
+            "attention"
         )
     size = decoder.model.config.vocab_size
     meaning = [MEANING.get(index, ("", 0)) for index in range(size)]

@@ -38,7 +38,7 @@ def look(
     if decoder.model.copying is not None:
         figures["copied"] = pictures.attention(copies(trace)[None], ["copied"], trace.names, trace.context)
     if isinstance(decoder.task.vocabulary, MusicVocabulary):
-        figures["arcs"] = arcs(trace, layer or 0, velocity_at=decoder.task.vocabulary.velocity_at)
+        figures["arcs"] = arcs(trace, layer or 0, decoder.task.vocabulary)
     folder = Path(folder)
     with atomic_directory(folder) as staging:
         for name, figure in figures.items():

@@ -126,17 +126,14 @@ def music_of(decoder: "LoadedDecoder") -> "Music":
     """The task of a decoder of music.
 
     Raises:
-        UserError: if it has learned another, or writes velocities otherwise.
+        UserError: if it has learned another, or writes its events otherwise.
     """
     from tasks.music.task import Music  # noqa: PLC0415
 
     if not isinstance(decoder.task, Music):
         raise UserError(f"{decoder.name} is a {decoder.task.name} decoder: play along with a run of the task music")
-    if decoder.task.arguments.velocity != "note":
-        raise UserError(
-            f"{decoder.name} was trained with --velocity {decoder.task.arguments.velocity}: play along with a run of "
-            "--velocity note"
-        )
+    if notation := decoder.task.arguments.notation:
+        raise UserError(f"{decoder.name} was trained with {notation}: play along with a run without it")
     return decoder.task
 
 

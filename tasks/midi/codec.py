@@ -11,11 +11,12 @@ A *performance* is a `symusic.Score` in such ticks: one piano track, with the pe
 the notes and one note at a time on each key.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from miditok import MIDILike, TokenizerConfig
+from miditok import MIDILike, MusicTokenizer, TokenizerConfig
 from symusic import Note, Score, Tempo, Track
 
 from shared.errors import UserError
@@ -26,20 +27,21 @@ TICKS_PER_SECOND = 100
 TICKS_PER_BEAT = 50
 TEMPO = 120
 
-TOKENIZER = MIDILike(
-    TokenizerConfig(
-        pitch_range=(0, 127),
-        beat_res={(0, 2): TICKS_PER_BEAT},  # shifts up to two beats, which are one second
-        num_velocities=32,
-        special_tokens=[
-            "PAD",
-            "<|endoftext|>",
-            *(f"<|{job}|>" for job in ("compose", "continue", "accompany", "infill", "gap")),
-        ],
-        use_time_signatures=False,
-        use_pitchdrum_tokens=False,
-    )
-)
+EVENTS: dict[str, Any] = {
+    "pitch_range": (0, 127),
+    "num_velocities": 32,
+    "special_tokens": [
+        "PAD",
+        "<|endoftext|>",
+        *(f"<|{job}|>" for job in ("compose", "continue", "accompany", "infill", "gap")),
+    ],
+    "use_time_signatures": False,
+    "use_pitchdrum_tokens": False,
+}
+"""What MidiTok is told of any events in performance time; their steps of time come on top."""
+
+# Shifts take up to two beats, which are one second.
+TOKENIZER = MIDILike(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT}, **EVENTS))
 """395 ids, special tokens first. MidiTok cannot be without its `PAD_None`, so this is the one padding token."""
 
 PIANO = (21, 108)  # the lowest and the highest key
@@ -49,35 +51,42 @@ LONGEST_NOTE = 20 * TICKS_PER_SECOND  # longer ones are those of files in which 
 LONGEST_PIECE = 24  # hours; a file that lasts longer has a tempo or a pause that nobody meant
 
 
+Meaning = Mapping[int, tuple[str, int]]
+"""What an event says, by its id: NoteOn and NoteOff a pitch, Velocity a velocity, TimeShift and Duration ticks."""
+
+
 def _number(kind: str, value: str) -> int:
-    if kind == "TimeShift":  # beats.ticks.ticks-to-the-beat
-        beats, ticks, _ = map(int, value.split("."))
-        return beats * TICKS_PER_BEAT + ticks
+    if kind in {"TimeShift", "Duration"}:  # beats.steps.steps-to-the-beat
+        beats, steps, resolution = map(int, value.split("."))
+        return (beats * resolution + steps) * TICKS_PER_BEAT // resolution
     return int(value)
 
 
-MEANING: dict[int, tuple[str, int]] = {
-    index: (kind, _number(kind, value))
-    for kind, value, index in ((*token.split("_"), index) for token, index in TOKENIZER.vocab.items())
-    if value != "None"  # that is how MidiTok writes a special token
-}
-"""What an event says: NoteOn and NoteOff a pitch, Velocity a velocity, TimeShift a number of ticks."""
+def meaning_of(tokenizer: MusicTokenizer) -> Meaning:
+    """What the events of a tokenizer say. Where notes have lengths, MidiTok calls a note-on a Pitch."""
+    return {
+        index: ("NoteOn" if kind == "Pitch" else kind, _number(kind, value))
+        for kind, value, index in ((*token.split("_"), index) for token, index in tokenizer.vocab.items())
+        if value != "None"  # that is how MidiTok writes a special token
+    }
+
+
+MEANING = meaning_of(TOKENIZER)
 
 _NOTHING = (None, 0)
 
 
-def ids_of(kind: str) -> np.ndarray:
+def ids_of(kind: str, meaning: Meaning = MEANING) -> np.ndarray:
     """The ids of one kind of event, by pitch, by velocity or by ticks. -1 where there is none."""
-    ids = np.full(128, -1)
-    for index, (name, value) in MEANING.items():
-        if name == kind:
-            ids[value] = index
+    values = {value: index for index, (name, value) in meaning.items() if name == kind}
+    ids = np.full(max(128, 1 + max(values, default=0)), -1)
+    ids[[*values]] = [*values.values()]
     return ids
 
 
-def values_of(*kinds: str, otherwise: int = -1) -> np.ndarray:
+def values_of(*kinds: str, otherwise: int = -1, meaning: Meaning = MEANING) -> np.ndarray:
     """By id [V], what events of these kinds say (a pitch, a velocity, ticks); `otherwise` for all other ids."""
-    meanings = (MEANING.get(index, _NOTHING) for index in range(len(TOKENIZER)))
+    meanings = (meaning.get(index, _NOTHING) for index in range(1 + max(meaning)))
     return np.array([value if kind in kinds else otherwise for kind, value in meanings])
 
 
@@ -217,22 +226,25 @@ def encode(score: Score) -> list[int]:
     order = np.argsort(ticks, kind="stable")  # at one tick, notes end before others begin: they began earlier
     ticks, events = ticks[order], events[order]
 
-    shifts, count = _waits(np.diff(ticks, prepend=0))
+    shifts, count = shifts_of(np.diff(ticks, prepend=0))
     return np.insert(events, np.repeat(np.arange(len(events)), count), shifts).tolist()
 
 
-def _waits(ticks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The shifts of some waits [N] in a row, and how many each takes [N]: whole seconds first, then what is left."""
+def shifts_of(ticks: np.ndarray, time_shift: np.ndarray = _TIME_SHIFT) -> tuple[np.ndarray, np.ndarray]:
+    """The shifts of some waits [N] in a row, and how many each takes [N]: whole seconds first, then what is left.
+
+    `time_shift` has the shifts' ids by ticks, as `ids_of` gives them.
+    """
     seconds, rest = np.divmod(ticks, TICKS_PER_SECOND)
     count = seconds + (rest > 0)
-    shifts = np.full(count.sum(), _TIME_SHIFT[TICKS_PER_SECOND])
-    shifts[np.cumsum(count)[rest > 0] - 1] = _TIME_SHIFT[rest[rest > 0]]
+    shifts = np.full(count.sum(), time_shift[TICKS_PER_SECOND])
+    shifts[np.cumsum(count)[rest > 0] - 1] = time_shift[rest[rest > 0]]
     return shifts, count
 
 
 def waits(ticks: int) -> list[int]:
     """The shifts that take so many ticks."""
-    return _waits(np.array([ticks]))[0].tolist()
+    return shifts_of(np.array([ticks]))[0].tolist()
 
 
 def decode(events: Iterable[int]) -> Score:

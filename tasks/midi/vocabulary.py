@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pretty_midi
+from miditok import MusicTokenizer
 from symusic import Score
 
 from shared.errors import UserError
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, decode, encode, values_of
+from tasks.midi import lengths
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, Meaning, decode, encode, ids_of, shifts_of, values_of
 from tasks.midi.velocities import compact, expand, last_velocity
 
 COMPOSE, CONTINUE, ACCOMPANY, INFILL, GAP = (
@@ -23,10 +26,14 @@ class MusicVocabulary:
 
     end: int = TOKENIZER[END]
     padding: int = TOKENIZER["PAD_None"]
+    tokenizer: MusicTokenizer = TOKENIZER
     tokens: Mapping[str, int] = TOKENIZER.vocab
+    meaning: Meaning = MEANING
 
     velocity_at = 1
     """Where a note's velocity stands, counted from its note-on."""
+    note_size = 2
+    """How many events strike a note: from its note-on on they stand together."""
     pitches = values_of("NoteOn")
     """The pitch that each id strikes, or -1. Shape [V]."""
     ticks = values_of("TimeShift", otherwise=0)
@@ -40,6 +47,18 @@ class MusicVocabulary:
         """The performance that any ids describe."""
         return decode(ids)
 
+    def rewritten(self, events: Sequence[int]) -> list[int]:
+        """Events of `codec.encode` as they are said here."""
+        return list(events)
+
+    def times(self, events: Sequence[int]) -> np.ndarray:
+        """When each event comes, in ticks from the start. Shape [events]; a wait counts as passed."""
+        return np.cumsum(self.ticks[np.array(events, dtype=int)])
+
+    def waits(self, ticks: int) -> list[int]:
+        """The shifts that take so many ticks."""
+        return shifts_of(np.array([ticks]), ids_of("TimeShift", self.meaning))[0].tolist()
+
     def apart(self, events: Sequence[int], before: Sequence[int]) -> list[int]:
         """Events that came after those `before`, as they say the same without them."""
         return list(events)
@@ -50,7 +69,7 @@ class MusicVocabulary:
 
     def words(self, token: str) -> str:
         """What an event does, in English: from it a pre-trained text decoder's embedding for it starts."""
-        kind, value = MEANING.get(self.tokens[token], (None, 0))
+        kind, value = self.meaning.get(self.tokens[token], (None, 0))
         match kind:
             case "NoteOn":
                 return f"play the note {pretty_midi.note_number_to_name(value)}"
@@ -60,11 +79,13 @@ class MusicVocabulary:
                 return f"loudness {value}"
             case "TimeShift":
                 return f"wait {value * 1000 // TICKS_PER_SECOND} milliseconds"
+            case "Duration":
+                return f"hold it for {value * 1000 // TICKS_PER_SECOND} milliseconds"
             case _:
                 return token.removesuffix("_None").strip("<|>").lower()
 
     def save(self, folder: Path) -> None:
-        TOKENIZER.save(folder / FILE)
+        self.tokenizer.save(folder / FILE)
 
 
 class OnChangeVocabulary(MusicVocabulary):
@@ -74,6 +95,9 @@ class OnChangeVocabulary(MusicVocabulary):
 
     def encode(self, score: Score) -> list[int]:
         return compact(encode(score))
+
+    def rewritten(self, events: Sequence[int]) -> list[int]:
+        return compact(events)
 
     def decode(self, ids: Sequence[int]) -> Score:
         return decode(expand(ids))
@@ -86,8 +110,43 @@ class OnChangeVocabulary(MusicVocabulary):
         return list(events) if cut <= 1 else self.apart(events[cut:], events[:cut])
 
 
-def saved_special_tokens(name: str) -> list[str] | None:
-    """The special tokens of the events that the run `name` was trained with; None where it holds no such vocabulary.
+class LengthsVocabulary(MusicVocabulary):
+    """MidiTok's `TSD`: the length of a note beside it, and no note-offs. See `tasks.midi.lengths`."""
+
+    tokenizer = lengths.TOKENIZER
+    tokens = lengths.TOKENIZER.vocab
+    meaning = lengths.MEANING
+    note_size = 3
+    pitches = values_of("NoteOn", meaning=lengths.MEANING)
+    ticks = values_of("TimeShift", otherwise=0, meaning=lengths.MEANING)
+
+    def encode(self, score: Score) -> list[int]:
+        return lengths.encode(score)
+
+    def decode(self, ids: Sequence[int]) -> Score:
+        return lengths.decode(ids)
+
+    def rewritten(self, events: Sequence[int]) -> list[int]:
+        return lengths.encode(decode(events))
+
+    def ending(self, events: Sequence[int], room: int) -> list[int]:
+        """From a note-on or a wait on, so that no note is cut."""
+        kept = list(events[-room:])
+        begun = self.pitches[kept] >= 0
+        return kept[int(np.argmax(begun | (self.ticks[kept] > 0))) :] if kept else kept
+
+
+def vocabulary_of(velocity: str, lengths: str) -> MusicVocabulary:
+    """The vocabulary of the flags `--velocity` and `--lengths`, of which one at most is not as usual."""
+    if lengths == "with_note":
+        return LengthsVocabulary()
+    return OnChangeVocabulary() if velocity == "on_change" else MusicVocabulary()
+
+
+def saved_events(name: str) -> tuple[str, list[str]] | None:
+    """MidiTok's name of the events that the run `name` was trained with, and their special tokens.
+
+    None where it holds no such vocabulary.
 
     Raises:
         UserError: if the vocabulary's file is damaged.
@@ -97,9 +156,6 @@ def saved_special_tokens(name: str) -> list[str] | None:
         return None
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
-        return saved["config"]["special_tokens"] if "tokenization" in saved else None
+        return (saved["tokenization"], saved["config"]["special_tokens"]) if "tokenization" in saved else None
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged: copy it anew from where it is whole, or train anew") from error
-
-
-VOCABULARIES = {"note": MusicVocabulary, "on_change": OnChangeVocabulary}

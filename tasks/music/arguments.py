@@ -22,7 +22,11 @@ class MusicArguments(WritingArguments):
     )
     velocity: Literal["note", "on_change"] = field(
         default="note",
-        metadata={"help": "Write a velocity with every note or, as Music Transformer does, on_change only."},
+        metadata={"help": "Velocities come with every note, or on_change."},
+    )
+    lengths: Literal["note_off", "with_note"] = field(
+        default="note_off",
+        metadata={"help": "Notes have a note_off, or lengths with_note."},
     )
     stride: int | None = field(
         default=None,
@@ -61,6 +65,13 @@ class MusicArguments(WritingArguments):
             raise ValueError(
                 f"--velocity on_change is for --job compose and continue: leave it out with {' '.join(self.job)}"
             )
+        if self.lengths == "with_note" and self.velocity == "on_change":
+            raise ValueError("--lengths with_note is for --velocity note: leave one of the two out")
+        if self.lengths == "with_note" and "infill" in self.job:
+            raise ValueError(
+                "--lengths with_note is for --job compose, continue and accompany: leave it out with "
+                f"{' '.join(self.job)}"
+            )
         for name in ("shuffle_melodies", "whole_songs"):
             if getattr(self, name) and "accompany" not in self.job:
                 raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")
@@ -70,6 +81,13 @@ class MusicArguments(WritingArguments):
         for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
+
+    @property
+    def notation(self) -> str:
+        """The flag that says how events are written, where that is not as usual."""
+        if self.lengths != "note_off":
+            return f"--lengths {self.lengths}"
+        return f"--velocity {self.velocity}" if self.velocity != "note" else ""
 
     @property
     def sample(self) -> bool:

@@ -9,11 +9,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.midi.codec import PIANO, TICKS_PER_SECOND, ids_of, values_of
+from tasks.midi.codec import MEANING, PIANO, TICKS_PER_SECOND, Meaning, ids_of, values_of
+from tasks.midi.lengths import fitting
 
 BINS = 4 * np.arange(32) + 3  # velocities
-_PITCH, _VELOCITY, _TICKS = values_of("NoteOn", "NoteOff"), values_of("Velocity"), values_of("TimeShift")
-_VELOCITY_IDS, _SHIFT_IDS = ids_of("Velocity")[BINS], ids_of("TimeShift")
+
+
+class Table:
+    """What the ids of a vocabulary say, as arrays [V] with -1 for all others, and the ids that say it."""
+
+    def __init__(self, meaning: Meaning):
+        self.pitch, self.velocity, self.ticks, self.length, self.struck = (
+            values_of(*kinds, meaning=meaning)
+            for kinds in (("NoteOn", "NoteOff"), ("Velocity",), ("TimeShift",), ("Duration",), ("NoteOn",))
+        )
+        self.velocities, self.shifts, self.lengths = (
+            ids_of(kind, meaning) for kind in ("Velocity", "TimeShift", "Duration")
+        )
+
+
+EVENTS = Table(MEANING)
 
 
 @dataclass(frozen=True)
@@ -24,17 +39,19 @@ class Augmentation:
     transpose: int = 0
     stretch: float = 0.0
     velocity_shift: int = 0
+    table: Table = EVENTS
 
     def __call__(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Other ids [T] for the ids [T] of a line; ids that are no events stay."""
-        ids = transposed(ids, self.transpose, rng)
-        ids = stretched(ids, 1 + rng.uniform(-self.stretch, self.stretch))
-        return louder(ids, int(rng.integers(-self.velocity_shift, self.velocity_shift, endpoint=True)))
+        ids = transposed(ids, self.transpose, rng, self.table)
+        ids = stretched(ids, 1 + rng.uniform(-self.stretch, self.stretch), self.table)
+        bins = int(rng.integers(-self.velocity_shift, self.velocity_shift, endpoint=True))
+        return louder(ids, bins, self.table)
 
 
-def transposed(ids: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def transposed(ids: np.ndarray, most: int, rng: np.random.Generator, table: Table = EVENTS) -> np.ndarray:
     """Up or down by at most `most` semitones: by any number of them that leaves no note outside the piano."""
-    pitch = _PITCH[ids]
+    pitch = table.pitch[ids]
     notes = pitch >= 0
     low, high = pitch[notes].min(initial=PIANO[1]), pitch[notes].max(initial=PIANO[0])
     down, up = np.clip([PIANO[0] - low, PIANO[1] - high], [-most, 0], [0, most])
@@ -42,26 +59,40 @@ def transposed(ids: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
     return ids + rng.integers(down, up, endpoint=True) * notes
 
 
-def louder(ids: np.ndarray, bins: int) -> np.ndarray:
+def louder(ids: np.ndarray, bins: int, table: Table = EVENTS) -> np.ndarray:
     """By a number of bins of velocity, softer where it is negative; the softest and the loudest are the limits."""
-    velocity = _VELOCITY[ids]
-    return np.where(velocity < 0, ids, _VELOCITY_IDS[np.clip(velocity // 4 + bins, 0, len(BINS) - 1)])
+    velocity = table.velocity[ids]
+    return np.where(velocity < 0, ids, table.velocities[BINS[np.clip(velocity // 4 + bins, 0, len(BINS) - 1)]])
 
 
-def stretched(ids: np.ndarray, factor: float) -> np.ndarray:
+def stretched(ids: np.ndarray, factor: float, table: Table = EVENTS) -> np.ndarray:
     """`factor` times as long, in as many events.
 
     Each event falls on the tick nearest to its new time, as far as the number of shifts before it allows: k successive
     ones, all of a second but the last, take from 100 (k - 1) + 1 to 100 k ticks. What one wait has thus too little or
     too much (one of nearly a second, or of a single tick) the next ones make up for, so that melody and performance do
-    not drift apart. Every special token starts anew from time 0.
+    not drift apart. Every special token starts anew from time 0. The length of a note, where events say it, becomes the
+    nearest to its new one after which the key may be struck again.
     """
-    special = np.flatnonzero((_PITCH[ids] < 0) & (_VELOCITY[ids] < 0) & (_TICKS[ids] < 0))
-    return np.concatenate([_stretched(part, factor) for part in np.split(ids, special)])
+    said = np.stack([values[ids] for values in (table.pitch, table.velocity, table.ticks, table.length)])
+    parts = np.split(ids, np.flatnonzero((said < 0).all(0)))
+    return np.concatenate([_longer(_stretched(part, factor, table), factor, table) for part in parts])
 
 
-def _stretched(ids: np.ndarray, factor: float) -> np.ndarray:
-    ticks = np.maximum(_TICKS[ids], 0)
+def _longer(ids: np.ndarray, factor: float, table: Table) -> np.ndarray:
+    """The same with other lengths of notes; their onsets are the new ones."""
+    ends = np.flatnonzero(table.length[ids] >= 0)
+    ends = ends[ends >= 2]  # a line may begin within a note
+    if not len(ends):
+        return ids
+    onset = np.cumsum(np.maximum(table.ticks[ids], 0))[ends]
+    ids = ids.copy()
+    ids[ends] = table.lengths[fitting(onset, np.rint(factor * table.length[ids[ends]]), table.struck[ids[ends - 2]])]
+    return ids
+
+
+def _stretched(ids: np.ndarray, factor: float, table: Table) -> np.ndarray:
+    ticks = np.maximum(table.ticks[ids], 0)
     shift = ticks > 0
     last = np.flatnonzero(shift & ~np.append(shift[1:], False))  # of each wait
     shifts = np.diff(np.cumsum(shift)[last], prepend=0)
@@ -72,6 +103,6 @@ def _stretched(ids: np.ndarray, factor: float) -> np.ndarray:
     time = np.rint(factor * np.cumsum(ticks)[last])
     time = shortest + np.maximum.accumulate(np.maximum(time - shortest, 0))
     time = np.cumsum(longest) + np.minimum.accumulate(np.minimum(time - np.cumsum(longest), 0))
-    ids = np.where(shift, _SHIFT_IDS[TICKS_PER_SECOND], ids)
-    ids[last] = _SHIFT_IDS[(np.diff(time, prepend=0) - longest + TICKS_PER_SECOND).astype(int)]
+    ids = np.where(shift, table.shifts[TICKS_PER_SECOND], ids)
+    ids[last] = table.shifts[(np.diff(time, prepend=0) - longest + TICKS_PER_SECOND).astype(int)]
     return ids

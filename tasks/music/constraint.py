@@ -21,45 +21,22 @@ is released, and what else is forbidden goes to its own kind of event: an off of
 ones, a shift that is too long to shorter ones.
 """
 
-from collections.abc import Sequence as Tokens
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.midi.codec import LONGEST_NOTE, MEANING, PIANO, TICKS_PER_SECOND, ids_of
-from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
-from tasks.music.infilling import length_of_hole
+from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND, ids_of
+from tasks.midi.vocabulary import MusicVocabulary
+from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, PITCHES, RINGING, Grammar, Line
 
-LONGEST_SILENCE = 10 * TICKS_PER_SECOND
-PITCHES = 128
-NEVER = 2**40  # later than any tick
-RINGING = TICKS_PER_SECOND  # after the last note may begin
 WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn and Velocity, TimeShift, NoteOff
 VELOCITIES = 2 * PITCHES  # the column that says whether any may come
 
-KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special")
-NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _ = range(len(KINDS))
 
-
-class EventConstraint:
-    """A `shared.writing.Constraint`.
-
-    With `seconds`, no note begins so long after the prompt, and all end within a second more. Where they are to be
-    `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck.
-
-    A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
-    composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
-    it, in at most `hole` ticks where the prompt does not say how long it is, and may end behind it.
-
-    The state, for R rows: `sounding` bool [R, 128] and when each key was `struck` [R, 128], in ticks of 10 ms as `now`
-    is, which starts from 0 with the first new token; `silence`, ticks since a note began; `begun`, the pitch of the
-    last that began in this tick; `velocity`, whether one is due; `shifted`, whether no further shift may follow;
-    `owing`, whether a note must come before the end; `ended`; `left`, tokens that may still be written; `hole`, the
-    tick where what comes behind a hole begins; `until`, the tick where another window is read, before which there is no
-    end, and `paused`, whether that has come.
-    """
+class EventConstraint(Grammar):
+    """A `Grammar` whose state says `sounding` bool [R, 128] and when each key was `struck` [R, 128]."""
 
     note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least
 
@@ -71,84 +48,26 @@ class EventConstraint:
         filled: bool = False,
         hole: int = NEVER,
     ):
-        self.removed, self.tokens = 0.0, 0
-        self.vocabulary, self.hole = vocabulary, hole
-        self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
-        self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
-        size = max(vocabulary.tokens.values()) + 1
-        kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
-        # `allowed` says it in columns: 128 keys to strike, 128 to release, velocities, shifts, the end, all else.
+        super().__init__(vocabulary, seconds, all_keys, filled, hole)
+        self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
+
+    def _columns(self, size: int) -> np.ndarray:
+        """128 keys to strike, 128 to release, velocities, shifts, the end, all else."""
         columns = np.full(size, VELOCITIES + 1 + TICKS_PER_SECOND + 1)
         first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": VELOCITIES}  # a shift has one tick at least
-        for index, (kind, value) in MEANING.items():
-            kinds[index], values[index] = KINDS.index(kind), value
+        for index, (kind, value) in self.vocabulary.meaning.items():
             columns[index] = VELOCITIES if kind == "Velocity" else first[kind] + value
-        columns[vocabulary.end] = VELOCITIES + 1 + TICKS_PER_SECOND
-        self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, columns))
-        self.stands_for = torch.arange(size)
-        self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
-        self.kinds = self.kind == torch.arange(len(KINDS))[:, None]
-        self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
-        low, high = (0, PITCHES) if all_keys else PIANO
-        self.playable = (low <= self.pitches) & (self.pitches <= high)
+        columns[self.vocabulary.end] = VELOCITIES + 1 + TICKS_PER_SECOND
+        return columns
 
-    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        for name in ("kind", "value", "column", "pitches", "playable", "ticks", "stands_for", "kinds"):
-            setattr(self, name, getattr(self, name).to(device))
+    def _sounding(self, line: Line) -> dict[str, Any]:
+        struck = line.struck
         return {
-            name: torch.tensor(value, device=device).expand(slots, *torch.tensor(value).shape).clone()
-            for name, value in self._read([], 0).items()
-        }
-
-    def begin(
-        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
-    ) -> None:
-        for name, value in self._read(prompt, new_tokens, written).items():
-            state[name][slot] = torch.tensor(value)
-
-    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
-        """The state after `written`, one row of it: `advance` for a whole line, without tensors."""
-        tokens = self.vocabulary.tokens
-        compose, continue_, accompany, infill = (tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY, INFILL))
-        start = max((place for place, token in enumerate(prompt) if token in (compose, accompany, infill)), default=-1)
-        from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
-        struck: dict[int, int] = {}
-        now = origin = silence = 0
-        begun, velocity, shifted, owing = -1, False, from_nothing, from_nothing
-        for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
-            if place == len(prompt):
-                origin = now
-            kind, value = MEANING.get(token, (None, 0))
-            if kind == "TimeShift":
-                now, silence, begun = now + value, silence + value, -1
-                owing |= not struck
-            elif kind == "NoteOff" and value in struck:
-                struck.pop(value)
-            elif kind == "NoteOn":
-                struck[value], begun, silence, owing = now, value, 0, False
-            if kind:
-                velocity, shifted = kind == "NoteOn", kind == "TimeShift" and value < TICKS_PER_SECOND
-        if not written:
-            origin = now
-        hole = length_of_hole(prompt, self.vocabulary) if start >= 0 and prompt[start] == infill else None
-        return {
-            "until": NEVER,
-            "paused": False,
-            "hole": min(self.hole, NEVER if hole is None else hole) - origin,
             "sounding": [pitch in struck for pitch in range(PITCHES)],
-            "struck": [struck.get(pitch, now) - origin for pitch in range(PITCHES)],
-            "now": now - origin,
-            "silence": silence,
-            "begun": begun,
-            "velocity": velocity,
-            "shifted": shifted,
-            "owing": owing,
-            "ended": False,
-            "left": new_tokens,
+            "struck": [struck.get(pitch, line.now) - line.origin for pitch in range(PITCHES)],
         }
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
-        """Bool [R, V]. Whatever is allowed leaves tokens and time enough to release all that then sounds."""
         sounding, now, left, begun = (state[name] for name in ("sounding", "now", "left", "begun"))
         notes = sounding.sum(-1)
         silent = notes == 0
@@ -194,19 +113,8 @@ class EventConstraint:
         """[R, 128]: the order in which sounding notes were struck; `NEVER` for silent keys."""
         return torch.where(state["sounding"], state["struck"] * PITCHES + self.pitches, NEVER)
 
-    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
-        kind, value = self.kind[tokens], self.value[tokens]
-        on, off, shift = kind == NOTE_ON, kind == NOTE_OFF, kind == TIME_SHIFT
-        key = self.pitches == value[:, None]
-        ticks = torch.where(shift, value, 0)
-        state["begun"].copy_(torch.where(shift, -1, torch.where(on, value, state["begun"])))
-        state["now"].add_(ticks)
-        state["silence"].add_(ticks).masked_fill_(on, 0)
+    def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
+        off, key = kind == NOTE_OFF, self.pitches == value[:, None]
         state["sounding"].logical_or_(key & on[:, None]).logical_and_(~(key & off[:, None]))
         state["struck"].copy_(torch.where(key & on[:, None], state["now"][:, None], state["struck"]))
         state["owing"].logical_or_(shift & ~state["sounding"].any(-1)).logical_and_(~on)
-        state["velocity"].copy_(on)
-        state["shifted"].copy_(shift & (value < TICKS_PER_SECOND))
-        state["paused"].logical_or_(shift & (state["now"] >= state["until"]))
-        state["ended"].logical_or_(tokens == self.vocabulary.end)
-        state["left"].sub_(1)

@@ -16,7 +16,7 @@ from symusic import Score
 from shared.data.sequence import Sequence, windows
 from shared.errors import UserError
 from shared.task import Row
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, decode, encode, excerpt
+from tasks.midi.codec import TICKS_PER_SECOND, excerpt
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 
 JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY, "infill": INFILL}
@@ -34,14 +34,15 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
 
     The first have nothing before them, so that here, too, every event is learned once.
     """
-    stride = _checked(stride or max_length // 2, max_length, least=2)  # a NoteOn is not parted from its velocity
+    # A note-on is not parted from its velocity, or from its length.
+    stride = _checked(stride or max_length // 2, max_length, least=vocabulary.note_size)
     events, separator = [*row["events"], vocabulary.end], vocabulary.tokens[CONTINUE]
     found, start = [], 0
     while start < len(events):
         stop = start + stride
-        stop -= stop < len(events) and splits_a_note_on(events, stop)
+        stop -= splits_a_note(events, stop, vocabulary) if stop < len(events) else 0
         primer = max(0, start - (max_length - 1 - stride))
-        primer += splits_a_note_on(events, primer)
+        primer += -splits_a_note(events, primer, vocabulary) % vocabulary.note_size
         found.append(Sequence([*events[primer:start], separator], events[start:stop]))
         start = stop
     return found
@@ -52,11 +53,11 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
 
     A note belongs to the segment in which it begins, and ends with it. None for a second of music that does not fit.
     """
-    melody, performance = decode(row["melody"]), decode(row["events"])
+    melody, performance = vocabulary.decode(row["melody"]), vocabulary.decode(row["events"])
     length = round(seconds * TICKS_PER_SECOND)
 
     def lines(start: int, stop: int) -> Iterator[Sequence | None]:
-        source, target = (encode(excerpt(part, start, stop)) for part in (melody, performance))
+        source, target = (vocabulary.encode(excerpt(part, start, stop)) for part in (melody, performance))
         line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
         if len(line) <= max_length:
             yield line
@@ -75,9 +76,10 @@ def _end(score: Score) -> int:
     return notes[-1].time + 1 if notes else 0  # just after the last one begins
 
 
-def splits_a_note_on(events: list[int], place: int) -> bool:
-    """Whether a cut before `place` would part a NoteOn from its velocity."""
-    return place > 0 and MEANING.get(events[place - 1], (None, 0))[0] == "NoteOn"
+def splits_a_note(events: list[int], place: int, vocabulary: MusicVocabulary) -> int:
+    """How many events a cut before `place` would part from the rest of their note; 0 where it splits none."""
+    before = events[max(0, place + 1 - vocabulary.note_size) : place]
+    return next((back for back, event in enumerate(reversed(before), 1) if vocabulary.pitches[event] >= 0), 0)
 
 
 def _checked(stride: int, max_length: int, least: int = 1) -> int:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tasks.midi.codec import MEANING
 from tasks.midi.velocities import last_velocity
-from tasks.music.constraint import PITCHES, VELOCITIES, VELOCITY, WHOLE_NOTE, EventConstraint
+from tasks.music.constraint import VELOCITIES, WHOLE_NOTE, EventConstraint
+from tasks.music.grammar import PITCHES, VELOCITY
 
 
 class OnChangeConstraint(EventConstraint):

@@ -4,7 +4,7 @@ import numpy as np
 from symusic import Score
 
 from shared.task import Row
-from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, decode, later, one_piano, seconds, together
+from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, decode, later, one_piano, together
 from tasks.midi.rendering import Piece
 from tasks.midi.sequencer import Source, arranged
 from tasks.midi.vocabulary import MusicVocabulary
@@ -23,7 +23,7 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
         return _filled(row, written, asked, source)
     given = vocabulary.decode(row["given"]) if row["given"] else None
     if row["job"] == "accompany":
-        melody = decode(row["given"])
+        melody = vocabulary.decode(row["given"])
         own = without(written, melody)
         parts = {"Melody": melody, "Accompaniment": own} if whole else {"Written": written}
         at = row.get("at", 0)
@@ -31,13 +31,13 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
         return Piece(together(melody, own) if whole else written, melody, file)
     if not given:
         return Piece(written, None, _file({"Piano": written}, asked))
-    end = round(seconds(row["given"])[-1] * TICKS_PER_SECOND)
+    end = int(vocabulary.times(row["given"])[-1])
     if not whole:
         tempo = source.tempo(end) if source else None
         return Piece(written, None, _file({"Written": written}, asked, tempo=tempo))
     new = later(written, end)
     primer: Tracks = {} if source else {"Primer": given}
-    file = _file({**primer, "Written": new}, asked, source, source and source.until(end))
+    file = _file({**primer, "Written": new}, asked, source, source and source.until(given.end()))
     return Piece(together(given, new), given, file)
 
 

@@ -20,10 +20,11 @@ from datasets import Dataset, DatasetDict
 from pyarrow import parquet
 from tqdm import tqdm
 
-from shared.data.loading import SPLITS
+from shared.data.loading import SPLITS, quiet
 from shared.errors import UserError
 from shared.files import atomic_directory
 from tasks.midi.codec import VERSION, encode, performance
+from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.melody import melody_and_performance
 
 KEPT = 100  # fewer files than this are read in no time, and not kept
@@ -74,6 +75,23 @@ def read_folder(
             raise UserError(f"{folder}: no MIDI file for the {split} split; {reason}")
         rows[split] = Dataset(of_split.select(["path", "events"] + ["melody"] * with_melody))
     return DatasetDict(rows), skipped
+
+
+def rewritten(splits: DatasetDict, vocabulary: MusicVocabulary) -> DatasetDict:
+    """The same music in a vocabulary's own events."""
+    if type(vocabulary) is MusicVocabulary:
+        return splits
+    columns = {"events", "melody"} & {*splits["train"].column_names}
+    with quiet():
+        return splits.map(
+            lambda row: {name: vocabulary.rewritten(row[name]) for name in columns}, load_from_cache_file=False
+        )
+
+
+def shuffled(rows: Dataset) -> Dataset:
+    """Each piece with the melody of the one after it."""
+    melodies = rows["melody"]
+    return rows.remove_columns("melody").add_column("melody", [*melodies[1:], melodies[0]])
 
 
 def _read_cached(folder: Path, files: list[Path], with_melody: bool, cache: Path | None) -> pa.Table:

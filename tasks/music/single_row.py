@@ -8,18 +8,8 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND
-from tasks.music.constraint import (
-    LONGEST_SILENCE,
-    NEVER,
-    NOTE_OFF,
-    NOTE_ON,
-    PITCHES,
-    RINGING,
-    TIME_SHIFT,
-    VELOCITIES,
-    WHOLE_NOTE,
-    EventConstraint,
-)
+from tasks.music.constraint import VELOCITIES, WHOLE_NOTE, EventConstraint
+from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, NOTE_ON, PITCHES, RINGING, TIME_SHIFT
 
 COLUMNS = VELOCITIES + 1 + TICKS_PER_SECOND + 2
 

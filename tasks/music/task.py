@@ -9,28 +9,27 @@ from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
 
-from shared.data.loading import quiet
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
 from shared.writing import Window, everything, latter_half
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance, seconds
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
-from tasks.midi.velocities import compact
-from tasks.midi.vocabulary import ACCOMPANY, VOCABULARIES, MusicVocabulary, saved_special_tokens
+from tasks.midi.vocabulary import LengthsVocabulary, MusicVocabulary, saved_events, vocabulary_of
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
-from tasks.music.augmentation import Augmentation
-from tasks.music.constraint import NEVER, EventConstraint
+from tasks.music.augmentation import Augmentation, Table
+from tasks.music.grammar import NEVER, Grammar
 from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
+from tasks.music.lengths import LengthsConstraint
 from tasks.music.melody import melody_and_performance
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
-from tasks.music.reading import read_folder
+from tasks.music.reading import read_folder, rewritten, shuffled
 from tasks.music.single_row import SingleRowConstraint
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
@@ -48,7 +47,7 @@ class Music(Task):
     Arguments = MusicArguments
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
-    fixed = ("velocity",)
+    fixed = ("velocity", "lengths")
     needs_input = False
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS
@@ -74,8 +73,8 @@ class Music(Task):
 
     @property
     def augment(self) -> Augmentation | None:
-        augmentation = Augmentation(self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
-        return augmentation if augmentation != Augmentation() else None
+        most = (self.arguments.transpose, self.arguments.stretch, self.arguments.velocity_shift)
+        return Augmentation(*most, Table(self.vocabulary.meaning)) if any(most) else None
 
     @classmethod
     def load_rows(cls, arguments: MusicArguments) -> DatasetDict:
@@ -87,27 +86,26 @@ class Music(Task):
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
             print(f"{read:,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
-        if arguments.velocity == "on_change":
-            with quiet():
-                splits = splits.map(lambda row: {"events": compact(row["events"])}, load_from_cache_file=False)
+        splits = rewritten(splits, vocabulary_of(arguments.velocity, arguments.lengths))
         if arguments.shuffle_melodies:
-            splits = DatasetDict({name: rows if name == "train" else _shuffled(rows) for name, rows in splits.items()})
+            splits = DatasetDict({name: rows if name == "train" else shuffled(rows) for name, rows in splits.items()})
         return splits
 
     @classmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
-        saved = saved_special_tokens(name)
+        saved = saved_events(name)
         if saved is None:
             return TextVocabulary.load(name)
-        if saved != TOKENIZER.config.special_tokens:
+        kind, special_tokens = saved
+        if special_tokens != TOKENIZER.config.special_tokens:
             raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
-        return MusicVocabulary()
+        return LengthsVocabulary() if kind == "TSD" else MusicVocabulary()
 
     @classmethod
     def build_vocabulary(
         cls, arguments: MusicArguments, old: Vocabulary | None, rows: Dataset | None, size: int
     ) -> MusicVocabulary:
-        return VOCABULARIES[arguments.velocity]()
+        return vocabulary_of(arguments.velocity, arguments.lengths)
 
     def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
@@ -134,7 +132,7 @@ class Music(Task):
         given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
         room = max(max_length - new_tokens, max_length // 2) - 1
         if row["job"] == "accompany":
-            first = encode(excerpt(decode(given), 0, self.segment))
+            first = self.vocabulary.encode(excerpt(self.vocabulary.decode(given), 0, self.segment))
             return Sequence([*first[:room], separator], cut=max(0, len(first) - room))
         kept = self.vocabulary.ending(given, room)
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
@@ -145,15 +143,18 @@ class Music(Task):
         if row["job"] == "infill":
             return everything(prompt, written)
         if row["job"] == "accompany":
-            segment, separator = self.segment, self.vocabulary.tokens[ACCOMPANY]
-            return windows.accompaniment(row["given"], written, context, segment, separator)
-        return (windows.continuation if row["job"] == "continue" else latter_half)(prompt, written, context)
+            return windows.accompaniment(row["given"], written, context, self.segment, self.vocabulary)
+        if row["job"] == "continue":
+            return windows.continuation(prompt, written, context, self.vocabulary)
+        if self.arguments.lengths == "with_note":
+            return windows.composition(prompt, written, context, self.vocabulary)
+        return latter_half(prompt, written, context)
 
     def new_tokens(self, row: Row, most: int) -> int:
         """`most` for each segment of the time that is asked for, by `--seconds` or a melody."""
         length = self.request_arguments.seconds
         if row["job"] == "accompany":
-            song = seconds(row["given"])[-1] if row["given"] else 0
+            song = self.vocabulary.decode(row["given"]).end() / TICKS_PER_SECOND
             length = min(length or song, song)
         return most * max(1, math.ceil((length or 0) / self.arguments.segment_seconds))
 
@@ -168,8 +169,10 @@ class Music(Task):
         start = PRIMER_SECONDS * TICKS_PER_SECOND
         return start, start + round(self.arguments.hole_seconds * TICKS_PER_SECOND)
 
-    def constraint(self) -> EventConstraint:
+    def constraint(self) -> Grammar:
         asked = self.request_arguments
+        if self.arguments.lengths == "with_note":
+            return LengthsConstraint(self.vocabulary, asked.seconds, asked.all_keys)
         if self.arguments.velocity == "on_change":
             return OnChangeConstraint(self.vocabulary, asked.seconds, asked.all_keys)
         hole = round((asked.hole[1] - asked.hole[0]) * TICKS_PER_SECOND) if asked.hole else NEVER
@@ -201,7 +204,8 @@ class Music(Task):
             raise UserError("there is no melody to accompany: give a MIDI file")
         path = {"path": given} if given else {}
         if job == "accompany":
-            return {**self._melody(encode(melody_and_performance(given)[0]), FOREVER), **path}
+            melody, _ = melody_and_performance(given)
+            return {**self._melody(self.vocabulary.encode(melody), FOREVER), **path}
         events = self.vocabulary.encode(performance(given)) if given else []
         return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds), **path}
 
@@ -220,9 +224,10 @@ class Music(Task):
         """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
         if asked := self.request_arguments.prime_seconds:
             most = min(most, round(asked * TICKS_PER_SECOND))
-        whole = decode(events)
+        whole = self.vocabulary.decode(events)
         start = 0 if self.request_arguments.intro else int(columns(whole)[0][:1].sum())
-        return {"job": "accompany", "given": encode(excerpt(whole, start, start + most)), "at": start}
+        given = self.vocabulary.encode(excerpt(whole, start, start + most))
+        return {"job": "accompany", "given": given, "at": start}
 
     def _beginning(self, events: list[int], length: float | None) -> list[int]:
         """The events of the first seconds, where all notes end."""
@@ -290,9 +295,3 @@ class Music(Task):
 
     def show(self, row: Row, output: list[int]) -> None:
         """Pieces are files."""
-
-
-def _shuffled(rows: Dataset) -> Dataset:
-    """Each piece with the melody of the one after it."""
-    melodies = rows["melody"]
-    return rows.remove_columns("melody").add_column("melody", [*melodies[1:], melodies[0]])

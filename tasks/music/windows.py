@@ -2,6 +2,7 @@
 
     melody of the window <|accompany|> what is written since the window began   an accompaniment, a segment at a time
     last events <|continue|>                                                    a continuation, half a line at a time
+    last notes                                                                  a composition with lengths
 
 The windows over a melody overlap. Of each but the first, a quarter or a little more is written already, from a note of
 the melody on, and is the beginning of its target. The last quarter is seen, but left to the next window, which sees how
@@ -15,29 +16,32 @@ So nothing is written twice, and what sounds where one ends goes on in the next.
 
 from collections.abc import Sequence as Tokens
 
-import numpy as np
-
 from shared.writing import Window
-from tasks.midi.codec import MEANING, columns, decode, encode, excerpt, waits
-from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note_on
+from tasks.midi import lengths
+from tasks.midi.codec import columns, excerpt
+from tasks.midi.vocabulary import ACCOMPANY, MusicVocabulary
+from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note
 
 AROUND = 4  # what is written already (at least, and half at most), and what is only seen: one part of so many
 
 
-def accompaniment(melody: Tokens[int], written: Tokens[int], context: int, segment: int, separator: int) -> Window:
+def accompaniment(
+    melody: Tokens[int], written: Tokens[int], context: int, segment: int, vocabulary: MusicVocabulary
+) -> Window:
     """The window over a melody, of `segment` ticks, from which `written` is gone on.
 
     It is halved until it takes half of the context at most. The last one shows the end of the melody. Behind that, what
     is written ends with the context.
     """
-    song, now, half = decode(melody), int(_ticks(written).sum()), context // 2
+    song, now, half = vocabulary.decode(melody), int(vocabulary.ticks[[*written]].sum()), context // 2
+    separator = vocabulary.tokens[ACCOMPANY]
     onsets, offsets, *_ = columns(song)
     end, length, past = int(offsets.max(initial=0)), segment, segment // AROUND
     while True:
         near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
         start = int(near[-1]) if near.size else max(0, now - past)
-        source, target = encode(excerpt(song, start, start + length)), since(written, start)
+        source = vocabulary.encode(excerpt(song, start, start + length))
+        target = since(written, start, vocabulary)
         if len(source) + 1 + len(target) <= half or not past:
             break
         past //= 2
@@ -49,40 +53,46 @@ def accompaniment(melody: Tokens[int], written: Tokens[int], context: int, segme
     return Window([*source, separator, *target], until, last=now >= end)
 
 
-def continuation(prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+def composition(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:
+    """All so far or, where that fills the context, its end, from between two notes on."""
+    ids = [*prompt, *written]
+    return Window(ids if len(ids) < context else vocabulary.ending(ids, context // 2))
+
+
+def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:
     """All so far or, where that fills the context, its last events as the primer."""
     if len(prompt) + len(written) < context:
         return Window([*prompt, *written])
     *primer, separator = prompt
     events = [*primer, *written]
     start, stop = len(events) - (context // 2 - 1), len(events)
-    start += splits_a_note_on(events, start)
-    stop -= splits_a_note_on(events, stop)
+    start += -splits_a_note(events, start, vocabulary) % vocabulary.note_size
+    stop -= splits_a_note(events, stop, vocabulary)
     return Window([*events[start:stop], separator, *events[stop:]])
 
 
-def since(events: Tokens[int], start: int) -> list[int]:
+def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[int]:
     """The events from tick `start` on, which becomes 0. What has begun before and sounds there begins there."""
-    times = np.cumsum(_ticks(events))
+    times = vocabulary.times(events)
     sounding: dict[int, Tokens[int]] = {}
+    struck = 0
     for place, (event, time) in enumerate(zip(events, times.tolist(), strict=True)):
-        kind, value = MEANING[event]
+        kind, value = vocabulary.meaning[event]
         if time > start or (time == start and kind == "NoteOn"):
             break
         if kind == "NoteOn":
-            sounding[value] = events[place : place + 2]
+            sounding[value], struck = events[place : place + 2], value
         elif kind == "NoteOff":
             del sounding[value]
+        elif kind == "Duration" and time + value > start:
+            sounding[struck] = [*sounding[struck], lengths.length(time + value - start)]
+        elif kind == "Duration":
+            del sounding[struck]
     else:
         place = len(events)
     later = place
-    while later < len(events) and MEANING[events[later]][0] == "TimeShift":
+    while later < len(events) and vocabulary.ticks[events[later]]:
         later += 1
     wait = int(times[later - 1]) - start if later else 0
-    struck = [event for pitch in sorted(sounding) for event in sounding[pitch]]
-    return [*struck, *waits(wait), *events[later:]]
-
-
-def _ticks(events: Tokens[int]) -> np.ndarray:
-    """How long each event takes. Shape [events]."""
-    return MusicVocabulary.ticks[np.array(events, dtype=int)]
+    held = [event for pitch in sorted(sounding) for event in sounding[pitch]]
+    return [*held, *vocabulary.waits(wait), *events[later:]]

@@ -45,7 +45,7 @@ def test_it_goes_on_from_the_primers_velocity(sparse, primer):
 def test_its_arcs_count_the_velocity_before_a_note(sparse, primer, tmp_path):
     trace = sparse.trace(primer, max_new_tokens=12)
     assert tmp_path / "arcs.svg" in look(sparse, trace, tmp_path, 0, 3, "svg")
-    assert arcs(trace, 0, velocity_at=-1).axes[0].patches
+    assert arcs(trace, 0, sparse.task.vocabulary).axes[0].patches
 
 
 def test_the_page_refuses_it_in_one_line(sparse, tmp_path):

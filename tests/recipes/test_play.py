@@ -189,7 +189,7 @@ def test_what_cannot_be_meant_is_one_line(studio, folder, write, tmp_path):
         ([folder, "--file", write("text.mid", "no MIDI at all")], "not a sound MIDI file"),
         ([folder, f"--file={empty}"], "holds no note"),
         ([chorales], "is a chorales decoder"),
-        ([sparse], "was trained with --velocity on_change: play along with a run of --velocity note"),
+        ([sparse], "was trained with --velocity on_change: play along with a run without it"),
         ([str(tmp_path)], "not a finished run"),
     ):
         with pytest.raises(UserError, match=message) as caught:

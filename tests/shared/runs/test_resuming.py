@@ -194,6 +194,7 @@ def test_another_optimizers_state_is_not_resumed(tmp_path):
     [
         ("music", {"velocity": "note"}, {"velocity": "on_change"}, "with --velocity note, not on_change"),
         ("music", {"velocity": "on_change"}, {}, "with --velocity on_change, not note"),
+        ("music", {"lengths": "note_off"}, {"lengths": "with_note"}, "with --lengths note_off, not with_note"),
         ("music", {"job": ["compose"]}, {"job": ["continue"]}, None),
         ("music", {}, {}, None),  # of a version that had no such setting
         ("translation", {"target_lang": "de"}, {"target_lang": "fr"}, "with --target_lang de, not fr"),

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, seconds
-from tasks.music.augmentation import Augmentation, louder, stretched, transposed
+from tasks.midi import lengths
+from tasks.midi.codec import TOKENIZER, columns, decode, encode, one_piano, seconds
+from tasks.music.augmentation import Augmentation, Table, louder, stretched, transposed
 
 ACCOMPANY = TOKENIZER["<|accompany|>_None"]
 
@@ -137,3 +138,38 @@ def test_what_is_off_changes_nothing_and_what_is_on_is_drawn_evenly():
     assert len(draws) == 9
     lengths = [seconds(Augmentation(0, 0.05, 0)(events, np.random.default_rng(seed)))[-1] for seed in range(200)]
     assert 1.23 < min(lengths) < 1.25 and 1.35 < max(lengths) < 1.37
+
+
+WITH_LENGTHS = Table(lengths.MEANING)
+
+
+@given(notes, seeds)
+def test_lengths_that_stand_with_their_notes_are_stretched_too(rows, seed):
+    events = np.array(lengths.encode(decode(events_of(rows))))
+    new = Augmentation(3, 0.05, 4, WITH_LENGTHS)(events, np.random.default_rng(seed))
+    assert len(new) == len(events)
+    assert lengths.encode(lengths.decode(new)) == new.tolist()
+    (*_, before, _), (*_, after, _) = (columns(lengths.decode(line)) for line in (events, new))
+    assert len({*(after - before)}) == 1
+
+
+@pytest.mark.parametrize("factor", [0.95, 1.05])
+@given(rows=notes)
+def test_a_stretched_length_is_the_nearest_or_ends_where_its_key_is_struck_again(rows, factor):
+    events = np.array(lengths.encode(decode(events_of(rows))))
+    before, after = (columns(lengths.decode(line)) for line in (events, stretched(events, factor, WITH_LENGTHS)))
+    wanted, found = factor * (before[1] - before[0]), after[1] - after[0]
+    for place, (onset, _, pitch, _) in enumerate(after.T):
+        again = after[0][(after[2] == pitch) & (after[0] > onset)]
+        cut = bool(again.size) and again.min() < onset + 1.05 * wanted[place]
+        assert found[place] <= 1.05 * wanted[place] + 1
+        assert cut or found[place] >= 0.95 * wanted[place] - 1
+
+
+def test_a_line_that_begins_within_a_note_keeps_what_it_cannot_tell():
+    names = ["Velocity_63", "Duration_1.0.50", "TimeShift_2.0.10", "Pitch_60", "Velocity_63", "Duration_1.0.50"]
+    events = np.array([lengths.TOKENIZER[name] for name in names])
+    for start in range(6):
+        found = stretched(events[start:], 1.1, WITH_LENGTHS)
+        assert len(found) == 6 - start
+        assert [lengths.TOKENIZER[int(event)] for event in found[-3:]][-1] in ("Duration_1.5.50", names[5])

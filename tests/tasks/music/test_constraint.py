@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from shared.generation.sampling import constrained
 from tasks.midi.codec import LONGEST_NOTE, MEANING, TOKENIZER, decode, encode, one_piano, seconds
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.constraint import LONGEST_SILENCE, EventConstraint
+from tasks.music.constraint import EventConstraint
+from tasks.music.grammar import LONGEST_SILENCE
 
 SIZE = len(TOKENIZER)
 VOCABULARY = MusicVocabulary()

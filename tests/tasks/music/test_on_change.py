@@ -17,7 +17,7 @@ from tasks.midi.velocities import compact, expand
 from tasks.midi.vocabulary import OnChangeVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
-from tasks.music.constraint import LONGEST_SILENCE
+from tasks.music.grammar import LONGEST_SILENCE
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
 from tests.contract import Case, TaskContract

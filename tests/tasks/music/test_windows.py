@@ -84,11 +84,11 @@ def test_what_is_carried_over_begins_with_the_window(rows, share):
     found = columns(whole)
     found = found[:, found[1] > start]
     found[:2] = np.maximum(found[:2] - start, 0)
-    assert decode(since(events, start)) == one_piano(*found)
+    assert decode(since(events, start, VOCABULARY)) == one_piano(*found)
     for place in range(0, len(events), 7):  # cut anywhere, even between a key and its velocity
         if ticks(events[:place]) >= start:
-            assert ticks(since(events[:place], start)) == ticks(events[:place]) - start
-    assert since(events, 0) == events
+            assert ticks(since(events[:place], start, VOCABULARY)) == ticks(events[:place]) - start
+    assert since(events, 0, VOCABULARY) == events
 
 
 @given(st.integers(10, 2500), st.sampled_from([150, 400, 1000]), st.integers(50, 200), st.integers(0, 99))
@@ -96,7 +96,7 @@ def test_what_is_carried_over_begins_with_the_window(rows, share):
 def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
     melody = song(length, gap)
     whole, end = columns(decode(melody)), ticks(melody)
-    view = functools.partial(accompaniment, melody, context=CONTEXT, segment=segment, separator=ACCOMPANY)
+    view = functools.partial(accompaniment, melody, context=CONTEXT, segment=segment, vocabulary=VOCABULARY)
     written, found = recorded(decoder, [ACCOMPANY], view, SAMPLED, seed)
     for before, window in found:
         at = window.ids.index(ACCOMPANY)
@@ -105,7 +105,7 @@ def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
         assert len(window.ids) <= CONTEXT // 2
         assert 0 <= start <= now  # in the melody's time, from one of its notes on if there is one near
         assert start in {0, *whole[0]} or not ((whole[0] > 2 * start - now) & (whole[0] <= start)).any()
-        carried = since(before, start)
+        carried = since(before, start, VOCABULARY)
         assert carried[len(carried) - len(target) :] == target
         assert len(carried) == len(target) or start == now  # more sounds than fits
         seen = columns(decode(source))
@@ -243,7 +243,7 @@ def test_music_goes_on_for_minutes(decoder, job):
 def test_what_is_continued_stands_before_its_separator_in_every_window():
     prompt, events = [*song(300), CONTINUE], [event for event in song(2000) if event]
     for length in range(len(events)):
-        window = continuation(prompt, events[:length], CONTEXT).ids
+        window = continuation(prompt, events[:length], CONTEXT, VOCABULARY).ids
         at = window.index(CONTINUE)
         whole = [*prompt[:-1], *events[:length]]
         assert [*window[:at], *window[at + 1 :]] == whole[len(whole) - len(window) + 1 :]

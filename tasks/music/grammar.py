@@ -1,0 +1,174 @@
+"""What the grammars of events have in common: which ids say what, the clock, and how much may still come."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.midi.codec import PIANO, TICKS_PER_SECOND
+from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
+from tasks.music.infilling import length_of_hole
+
+LONGEST_SILENCE = 10 * TICKS_PER_SECOND
+PITCHES = 128
+NEVER = 2**40  # later than any tick
+RINGING = TICKS_PER_SECOND  # after the last note may begin
+
+KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration")
+NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION = range(len(KINDS))
+
+
+@dataclass
+class Line:
+    """What the events of a line have come to; all times in ticks of 10 ms.
+
+    `struck` and `ends`, by pitch, say when a key that sounds was struck and when it is silent, where events say so
+    beforehand; `origin` is the time at which the prompt ended.
+    """
+
+    now: int = 0
+    origin: int = 0
+    silence: int = 0
+    begun: int = -1
+    latest: str = ""
+    shifted: bool = False
+    owing: bool = False
+    struck: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+
+    def take(self, kind: str, value: int) -> None:
+        """Go on by one event."""
+        if kind == "TimeShift":
+            self.now, self.silence, self.begun = self.now + value, self.silence + value, -1
+            self.owing |= not self.struck
+        elif kind == "NoteOff":
+            self.struck.pop(value, None)
+        elif kind == "NoteOn":
+            self.struck[value], self.begun, self.silence, self.owing = self.now, value, 0, False
+        elif kind == "Duration" and self.struck.pop(self.begun, None) is not None:
+            self.ends[self.begun] = self.now + value
+        self.latest, self.shifted = kind, kind == "TimeShift" and value < TICKS_PER_SECOND
+
+
+class Grammar(ABC):
+    """A `shared.writing.Constraint` of events.
+
+    With `seconds`, no note begins so long after the prompt, and all end within a second more. Where they are to be
+    `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck.
+
+    A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
+    composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
+    it, in at most `hole` ticks where the prompt does not say how long it is, and may end behind it.
+
+    The state, for R rows, in ticks of 10 ms: `now`, which starts from 0 with the first new token; `silence`, ticks
+    since a note began; `begun`, the pitch of the last that began in this tick; `velocity`, whether one is due;
+    `shifted`, whether no further shift may follow; `owing`, whether a note must come before the end; `ended`; `left`,
+    tokens that may still be written; `hole`, the tick where what comes behind a hole begins; `until`, the tick where
+    another window is read, before which there is no end, and `paused`, whether that has come. A subclass adds what
+    sounds.
+    """
+
+    def __init__(
+        self,
+        vocabulary: MusicVocabulary,
+        seconds: float | None = None,
+        all_keys: bool = False,
+        filled: bool = False,
+        hole: int = NEVER,
+    ):
+        self.removed, self.tokens = 0.0, 0
+        self.vocabulary, self.hole = vocabulary, hole
+        self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
+        self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
+        size = max(vocabulary.tokens.values()) + 1
+        kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
+        for index, (kind, value) in vocabulary.meaning.items():
+            kinds[index], values[index] = KINDS.index(kind), value
+        self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, self._columns(size)))
+        self.stands_for = torch.arange(size)
+        self.kinds = self.kind == self.kind.unique()[:, None]
+        self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
+        low, high = (0, PITCHES) if all_keys else PIANO
+        self.playable = (low <= self.pitches) & (self.pitches <= high)
+
+    @abstractmethod
+    def _columns(self, size: int) -> np.ndarray:
+        """The column of what `allowed` computes that is for each id. Shape [size]."""
+
+    @abstractmethod
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        """Bool [R, V]. Whatever is allowed leaves tokens and time enough to end all that then sounds."""
+
+    def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        return {
+            name: torch.tensor(value, device=device).expand(slots, *torch.tensor(value).shape).clone()
+            for name, value in self._read([], 0).items()
+        }
+
+    def begin(
+        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+    ) -> None:
+        for name, value in self._read(prompt, new_tokens, written).items():
+            state[name][slot] = torch.tensor(value)
+
+    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
+        """The state after `written`, one row of it: `advance` for a whole line, without tensors."""
+        tokens = self.vocabulary.tokens
+        compose, continue_, accompany, infill = (tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY, INFILL))
+        start = max((place for place, token in enumerate(prompt) if token in (compose, accompany, infill)), default=-1)
+        from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
+        line = Line(shifted=from_nothing, owing=from_nothing)
+        for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
+            if place == len(prompt):
+                line.origin = line.now
+            if token in self.vocabulary.meaning:
+                line.take(*self.vocabulary.meaning[token])
+        if not written:
+            line.origin = line.now
+        hole = length_of_hole(prompt, self.vocabulary) if start >= 0 and prompt[start] == infill else None
+        return {
+            "until": NEVER,
+            "paused": False,
+            "hole": min(self.hole, NEVER if hole is None else hole) - line.origin,
+            "now": line.now - line.origin,
+            "silence": line.silence,
+            "begun": line.begun,
+            "velocity": line.latest == "NoteOn",
+            "shifted": line.shifted,
+            "owing": line.owing,
+            "ended": False,
+            "left": new_tokens,
+            **self._sounding(line),
+        }
+
+    @abstractmethod
+    def _sounding(self, line: Line) -> dict[str, Any]:
+        """The part of a row's state that says what sounds after a line."""
+
+    def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
+        kind, value = self.kind[tokens], self.value[tokens]
+        on, shift = kind == NOTE_ON, kind == TIME_SHIFT
+        ticks = torch.where(shift, value, 0)
+        state["begun"].copy_(torch.where(shift, -1, torch.where(on, value, state["begun"])))
+        state["now"].add_(ticks)
+        state["silence"].add_(ticks).masked_fill_(on, 0)
+        self._sound(state, kind, value, on, shift)
+        state["velocity"].copy_(on)
+        state["shifted"].copy_(shift & (value < TICKS_PER_SECOND))
+        state["paused"].logical_or_(shift & (state["now"] >= state["until"]))
+        state["ended"].logical_or_(tokens == self.vocabulary.end)
+        state["left"].sub_(1)
+
+    @abstractmethod
+    def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
+        """Take in events [R] in what sounds, and in whether a note is owed, in place; their time has passed.
+
+        `on` and `shift` [R] say which of them are of these kinds.
+        """

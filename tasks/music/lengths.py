@@ -1,0 +1,86 @@
+"""The grammar of events with lengths: what `tasks.midi.lengths.encode` gives, and nothing else.
+
+- After a note-on comes its velocity, and after that its length.
+- A key is struck only where its note has ended; what begins at one tick goes upward.
+- Time is shifted by whole seconds first, then by the rest; a shift leads to a note.
+- The end comes after any note: how long all that sounds will last is said by then.
+
+So there is nothing to release. No 10 s pass without a new note, and a note whose tokens would not all fit does not
+begin. Where seconds are asked for, no note begins later, and no length goes on for more than a second after that. A
+wait that would lead beyond is the end.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.midi.codec import TICKS_PER_SECOND, ids_of
+from tasks.midi.lengths import LENGTHS
+from tasks.midi.vocabulary import MusicVocabulary
+from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, VELOCITY, Grammar, Line
+
+VELOCITIES = PITCHES  # the column that says whether any may come; then come lengths, shifts, the end, all else
+SHIFTS = VELOCITIES + 1 + len(LENGTHS)
+END = SHIFTS + TICKS_PER_SECOND
+
+
+class LengthsConstraint(Grammar):
+    """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
+    is due."""
+
+    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
+        super().__init__(vocabulary, seconds, all_keys)
+        self.lengths = torch.from_numpy(LENGTHS)
+        shifts = ids_of("TimeShift", vocabulary.meaning)
+        second = int(shifts[TICKS_PER_SECOND])
+        self.stands_for[shifts[shifts >= 0]] = second  # longer ones are never written
+        self.stands_for[shifts[1 : TICKS_PER_SECOND + 1]] = vocabulary.end
+
+    def _columns(self, size: int) -> np.ndarray:
+        columns = np.full(size, END + 1)
+        for index, (kind, value) in self.vocabulary.meaning.items():
+            if kind == "NoteOn":
+                columns[index] = value
+            elif kind == "Velocity":
+                columns[index] = VELOCITIES
+            elif kind == "Duration":
+                columns[index] = VELOCITIES + 1 + np.searchsorted(LENGTHS, value)
+            elif value <= TICKS_PER_SECOND:
+                columns[index] = SHIFTS + value - 1
+        columns[self.vocabulary.end] = END
+        return columns
+
+    def _sounding(self, line: Line) -> dict[str, Any]:
+        return {
+            "ends": [line.ends.get(pitch, line.origin) - line.origin for pitch in range(PITCHES)],
+            "length": line.latest == "Velocity" and line.begun >= 0,
+        }
+
+    def allowed(self, state: dict[str, Tensor]) -> Tensor:
+        now, left, ends = state["now"], state["left"], state["ends"]
+        silent = ends <= now[:, None]
+        can_begin = (left >= self.vocabulary.note_size) & (now < self.limit)
+        note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & can_begin[:, None]
+        # A shift leads to a note: tokens and time have to be left for it.
+        room = torch.minimum(self.limit - 1 - now, LONGEST_SILENCE - state["silence"])
+        can_shift = ~state["shifted"] & (left > self.vocabulary.note_size)
+        shift = can_shift[:, None] & (self.ticks <= room[:, None])
+        over = now >= self.limit - TICKS_PER_SECOND  # then an end may come, also before `until`
+        end = (~state["owing"] & ((state["until"] == NEVER) | over))[:, None]
+
+        velocity, length = state["velocity"][:, None], state["length"][:, None]
+        lengths = length & (self.lengths <= (self.limit + RINGING - now)[:, None])
+        free = ~(velocity | length)
+        other = torch.zeros_like(end)
+        columns = torch.cat([note_on & free, velocity, lengths, shift & free, end & free, other], -1)
+        columns &= ~(state["ended"] | (left <= 0))[:, None]
+        columns[:, END] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
+        return columns[:, self.column]
+
+    def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
+        key = (self.pitches == state["begun"][:, None]) & (kind == DURATION)[:, None]
+        state["ends"].copy_(torch.where(key, (state["now"] + value)[:, None], state["ends"]))
+        state["owing"].logical_or_(shift).logical_and_(~on)
+        state["length"].copy_(kind == VELOCITY)
