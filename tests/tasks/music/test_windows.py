@@ -127,7 +127,7 @@ def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
 
 
 def test_the_last_quarter_of_a_window_is_seen_and_left_to_the_next():
-    window = accompaniment(song(2000), [], 10 * CONTEXT, 800, ACCOMPANY)
+    window = accompaniment(song(2000), [], 10 * CONTEXT, 800, VOCABULARY)
     shown = columns(decode(window.ids[: window.ids.index(ACCOMPANY)]))[0]
     assert window.until == 600 and shown.max() >= 700 and not window.last
 
