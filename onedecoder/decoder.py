@@ -36,14 +36,18 @@ Output = str | Piece
 
 
 def load(
-    name: str | Path, device: str | None = None, ensemble: Iterable[str | Path] = (), load_in_8bit: bool = False
+    name: str | Path,
+    device: str | None = None,
+    ensemble: Iterable[str | Path] = (),
+    load_in_8bit: bool = False,
+    compile: bool = False,
 ) -> "LoadedDecoder":
     """The decoder of a run's folder, of a folder in transformers' format, or by a name on the hub such as `gpt2`.
 
     What is no run writes on from any text (as the task `language_modeling`). It runs on `device`, by default on a GPU
     where there is one. With the runs of an `ensemble`, which need the same task and vocabulary, every token's
-    probability is the mean of theirs and its own. With `load_in_8bit`, matrices are rounded to 8 bits, which a CPU
-    writes one output faster with.
+    probability is the mean of theirs and its own. A CPU writes one output faster with `load_in_8bit`, which rounds
+    matrices to 8 bits, and with `compile`, which makes a decoding step one call of C++ where there is a compiler.
 
     Raises:
         UserError: there is no GPT-2 by that name, or a run of the ensemble has another task or vocabulary.
@@ -52,7 +56,7 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     task = source.task()
     model = source.decoder(task).to(device).eval()
-    writer = joined(model, task, [str(each) for each in ensemble], TASKS, load_in_8bit)
+    writer = joined(model, task, [str(each) for each in ensemble], TASKS, load_in_8bit, compile)
     own = None if writer is model else writer
     return LoadedDecoder(source.name, model, task, source.generation, source.max_length, own)
 
@@ -252,12 +256,16 @@ class LoadedDecoder:
         return type(self.task)(self.task.arguments, self.task.vocabulary, wanted)
 
     def examples(self, count: int = 4) -> list[str]:
-        """Inputs that the run was scored on, to begin with."""
+        """Inputs that the run was scored on, to begin with; none where they cannot be read."""
         path = Path(self.name) / "samples" / "outputs.jsonl"
         if not path.is_file():
             return []
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:count]]
-        return [text for row in rows if (text := row.get("source", row.get("prompt", "")))]
+        try:
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:count]]
+            texts = [row.get("source", row.get("prompt", "")) for row in rows]
+        except (OSError, ValueError, AttributeError):
+            return []
+        return [text for text in texts if text and isinstance(text, str)]
 
     def _output(self, task: Task, row: Row, output: Any) -> Output:
         if isinstance(task, TextTask):

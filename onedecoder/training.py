@@ -24,7 +24,7 @@ def train(task: str, **settings: Any) -> LoadedDecoder:
 
 def run_recipe(task: str, flags: list[str]) -> None:
     """`recipes/TASK.py` with its flags."""
-    from shared.runs.flags import recipe  # noqa: PLC0415 (takes seconds to import)
+    from shared.runs.recipe import recipe  # noqa: PLC0415 (takes seconds to import)
 
     recipe(TASKS[task])(flags)
 

@@ -5,7 +5,7 @@ python recipes/chorales.py --config recipes/configs/chorales/jsb.yaml --jsb_file
 """
 
 from shared.runs.cli import run
-from shared.runs.flags import recipe
+from shared.runs.recipe import recipe
 from tasks.chorales import Chorales
 
 if __name__ == "__main__":

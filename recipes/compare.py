@@ -80,6 +80,8 @@ def read_variants(path: str) -> dict[str, dict[str, Any]]:
             raise UserError(f"--variants {path}: '{name}' needs settings of the form {{flag: value}}")
         if not all(letter.isalnum() or letter in "-_." for letter in name):
             raise UserError(f"--variants {path}: '{name}' names a folder, too: use letters, digits, '-', '_' and '.'")
+    if not variants:
+        raise UserError(f"--variants {path}: is empty; give lines of the form 'name: {{flag: value}}'")
     return variants
 
 

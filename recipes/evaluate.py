@@ -43,6 +43,8 @@ OF_TRAINING = ("train", "parameters")
 # Settings that no score depends on.
 SPEED = {"preprocessing_num_workers", "generation_batch_size"}
 
+LONGEST_NAME = 200  # bytes: few file systems know more than 255
+
 
 @dataclass
 class ScoreArguments(DecoderArguments):
@@ -65,6 +67,10 @@ class ScoreArguments(DecoderArguments):
     seed: int = field(
         default=42, metadata={"help": "Where the random numbers of sampling start (default: the training's)."}
     )
+
+    def __post_init__(self) -> None:
+        if self.eval_batch_size < 1:
+            raise ValueError(f"--eval_batch_size is {self.eval_batch_size}: give 1 or more")
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
@@ -89,6 +95,8 @@ def main(arguments: list[str]) -> dict[str, Any]:
     task = opened.task(TASKS, data)
     wanted = {**asdict(data), **asdict(generation), "seed": score.seed, "load_in_8bit": score.load_in_8bit}
     name = name_of(score, own, {**wanted, "ensemble": score.ensemble, "outputs": score.outputs})
+    if len(name.encode()) > LONGEST_NAME:
+        raise UserError(f"the scores would be called {name[:40]}…, {len(name)} letters: give a shorter --name")
     splits = load_splits(kind, data, opened.seed)
     if score.split not in splits:
         raise UserError(f"--split {score.split}: the data have {', '.join(splits)}; give --{score.split}_file")

@@ -49,6 +49,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=8000, help="The port of the local page (0: any free port).")
     given = parser.parse_intermixed_args(arguments)
+    for text in given.inputs:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{text[:40]!a} holds what is no Unicode: give text in UTF-8") from error
     if given.recorded and not given.export:
         raise UserError("--recorded is for a file: give --export PAGE.html as well")
     return given

@@ -5,7 +5,7 @@ python recipes/language_modeling.py --train_file train.jsonl --test_file test.js
 """
 
 from shared.runs.cli import run
-from shared.runs.flags import recipe
+from shared.runs.recipe import recipe
 from tasks.language_modeling import LanguageModeling
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python recipes/music.py --midi_dir maestro-v3.0.0 --size medium --max_length 204
 """
 
 from shared.runs.cli import run
-from shared.runs.flags import recipe
+from shared.runs.recipe import recipe
 from tasks.music import Music
 
 if __name__ == "__main__":

@@ -62,6 +62,10 @@ class PlayArguments:
     load_in_8bit: bool = field(
         default=False, metadata={"help": "Round the decoder's matrices to 8 bits: it answers faster, a little worse."}
     )
+    compile: bool = field(
+        default=False,
+        metadata={"help": "Compile the decoding step by the machine's C++ compiler: it answers faster."},
+    )
     seed: int = field(default=0, metadata={"help": "Where the random numbers start."})
 
     def __post_init__(self) -> None:
@@ -90,7 +94,7 @@ def main(arguments: list[str]) -> None:
     from tasks.music.playing import Player  # noqa: PLC0415
 
     torch.set_num_threads(1)  # a second makes no step faster, and is waited for where other programs compute
-    decoder = load(name, device="cpu", load_in_8bit=wanted.load_in_8bit)
+    decoder = load(name, device="cpu", load_in_8bit=wanted.load_in_8bit, compile=wanted.compile)
     task = music_of(decoder)
     manner = manner_of(decoder, task, wanted, generation)
     source = FileSource(wanted.file) if wanted.file else PortSource(wanted.input)

@@ -60,14 +60,17 @@ def rows(folder: str) -> Iterator[dict[str, str]]:
     """A row for each score of a run; the run itself is named in the first.
 
     Raises:
-        UserError: if the folder holds no finished training.
+        UserError: if the folder holds no finished training, or scores of another form.
     """
     metrics = read_metrics(Run.open(folder).folder)
     if "parameters" not in metrics:
         raise UserError(f"{folder} has no scores of a finished training; train it to its end, or name its run")
-    minutes = metrics.get("train", {}).get("train_runtime", 0) / 60
-    run_cells = {"run": folder, "parameters": f"{metrics['parameters']:,}", "minutes": f"{minutes:.1f}"}
-    yield from score_rows(run_cells, metrics, SHOWN, BESIDE)
+    try:
+        minutes = metrics.get("train", {}).get("train_runtime", 0) / 60
+        run_cells = {"run": folder, "parameters": f"{metrics['parameters']:,}", "minutes": f"{minutes:.1f}"}
+        yield from score_rows(run_cells, metrics, SHOWN, BESIDE)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: its metrics.json is not what a training writes: score the run again") from error
 
 
 def score_rows(

@@ -5,7 +5,7 @@ python recipes/summarization.py --train_file train.jsonl --test_file test.jsonl
 """
 
 from shared.runs.cli import run
-from shared.runs.flags import recipe
+from shared.runs.recipe import recipe
 from tasks.summarization import Summarization
 
 if __name__ == "__main__":

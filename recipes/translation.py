@@ -6,7 +6,7 @@
 """
 
 from shared.runs.cli import run
-from shared.runs.flags import recipe
+from shared.runs.recipe import recipe
 from tasks.translation import Translation
 
 if __name__ == "__main__":

@@ -95,9 +95,12 @@ def reserved(folder: Path) -> Iterator[None]:
     Raises:
         UserError: if another process has it, or nothing can be written there.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output_dir {folder} is a file: give a folder")
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--output_dir {folder} is a file: give a folder")
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    except OSError as error:  # its name is too long, for one
+        refuse_writing(folder, error)
     lock = None
     try:
         try:

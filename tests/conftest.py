@@ -26,6 +26,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from shared.data.arguments import DataArguments
 from shared.data.vocabulary import TextVocabulary
+from shared.generation import cpp
 from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
 from shared.task import TextTask
@@ -93,6 +94,14 @@ def own_cache(tmp_path, monkeypatch):
     """Files that datasets caches are no other test's."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
+
+
+@pytest.fixture
+def cpp_compiler(tmp_path_factory, monkeypatch):
+    """For what is compiled; it is kept in a folder of all these tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "compiled"))
+    if not cpp.has_compiler():
+        pytest.skip("there is no C++ compiler")
 
 
 @pytest.fixture

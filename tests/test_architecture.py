@@ -1,6 +1,7 @@
 """The shape of the house: each room stands on those below it, files are short, and every task keeps its contract."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,11 @@ PYTHON = sorted(
 )
 
 
-def imported(path: Path) -> list[str]:
-    """The modules that a file imports, wherever in it."""
+def imported(path: Path, for_types: bool = True) -> list[str]:
+    """The modules that a file imports, wherever in it, or but for those that only types need."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not for_types:
+        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -62,6 +65,18 @@ def test_no_task_imports_another(path):
         assert not name.startswith(("recipes.", "onedecoder.", "tests.")), f"{path} imports {name}"
         if here != "__init__.py" and name.startswith("tasks."):
             assert room(name) not in others, f"{path} imports {name}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    names = {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path for path in PYTHON
+    }
+
+    def imports(name: str) -> set[str]:
+        found = {each for full in imported(names[name], for_types=False) for each in (full, full.rpartition(".")[0])}
+        return found & names.keys() - {name, name.rpartition(".")[0]}  # a package brings its own files
+
+    graphlib.TopologicalSorter({name: imports(name) for name in names}).prepare()
 
 
 def test_the_package_meets_the_rooms_in_few_files():

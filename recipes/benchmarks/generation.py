@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import GenerationConfig, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
 from recipes.benchmarks.converted import INSTALLED, Converted
 from recipes.benchmarks.measuring import (
     COMPILED,
+    COMPILED_8_BITS,
+    COMPILED_STEP,
     CONTINUOUS,
     CTRANSLATE2,
     EIGHT_BITS,
@@ -30,11 +32,13 @@ from recipes.benchmarks.measuring import (
     random_rows,
     timed,
 )
+from recipes.benchmarks.theirs import continuous_generate, transformers_generate
 from shared.data.encoding import first_rows
 from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
-from shared.generation.arguments import GenerationArguments
-from shared.generation.beam_search import until
+from shared.generation.arguments import MOST, GenerationArguments
+from shared.generation.compiled_step import compile_step
+from shared.generation.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.hardware import bandwidth
 from shared.model.build import load_decoder, new_decoder
@@ -42,9 +46,9 @@ from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step
 from shared.model.quantized import round_to_8_bits
 from shared.runs.folder import Run
+from shared.task import TextTask
 from tasks import TASKS
 
-PAGE = 256  # tokens, the default of transformers' paged cache
 CHECKED = 64  # greedy tokens of each prompt that are compared
 
 
@@ -80,6 +84,13 @@ class GenerationCases:
         counts = "prompt_length generation_vocab_size single_tokens prompts batch_tokens calls sentences sentence_batch"
         check_counts(self, [*counts.split(), "num_beams", "music_tokens"])
         check_sizes(self, ["generation_size", "music_size"])
+        if self.generation_vocab_size < 2:
+            raise UserError(f"--generation_vocab_size is {self.generation_vocab_size}: give 2 or more")
+        if self.num_beams > MOST["num_beams"]:
+            raise UserError(f"--num_beams is {self.num_beams}: give up to {MOST['num_beams']}")
+        kind = Run.open(self.model).kind(TASKS) if self.model else TextTask
+        if self.model and not (issubclass(kind, TextTask) and kind.needs_input):
+            raise UserError(f"--model {self.model}: a run of {kind.name} has no beams: give one of translation")
 
 
 @dataclass
@@ -112,7 +123,7 @@ class Generation:
             try:
                 result, outputs = self.result(system, self.model(system))
             except RuntimeError as error:  # some versions of transformers fail where others write
-                if system in (OURS, EIGHT_BITS):
+                if system not in (THEIRS, COMPILED, CONTINUOUS, CTRANSLATE2):
                     raise
                 yield {"case": self.name, "system": system, "note": f"failed: {str(error).splitlines()[0]}"}
                 continue
@@ -127,9 +138,12 @@ class Generation:
         """The decoder in the form that a system writes with."""
         if system == CTRANSLATE2:
             return Converted(self.decoder)
-        if system == EIGHT_BITS:
-            return round_to_8_bits(copy.deepcopy(self.decoder))
-        return self.decoder if system == OURS else as_loaded(self.decoder)
+        if system not in (EIGHT_BITS, COMPILED_STEP, COMPILED_8_BITS):
+            return self.decoder if system == OURS else as_loaded(self.decoder)
+        decoder = copy.deepcopy(self.decoder)
+        if system != COMPILED_STEP:
+            round_to_8_bits(decoder)
+        return decoder if system == EIGHT_BITS else compile_step(decoder)
 
     def result(self, system: str, model: GPT2LMHeadModel | Converted) -> tuple[Result, list[list[int]]]:
         """One line of the table, and outputs without chance in them, to compare with others'."""
@@ -155,7 +169,7 @@ class Generation:
             result["note"] = "by the modelling file that the run carries"
         if self.fixed:
             wanted = len(self.prompts) * self.settings.max_new_tokens
-            if system != EIGHT_BITS:  # which reads less
+            if system not in (EIGHT_BITS, COMPILED_8_BITS):  # which read less
                 result["bandwidth"] = tokens / wanted * self.least_seconds() / seconds
             if tokens < wanted:
                 result["note"] = f"wrote {tokens:,} of {wanted:,}: the context ended"
@@ -171,63 +185,6 @@ class Generation:
         weight = self.decoder.lm_head.weight
         per_step = decoding_bytes_per_step(self.decoder, len(self.prompts), sum(lengths) / new, weight.element_size())
         return new * per_step / bandwidth(self.decoder.device)
-
-
-def configured(settings: GenerationArguments, vocabulary: Vocabulary, **options: str) -> GenerationConfig:
-    """Our settings as transformers takes them."""
-    sampling = {"temperature": settings.temperature, "top_k": settings.top_k, "top_p": settings.top_p}
-    beams = {"length_penalty": settings.length_penalty, "early_stopping": settings.early_stopping}
-    return GenerationConfig(
-        max_new_tokens=settings.max_new_tokens,
-        do_sample=settings.do_sample,
-        num_beams=settings.num_beams,
-        eos_token_id=vocabulary.end if vocabulary.end >= 0 else None,
-        pad_token_id=vocabulary.padding,
-        **(sampling if settings.do_sample else {}),
-        **(beams if settings.num_beams > 1 else {}),
-        **options,
-    )
-
-
-def continuous_generate(
-    model: GPT2LMHeadModel, prompts: list[list[int]], settings: GenerationArguments, vocabulary: Vocabulary
-) -> list[list[int]]:
-    """The same by transformers' continuous batching, `generate_batch`, with room for all prompts at once."""
-    pages = sum(-(-(len(prompt) + settings.max_new_tokens) // PAGE) for prompt in prompts)
-    # By default it takes most of the memory that is free, and on a CPU half a minute to clear it.
-    room = transformers.ContinuousBatchingConfig(
-        num_blocks=pages + 1, max_batch_tokens=max(PAGE, sum(map(len, prompts)))
-    )
-    found: dict[str, Any] = model.generate_batch(
-        inputs=prompts, generation_config=configured(settings, vocabulary), continuous_batching_config=room
-    )
-    return [until(vocabulary.end, found[f"req_{index}"].generated_tokens) for index in range(len(prompts))]
-
-
-def transformers_generate(
-    model: GPT2LMHeadModel,
-    prompts: list[list[int]],
-    settings: GenerationArguments,
-    vocabulary: Vocabulary,
-    **options: str,
-) -> list[list[int]]:
-    """What `shared.generation.generate.generate` does, done by transformers: batches by length, padded on the left."""
-    model.generation_config = configured(settings, vocabulary, **options)
-    results: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    rows = max(1, settings.generation_batch_size // settings.num_beams)
-    for start in range(0, len(order), rows):
-        batch = order[start : start + rows]
-        longest = len(prompts[batch[0]])
-        padding = [longest - len(prompts[index]) for index in batch]
-        ids = [[vocabulary.padding] * n + [*prompts[index]] for n, index in zip(padding, batch, strict=True)]
-        seen = [[0] * n + [1] * (longest - n) for n in padding]
-        written = model.generate(  # type: ignore[misc]  # its own type asks more of `self` than its class has
-            torch.tensor(ids, device=model.device), attention_mask=torch.tensor(seen, device=model.device)
-        )
-        for index, new in zip(batch, written[:, longest:].tolist(), strict=True):
-            results[index] = until(vocabulary.end, new)
-    return results
 
 
 def sampled(cases: GenerationCases, decoder: Decoder, prompts: int, new_tokens: int) -> Generation:
@@ -285,7 +242,8 @@ def generation_results(cases: GenerationCases, systems: tuple[str, ...], device:
     context = cases.prompt_length + max(cases.single_tokens, cases.batch_tokens)
     vocabulary = numbered(cases.generation_vocab_size)
     decoder = new_decoder(cases.generation_size, vocabulary, max(context, 1024)).to(device, dtype)
-    alone = (EIGHT_BITS,) if device.type == "cpu" else ()  # what one output alone is written with
+    compiled = (COMPILED_STEP, COMPILED_8_BITS) if has_compiler() else ()
+    alone = (EIGHT_BITS, *compiled) if device.type == "cpu" else ()  # what one output alone is written with
     batched = (CONTINUOUS,) if hasattr(transformers, "ContinuousBatchingConfig") else ()
     others = (CTRANSLATE2,) if INSTALLED else ()
     for prompts, new_tokens in ((1, cases.single_tokens), (cases.prompts, cases.batch_tokens)):

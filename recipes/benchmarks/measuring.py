@@ -20,6 +20,7 @@ from shared.model.modeling_onedecoder import OneDecoderForCausalLM
 
 OURS, THEIRS, COMPILED, CONTINUOUS = "ours", "transformers", "transformers, compiled", "transformers, continuous"
 EIGHT_BITS, CTRANSLATE2 = "ours, 8 bits", "CTranslate2"
+COMPILED_STEP, COMPILED_8_BITS = "ours, compiled", "ours, 8 bits, compiled"
 EVENT_VOCABULARY, MUSIC_CONTEXT = 393, 2048
 Result = dict[str, Any]  # one line of the table
 

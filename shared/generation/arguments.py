@@ -83,7 +83,7 @@ class GenerationArguments:
             raise UserError(f"--top_p is {self.top_p}: give a share above 0 and up to 1")
         if self.do_sample and self.num_beams > 1:
             raise UserError(f"--do_sample and --num_beams {self.num_beams} exclude each other: choose one")
-        if self.rerank_reverse < 0:
+        if not 0 <= self.rerank_reverse < math.inf:
             raise UserError(f"--rerank_reverse is {self.rerank_reverse}: give 0 (off) or a weight above")
         if self.rerank_reverse and self.num_beams == 1:
             raise UserError(f"--rerank_reverse {self.rerank_reverse} chooses among beams: give --num_beams as well")

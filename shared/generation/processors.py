@@ -26,15 +26,24 @@ class Written:
     end: int
 
 
+def without(logits: Tensor, forbidden: Tensor) -> Tensor:
+    """`logits` [N, V] without the tokens that are `forbidden`, bool [N, V]; of a row that loses all, with all.
+
+    So a rule gives way to a grammar that allows the end alone, or to a rule before it: something must come.
+    """
+    left = logits.masked_fill(forbidden, -torch.inf)
+    return torch.where((left > -torch.inf).any(-1, keepdim=True), left, logits)
+
+
 def min_new_tokens(logits: Tensor, least: int, written: Written) -> Tensor:
     """No end before `least` tokens."""
     is_end = torch.arange(logits.shape[1], device=logits.device) == written.end
-    return logits.masked_fill((written.count[..., None] < least) & is_end, -torch.inf)
+    return without(logits, (written.count[..., None] < least) & is_end)
 
 
 def no_repeat_ngram_size(logits: Tensor, n: int, written: Written) -> Tensor:
     """No n-gram twice (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization")."""
-    return logits.masked_fill(repeats(written.ids, written.count, n, logits.shape[1]), -torch.inf)
+    return without(logits, repeats(written.ids, written.count, n, logits.shape[1]))
 
 
 def temperature(logits: Tensor, value: float, written: Written) -> Tensor:

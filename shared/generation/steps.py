@@ -2,6 +2,7 @@
 
 from shared.generation import lean_step
 from shared.generation.cache import KeyValueCache
+from shared.generation.compiled_step import compiled_step
 from shared.generation.decode_step import DecodeStep, EnsembleStep, compute_dtype
 from shared.generation.ensemble import Ensemble
 from shared.model.decoder import Decoder
@@ -12,6 +13,8 @@ def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool =
 
     def alone(each: Decoder) -> DecodeStep:
         cache = KeyValueCache(each, slots, length, compute_dtype(each), beams)
+        if compiled := compiled_step(each, cache):
+            return compiled
         kind = DecodeStep if lean_step.supports(each, cache) else lean_step.LeanStep
         return kind(each, cache)
 

@@ -6,6 +6,15 @@ from typing import ClassVar, Literal
 from shared.errors import ExclusiveSettingsError, UserError
 from shared.model.build import SIZES
 
+LONGEST = 1_000_000  # tokens: more would fill any memory
+LEAST_AND_MOST = {
+    "max_length": (1, LONGEST),
+    "pack_length": (1, LONGEST),
+    "vocab_size": (1, LONGEST),
+    "relative_attention": (0, LONGEST),
+    "copy_attention": (0, 10_000),
+}
+
 
 @dataclass
 class ModelArguments:
@@ -95,12 +104,16 @@ class ModelArguments:
             raise ExclusiveSettingsError(f"the lines to learn have no source: leave out {' and '.join(of_a_source)}")
         if self.size not in SIZES:
             raise UserError(f"--size {self.size}: choose one of {', '.join(SIZES)}")
+        for name, (least, most) in LEAST_AND_MOST.items():
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
+                raise UserError(f"--{name} is {value}: give {least} to {most:,}")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"--{name} is {getattr(self, name)}: give 0 (none) or a probability below 1")
         if not 0 <= self.position_period <= self.max_length:
             raise UserError(
                 f"--position_period {self.position_period}: give 0 (none), or at most --max_length {self.max_length}"
             )
-        if self.copy_attention < 0:
-            raise UserError(f"--copy_attention {self.copy_attention}: give 0 (none), or a width such as 64")
         if self.config_overrides and self.model_name_or_path:
             raise UserError("--config_overrides is for new weights: leave it out with --model_name_or_path")
         if self.from_scratch and not self.model_name_or_path:

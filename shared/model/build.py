@@ -71,6 +71,8 @@ def new_decoder(
             config.update_from_string(overrides)
         if (config.n_positions, config.vocab_size) != (context, tokens):
             raise ValueError("positions and vocabulary come from --max_length and --vocab_size")
+        if min(config.n_layer, config.n_embd, config.n_head) < 1:
+            raise ValueError("n_layer, n_embd and n_head are 1 or more")
         return Decoder(config)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"--config_overrides {overrides}: {first_line(error)}; give name=value,name=value") from error

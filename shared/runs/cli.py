@@ -81,7 +81,7 @@ class Parser(HfArgumentParser):
     def _into_dataclasses(self, arguments: list[str]) -> tuple:
         try:
             *parsed, unknown = self.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, OSError) as error:
             raise UserError(first_line(error)) from error
         if unknown and not unknown[0].startswith("-"):
             raise UserError(f"'{unknown[0]}' is no flag and no flag's value; inputs stand before the flags")
@@ -90,9 +90,12 @@ class Parser(HfArgumentParser):
         return tuple(parsed)
 
     def _flags(self, settings: Mapping[str, Any], origin: str) -> list[str]:
-        for name in settings:
-            if f"--{name}" not in self._option_string_actions:
+        for name, value in settings.items():
+            action = self._option_string_actions.get(f"--{name}")
+            if action is None:
                 self._refuse(str(name), f"key in {origin}")
+            if isinstance(value, list) and action.nargs not in ("+", "*"):
+                raise UserError(f"'{name}' in {origin} holds {value}: give one value, not a list")
         return [*as_flags(settings), "--config="]  # ends a list, which would take in the word that follows
 
     def _refuse(self, name: str, kind: str) -> NoReturn:
@@ -157,6 +160,14 @@ def run(main: Callable[[list[str]], object]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        print(
+            f"error: out of memory ({first_line(error)}): give smaller batches, shorter lines or a smaller decoder",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except Interrupted as stop:
         if str(stop):  # one of several processes says it
             print(stop, file=sys.stderr)
@@ -166,6 +177,12 @@ def run(main: Callable[[list[str]], object]) -> None:
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, on_term)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether Python, PyTorch's allocator for a CPU or that for a GPU had no room left."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "can't allocate memory" in said or "out of memory" in said
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from shared.errors import UserError
+from shared.generation.compiled_step import compile_step
 from shared.generation.ensemble import Ensemble
 from shared.model.decoder import Decoder
 from shared.model.quantized import round_to_8_bits
@@ -16,8 +17,11 @@ def joined(
     names: Sequence[str],
     tasks: Mapping[str, type[Task]],
     load_in_8bit: bool = False,
+    compile: bool = False,
 ) -> Decoder | Ensemble:
-    """The run's `decoder`, and those of the runs called `names`, as one; each rounded in place, if `load_in_8bit`.
+    """The run's `decoder`, and those of the runs called `names`, as one.
+
+    Each is rounded in place, if `load_in_8bit`, and its step is compiled, if `compile`.
 
     Raises:
         UserError: if one of them is of another task or has another vocabulary.
@@ -35,7 +39,9 @@ def joined(
                 "another --seed"
             )
         others.append(opened.decoder(theirs).to(decoder.device))
-    if load_in_8bit:
-        for each in (decoder, *others):
+    for each in (decoder, *others):
+        if load_in_8bit:
             round_to_8_bits(each)
+        if compile:
+            compile_step(each)
     return Ensemble([decoder, *others]) if others else decoder

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from shared.errors import UserError, first_line
-from shared.files import atomic_directory
+from shared.files import atomic_directory, check_writable
 from shared.runs.cli import Parser
 from shared.runs.folder import METRICS
 from shared.threads import processors
@@ -46,6 +46,8 @@ class ExperimentArguments:
             raise ValueError(f"--processes is {self.processes}: give 1 or more")
         if not self.seeds or not self.scores:
             raise ValueError("--seeds and --scores need one value or more")
+        if min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"--seeds {' '.join(map(str, self.seeds))}: give each seed once, from 0 on")
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,10 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     Raises:
         UserError: if one stands there with other flags; and, after all others, if one failed.
     """
+    check_writable(folder)
     results = read_results(folder)
     descriptions = {cell.name: described(recipe, cell) for cell in cells}  # as the files are now, before any run
-    for cell in cells:
-        if cell.name in results and not descriptions[cell.name].items() <= results[cell.name].items():
-            raise UserError(
-                f"{folder / RESULTS} holds '{cell.name}' with other settings: give another --output_dir, or remove it "
-                f"(it has {' '.join(results[cell.name]['flags'])})"
-            )
-    waiting = [cell for cell in cells if cell.name not in results]
-    if len(waiting) < len(cells):
-        print(f"{len(cells) - len(waiting)} of {len(cells)} runs are finished already", file=sys.stderr)
-    folder.mkdir(parents=True, exist_ok=True)
+    waiting = unfinished(cells, descriptions, results, folder)
     devices: SimpleQueue[dict[str, str]] = SimpleQueue()
     for number in range(processes):
         devices.put(environment(number, processes))
@@ -138,6 +132,26 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     return {cell.name: results[cell.name]["metrics"] for cell in cells}
 
 
+def unfinished(
+    cells: Sequence[Cell], descriptions: Mapping[str, Any], results: Mapping[str, Any], folder: Path
+) -> list[Cell]:
+    """The cells that have no results yet; says how many have some.
+
+    Raises:
+        UserError: if one has those of other settings than its `descriptions` say.
+    """
+    finished = [cell for cell in cells if cell.name in results]
+    for cell in finished:
+        if not descriptions[cell.name].items() <= results[cell.name].items():
+            raise UserError(
+                f"{folder / RESULTS} holds '{cell.name}' with other settings: give another --output_dir, or remove it "
+                f"(it has {' '.join(results[cell.name]['flags'])})"
+            )
+    if finished:
+        print(f"{len(finished)} of {len(cells)} runs are finished already", file=sys.stderr)
+    return [cell for cell in cells if cell.name not in results]
+
+
 def described(recipe: Path, cell: Cell) -> dict[str, Any]:
     """What a cell's results depend on: the recipe, its flags, and what the configuration said."""
     configs = [Path(flag.removeprefix("--config=")) for flag in cell.flags if flag.startswith("--config=")]
@@ -157,12 +171,15 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     """What stands in the folder's results.json; nothing where there is none.
 
     Raises:
-        UserError: if it is no JSON.
+        UserError: if it is no JSON, or not what `run_cells` has written.
     """
     path = folder / RESULTS
     try:
-        return json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError as error:
+        results = json.loads(path.read_text()) if path.is_file() else {}
+        if not all({"flags", "metrics"} <= each.keys() for each in results.values()):
+            raise ValueError("no flags, or no metrics")
+        return results
+    except (ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and run all again") from error
 
 

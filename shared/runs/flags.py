@@ -1,7 +1,6 @@
 """A recipe's flags: which there are, which of them --help shows first, and which cannot be meant together."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -34,19 +33,6 @@ OF_THE_RUN = (
     *("metric_for", "greater", "predict_with", "early", "use_cpu", "accelerator", "parallelism", "dataloader"),
     *("ddp", "fsdp", "deepspeed", "debug", "skip_memory", "include_num", "per_device_eval"),
 )
-
-
-def recipe(kind: type[Task]) -> Callable[[list[str]], None]:
-    """What a recipe does with its command line: trains, scores and saves; --help does not wait for the Trainer."""
-
-    def main(arguments: list[str]) -> None:
-        if {"-h", "--help", "--help_all", "--help-all"} & set(arguments):
-            parse(kind, arguments)
-        from shared.runs.pipeline import train  # noqa: PLC0415 (the Trainer takes seconds to import)
-
-        train(kind, arguments)
-
-    return main
 
 
 def parse(
@@ -84,6 +70,8 @@ def parse(
         )
     if model.bpe_dropout and data.preprocessing_num_workers:
         raise UserError("--bpe_dropout draws in the rows' order: leave out --preprocessing_num_workers")
+    if (data.preprocessing_num_workers or 0) < 0:
+        raise UserError(f"--preprocessing_num_workers is {data.preprocessing_num_workers}: give 0 (this process alone)")
     if not 0 < data.train_share <= 1:
         raise UserError(f"--train_share {data.train_share}: give a share above 0 and up to 1")
     return data, model, generation, training

@@ -112,13 +112,16 @@ class Run:
         """
         kind, own = self.kind(tasks), self.arguments(tasks)
         old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
-        vocabulary = kind.build_vocabulary(arguments or own, old, None, 0)
-        if type(vocabulary) is not type(kind.build_vocabulary(own, old, None, 0)):
+        arguments, learned = arguments or own, kind.build_vocabulary(own, old, None, 0)
+        vocabulary = kind.build_vocabulary(arguments, old, None, 0)
+        if type(vocabulary) is not type(learned) or len(vocabulary.tokens) > len(learned.tokens):
+            others = [name for name in kind.fixed if getattr(arguments, name) != getattr(own, name)]
+            asked = " ".join(f"--{name} {getattr(arguments, name)}" for name in others)
             raise UserError(
-                f"{self.folder}: with these settings its tokens would mean something else; those of its training are "
-                f"in its {SETTINGS}"
+                f"{self.folder}: with {asked} its tokens would mean something else; what it has learned is in its "
+                f"{SETTINGS}"
             )
-        return kind(arguments or own, vocabulary, request_arguments)
+        return kind(arguments, vocabulary, request_arguments)
 
     def decoder(self, task: Task) -> Decoder:
         """The run's decoder.

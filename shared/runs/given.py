@@ -45,6 +45,8 @@ def compare_saved(task: Task, rows: Dataset, folder: Path, other: Path) -> dict[
     """
     found = []
     for path in (folder / "outputs.jsonl", other / "outputs.jsonl"):
+        if not path.exists():
+            raise UserError(f"--compare_to: there is no {path}: score that run with the same settings or --name first")
         saved = _read_rows(path)
         references = [task.record(row, "")["reference"] for row in rows] if isinstance(task, TextTask) else []
         if [row.get("reference") for row in saved] != references:

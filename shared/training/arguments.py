@@ -1,5 +1,6 @@
 """The flags of a training: transformers' own, and a few of ours."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,6 +35,15 @@ WITHOUT_EFFECT = {
     "dataloader_persistent_workers": "workers stay wherever there are any",
     "local_rank": "the launcher says it",
 }
+
+LEAST = {
+    **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"), 1),
+    "early_stopping_patience": 1,
+    **dict.fromkeys(("learning_rate", "weight_decay", "max_grad_norm", "num_train_epochs", "warmup_steps", "seed"), 0),
+    **dict.fromkeys(("rdrop_alpha", "adam_epsilon", "dataloader_num_workers"), 0),
+}
+SHARES = ("label_smoothing_factor", "adam_beta1", "adam_beta2", "ema_decay")
+LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 
 
 @dataclass
@@ -155,18 +165,19 @@ class TrainingArguments(transformers.TrainingArguments):
         for name, value in OF_GPU.items():
             if getattr(self, name) is None:
                 setattr(self, name, type(value)() if self.use_cpu else value)  # False, or no workers
-        if not 0 <= self.ema_decay < 1:
-            raise UserError(f"--ema_decay is {self.ema_decay}: give 0 (no average) or a share below 1")
-        if not self.rdrop_alpha >= 0:
-            raise UserError(f"--rdrop_alpha is {self.rdrop_alpha}: give 0 or more")
-        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
-            raise UserError(f"--early_stopping_patience is {self.early_stopping_patience}: give 1 or more")
+        if not self.output_dir.strip():
+            raise UserError("--output_dir is empty: give a folder")
+        self._check_numbers()
         if self.hub_strategy != "end":
             raise UserError(f"--hub_strategy {self.hub_strategy}: only a finished run is pushed; give end")
         if self.early_stopping_patience or self.save_strategy == "best":
             self.metric_for_best_model = self.metric_for_best_model or "loss"
         if self.torch_compile_backend or self.torch_compile_mode:
             self.torch_compile = True
+        backend = self.torch_compile_backend
+        if backend and backend not in torch.compiler.list_backends(exclude_tags=()):
+            known = ", ".join(torch.compiler.list_backends())
+            raise UserError(f"--torch_compile_backend {backend}: give one of {known}")
         if self.auto_find_batch_size and self.torch_compile:
             raise UserError(
                 "--auto_find_batch_size: what is compiled is compiled for one size; give --torch_compile false"
@@ -182,10 +193,23 @@ class TrainingArguments(transformers.TrainingArguments):
                 raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
             self.optim = "adamw_torch_fused"  # transformers does not know ours
         super().__post_init__()
+        if not isinstance(self.lr_scheduler_kwargs or {}, dict):
+            raise UserError(f"--lr_scheduler_kwargs {self.lr_scheduler_kwargs}: give the schedule's settings as JSON")
         for name, value in values.items():
             setattr(self, name, value)
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+
+    def _check_numbers(self) -> None:
+        """UserError for one that is out of its range, or no number."""
+        for name, least in LEAST.items():
+            if (value := getattr(self, name)) is not None and not least <= value < math.inf:
+                raise UserError(f"--{name} is {value}: give {least} or more")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"--{name} is {getattr(self, name)}: give 0 or a share below 1")
+        if self.seed > LARGEST_SEED:
+            raise UserError(f"--seed is {self.seed}: give 0 to {LARGEST_SEED}")
 
     def _check_trackers(self) -> None:
         """UserError for a tracker that there is not; transformers would say so once the data are read."""

@@ -11,16 +11,18 @@ def resolve_best_metric(arguments: TrainingArguments, task: Task, has_validation
     """Check `metric_for_best_model` and, where it is not said, set whether more of it is better.
 
     Lower is better of what the likelihood is scored by (loss, perplexity, …), higher of what the outputs are scored by
-    (BLEU, ROUGE, …), which is there only with `predict_with_generate`. A metric that nothing uses is not looked at.
+    (BLEU, ROUGE, …), which is there only with `predict_with_generate`. Where there are evaluations, transformers looks
+    for the metric, whatever else uses it.
 
     Raises:
         UserError: before any training, for a metric that will not be there.
     """
     name = arguments.metric_for_best_model
     used = arguments.load_best_model_at_end or arguments.early_stopping_patience or arguments.save_strategy == "best"
-    if name is None or not used:
+    evaluates = has_validation and arguments.eval_strategy != IntervalStrategy.NO
+    if name is None or not (used or evaluates):
         return
-    if not has_validation or arguments.eval_strategy == IntervalStrategy.NO:
+    if not evaluates:
         raise UserError(
             f"--metric_for_best_model {name} needs a validation split and --eval_strategy epoch or steps: give both, "
             "or leave out --load_best_model_at_end and --early_stopping_patience"

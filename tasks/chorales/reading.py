@@ -31,20 +31,24 @@ def read_jsb(path: str) -> Grids:
         UserError: the file cannot be read, or is of another form, with the place.
     """
     try:
-        with fsspec.open(path, "rt", encoding="utf-8", compression="infer") as file:
+        with fsspec.open(path, "rt", encoding="utf-8-sig", compression="infer") as file:
             content = json.load(file)
-    except (OSError, EOFError, ValueError, LZMAError) as error:  # what is not JSON, or not UTF-8, is a ValueError
+    except (OSError, EOFError, ValueError, RecursionError, LZMAError) as error:  # no JSON, or no UTF-8, is a ValueError
         raise UserError(f"--jsb_file {path}: cannot be read as JSON: {error}") from error
     names = dict(zip(SPLITS, ("train", "valid", "test"), strict=True))
-    if not isinstance(content, dict) or not all(content.get(name) for name in names.values()):
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in names.values()):
         raise UserError(f"--jsb_file {path}: expected chorales under each of {', '.join(names.values())}")
-    return {
+    grids: Grids = {
         split: [
             _grid(chorale, f"--jsb_file {path}: {name}, chorale {number}")
             for number, chorale in enumerate(content[name], 1)
         ]
         for split, name in names.items()
     }
+    for split, name in names.items():
+        if not any((grid < REST).any() for grid in grids[split]):
+            raise UserError(f"--jsb_file {path}: {name} holds no note; give chorales that sound")
+    return grids
 
 
 def _grid(chorale: object, where: str) -> np.ndarray:

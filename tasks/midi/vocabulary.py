@@ -1,5 +1,6 @@
 """The events of the codec as a run's vocabulary."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pretty_midi
 from miditok import MusicTokenizer
 from symusic import Score
 
+from shared.errors import UserError
 from tasks.midi import lengths
 from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, Meaning, decode, encode, ids_of, shifts_of, values_of
 from tasks.midi.velocities import compact, expand, last_velocity
@@ -139,3 +141,26 @@ def vocabulary_of(velocity: str, lengths: str) -> MusicVocabulary:
     if lengths == "with_note":
         return LengthsVocabulary()
     return OnChangeVocabulary() if velocity == "on_change" else MusicVocabulary()
+
+
+def saved_vocabulary(name: str) -> MusicVocabulary | None:
+    """The vocabulary of events that the run `name` was trained with; None where it holds none.
+
+    Velocities on change have the same ids, and so the same file, as one with every note.
+
+    Raises:
+        UserError: if the vocabulary's file is damaged, or of an earlier version.
+    """
+    file = Path(name) / FILE
+    if not file.is_file():
+        return None
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        if "tokenization" not in saved:
+            return None
+        special, kind = saved["config"]["special_tokens"], saved["tokenization"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: copy it anew from where it is whole, or train anew") from error
+    if special != TOKENIZER.config.special_tokens:
+        raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
+    return LengthsVocabulary() if kind == "TSD" else MusicVocabulary()

@@ -76,8 +76,8 @@ class MusicArguments(WritingArguments):
             if getattr(self, name) and "accompany" not in self.job:
                 raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")
         for name in ("segment_seconds", "hole_seconds"):
-            if not getattr(self, name) >= 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
+            if not 1 <= getattr(self, name) <= A_DAY:
+                raise ValueError(f"--{name} is {getattr(self, name)}: give 1 to {A_DAY:,}, a day")
         for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
@@ -146,8 +146,10 @@ class MusicRequestArguments(NotationArguments):
         super().__post_init__()
         if (self.hole_from is None) != (self.hole_to is None):
             raise ValueError("--from and --to say together where a hole is: give both")
-        if self.hole and not 0 <= self.hole[0] < self.hole[1]:
-            raise ValueError(f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more")
+        if self.hole and not 0 <= self.hole[0] < self.hole[1] <= A_DAY:
+            raise ValueError(
+                f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more, up to {A_DAY:,}, a day"
+            )
         if self.tempo is not None and not 4 <= self.tempo <= 1000:
             raise ValueError(f"--tempo is {self.tempo}: give 4 to 1000 beats a minute")
         for name in ("seconds", "prime_seconds"):

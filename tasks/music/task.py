@@ -1,6 +1,5 @@
 """Piano performances as events, as in Music Transformer (Huang et al. 2018): composed, continued, made of a melody."""
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,11 +14,11 @@ from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
 from shared.writing import Window, everything, latter_half
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
+from tasks.midi.codec import TICKS_PER_SECOND, columns, decode, encode, excerpt, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
-from tasks.midi.vocabulary import FILE, LengthsVocabulary, MusicVocabulary, vocabulary_of
+from tasks.midi.vocabulary import MusicVocabulary, saved_vocabulary, vocabulary_of
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation, Table
@@ -94,13 +93,7 @@ class Music(Task):
 
     @classmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
-        file = Path(name) / FILE
-        saved = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        if "tokenization" not in saved:
-            return TextVocabulary.load(name)
-        if saved["config"]["special_tokens"] != TOKENIZER.config.special_tokens:
-            raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
-        return LengthsVocabulary() if saved["tokenization"] == "TSD" else MusicVocabulary()
+        return saved_vocabulary(name) or TextVocabulary.load(name)
 
     @classmethod
     def build_vocabulary(

@@ -36,6 +36,7 @@ OF_FLAGS = [
     (("--seed", "now"), "--seed"),
     (("--nun_beams", "2"), "did you mean 'num_beams'"),
     (("--seconds", "3"), "unknown flag '--seconds'"),
+    *(((*BEAMS, "--rerank_reverse", value), "--rerank_reverse is") for value in ("-1", "nan", "inf")),
     (("--config", "nowhere.yaml"), "nowhere.yaml"),
     (("--input_file", "nowhere.txt"), "nowhere.txt"),
 ]
@@ -58,6 +59,7 @@ OF_MUSIC = [
     *((("--prime_seconds", value), "--prime_seconds") for value in ("0", "nan")),
     (("--job", "dance"), "--job dance"),
     (("--job", "accompany"), "no melody"),
+    *((("--from", "1", "--to", value), "--from 1.0 --to") for value in ("inf", "1e300", "nan", "0")),
     ((*SAMPLED, "--num_candidates", "3"), "no measure"),
     (("--do_sample", "false", *BEAMS), "--num_beams 1"),
     (("--prime", "nowhere.mid"), "nowhere.mid"),
@@ -143,6 +145,16 @@ def test_files(contents, said, run_of, refused, tmp_path):
 @pytest.mark.parametrize(("flags", "said"), some(OF_MUSIC), ids=shown)
 def test_music(flags, said, run_of, refused):
     assert said in refused(run_of("music"), *flags)
+
+
+def test_a_file_that_an_editor_has_marked_as_unicode_reads_as_without_the_mark(run_of, write_for, tmp_path, capsys):
+    shown = []
+    for contents in (b"a dog\r\na cat\r\n", b"\xef\xbb\xbfa dog\na cat\n"):
+        (tmp_path / "input").write_bytes(contents)
+        write_for(run_of("translation"), "--input_file", "input", "--max_new_tokens", "4")
+        write_for(run_of("translation"), "--max_new_tokens", "4", given=contents)
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("contents", [b"", b"MThd", b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk\xff\xff\xff\xff"])

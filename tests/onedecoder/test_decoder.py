@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from dataclasses import replace
 
 import pytest
 import torch
@@ -135,3 +136,10 @@ def test_training_and_scoring_are_functions(tmp_path, monkeypatch):
     assert "bleu" in onedecoder.evaluate(tmp_path / "run", max_predict_samples=2)
     with pytest.raises(UserError, match="unknown task 'dancing'"):
         onedecoder.train("dancing")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]\n", '{"source": 3}\n', "\xff"])
+def test_examples_that_cannot_be_read_are_none(tmp_path, translator, text):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "outputs.jsonl").write_text(text, encoding="latin-1")
+    assert replace(translator, name=str(tmp_path)).examples() == []

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from onedecoder.about import data
+from onedecoder.counts import counts
 from onedecoder.export import exported
 from onedecoder.tensors import pack
 from onedecoder.trace import Trace
@@ -182,6 +183,25 @@ def test_counts_grow_with_the_line_and_far_faster_without_a_cache(translator, ja
     pairs = 2 * config["layers"] * config["width"]
     assert found["withCache"] == [per_token + pairs * step + head for step in range(1, 11)]
     assert found["withoutCache"][9] == 10 * per_token + 55 * pairs + head
+
+
+@pytest.mark.parametrize("name", ["translation", "music"])
+def test_multiplications_are_counted_alike_and_more_with_relative_attention(decoders, javascript, name):
+    """By hand for a line of two tokens: 12 D² and two or three D for each place seen, in every block; the head once."""
+    model, code = (
+        decoders[name].model,
+        """
+    import { counts } from "onedecoder/engine/counts.js";
+    result = counts(data.config, 20);
+    """,
+    )
+    with_cache, without_cache = counts(model, 20)
+    config, width, head = model.config, model.config.n_embd, model.config.vocab_size * model.config.n_embd
+    matrices, seen = 12 * width**2 * config.n_layer, (3 if name == "music" else 2) * width * config.n_layer
+    assert with_cache[1] == matrices + 2 * seen + head
+    assert without_cache[1] == 2 * matrices + 3 * seen + head
+    found = javascript(code, {"config": data(decoders[name], "int8")["config"]})
+    assert (found["withCache"], found["withoutCache"]) == (with_cache, without_cache)
 
 
 def test_types_of_tensors_are_read_as_they_were_written(javascript, numbers):

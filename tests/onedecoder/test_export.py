@@ -112,3 +112,9 @@ def test_the_recipe_writes_both_kinds_of_page(run_folders, tmp_path, capsys):
     for arguments in ([run, "--recorded"], [run, "--export"], [run, "--exprt", "x.html"], []):
         with pytest.raises(UserError):
             explore.main(arguments)
+
+
+def test_an_input_that_is_no_unicode_is_named(run_folders, tmp_path):
+    with pytest.raises(UserError, match="holds what is no Unicode: give text in UTF-8"):
+        explore.main([str(run_folders["translation"]), "a \udcff dog", "--export", str(tmp_path / "page.html")])
+    assert not [*tmp_path.iterdir()]

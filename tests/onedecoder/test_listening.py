@@ -98,6 +98,7 @@ def test_answers_come_back_as_wins_and_losses(listening_page, named_runs, write,
         write("other.json", saved(page, second, listener="b")),
     ]
     one, two, real = *named_runs, listen.REAL
+    assert read_answers(files[::-1]) == read_answers(files)[::-1]  # the last that was saved, not that is named
     rows = wins(read_answers(files))
     assert [(row["piece of"], row["against"], row["wins"], row["losses"], row["can't tell"]) for row in rows] == [
         (one, two, "2", "1", "0"),

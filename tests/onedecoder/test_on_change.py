@@ -68,7 +68,7 @@ def test_it_is_not_scored_as_if_its_events_were_others(sparse):
     run = Run.open(sparse.name)
     same = run.task(TASKS, MusicArguments(job=["continue"], velocity="on_change"))
     assert type(same.vocabulary) is type(sparse.task.vocabulary)
-    with pytest.raises(UserError, match=r"its tokens would mean something else; .* in its run.yaml") as error:
+    with pytest.raises(UserError, match=r"with --velocity note its tokens would .* in its run.yaml") as error:
         run.task(TASKS, MusicArguments())
     assert "\n" not in str(error.value)
 

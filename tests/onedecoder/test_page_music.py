@@ -31,7 +31,7 @@ def midi_file(seed):
     """A MIDI file with several tracks, channels and tempi, pedal, drums, overlaps and notes that never end."""
     rng = random.Random(seed)
     file = mido.MidiFile(ticks_per_beat=rng.choice([96, 480, 500]), type=1)
-    for number in range(rng.randrange(1, 4)):
+    for _ in range(rng.randrange(1, 4)):
         track = mido.MidiTrack()
         file.tracks.append(track)
         if rng.random() < 0.5:
@@ -50,7 +50,7 @@ def midi_file(seed):
                 track.append(mido.Message("program_change", program=rng.randrange(8), channel=channel, time=time))
             elif kind < 0.97:
                 track.append(mido.Message("sysex", data=[1, 2, 3], time=time))
-            elif number == 0:
+            else:  # in any track: it counts for all
                 track.append(mido.MetaMessage("set_tempo", tempo=rng.randrange(300_000, 900_000), time=time))
         track.append(mido.Message("note_on", note=60, velocity=50, time=10))  # so that something sounds in any case
         track.append(mido.Message("note_off", note=60, velocity=0, time=300))

@@ -6,7 +6,7 @@ import torch
 
 from onedecoder.about import moves
 from shared.generation.arguments import GenerationArguments
-from shared.generation.processors import WARPERS, Written, active, process
+from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.generation.sampling import constrained, draw
 
 SETTINGS = [
@@ -61,6 +61,26 @@ def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
         assert (sampled["id"], greedy["id"]) == (drawn, best)
         np.testing.assert_allclose(numbers(sampled["probabilities"]), shares, atol=1e-5)
         assert sum(sampled["plain"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("written", [[], [1], [1, 2, 1], [1, 2, 3], [3, 2, 1, 1]], ids=str)
+@pytest.mark.parametrize("rules", [{"min_new_tokens": 9}, {"min_new_tokens": 2}, {}], ids=str)
+def test_a_rule_that_leaves_nothing_gives_way_as_in_python(javascript, rules, written):
+    settings, end, size = GenerationArguments(no_repeat_ngram_size=1, **rules), 0, 4
+    so_far = Written(torch.tensor([written], dtype=torch.long), torch.tensor([len(written)]), end)
+    expected = process(torch.zeros(1, size), active(MASKS, settings), settings, so_far)[0].isfinite().int().tolist()
+    assert any(expected)
+    code = """
+    import { allowedAfter } from "onedecoder/engine/allowed.js";
+    result = allowedAfter({ about: data, music: null }, null, [9, ...data.written], 1);
+    """
+    names = "min_new_tokens", "no_repeat_ngram_size"
+    about = {
+        "generation": {name: getattr(settings, name) for name in names},
+        "config": {"vocabulary": size},
+        "end": end,
+    }
+    assert (javascript(code, {**about, "written": written}) or [1] * size) == expected
 
 
 @pytest.mark.parametrize("count", [1, 10, 500, 501])

@@ -11,8 +11,9 @@ import pytest
 
 from onedecoder import page
 from onedecoder.core import UserError
-from onedecoder.engine import Engine
+from onedecoder.engine import Engine, window_start
 from onedecoder.export import exported
+from shared.writing import latter_half
 from tests.onedecoder.quantised import with_quantised_weights
 
 pytest.importorskip("starlette", reason="the server needs Starlette: pip install -e .[explore]")
@@ -205,6 +206,15 @@ def test_kept_keys_and_values_change_nothing(name, decoders):
         np.testing.assert_allclose(engine.next(line[:length], 10)[0], expected[length - 1], atol=1e-4)
 
 
+def test_what_is_kept_under_a_prefix_mask_belongs_to_its_context(decoders):
+    """The same tokens, of which more are given: those see more of each other."""
+    decoder = decoders["summarization relative"]
+    engine, line = Engine(decoder), np.random.default_rng(3).integers(0, 300, 30).tolist()
+    for context in (10, 20, 10, 5):
+        expected = decoder.trace_ids(line, context)["logits"][-1]
+        np.testing.assert_allclose(engine.next(line, context)[0], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("settings", [{"no_repeat_ngram_size": 1}, {"no_repeat_ngram_size": 3, "min_new_tokens": 20}])
 def test_both_engines_rule_out_what_the_settings_do(settings, translator, javascript):
     decoder = replace(translator, generation=replace(translator.generation, **settings))
@@ -247,3 +257,14 @@ def test_midi_files_are_read_on_the_server(ask, tmp_path, composer):
     path = composer.compose(seconds=3, max_new_tokens=30).save(tmp_path / "a.mid")
     found = json.loads(ask("POST", "/api/1/midi_prompt?job=continue", path.read_bytes())[2])
     assert found["ids"] == list(composer.prompt(str(path), job="continue").context)
+
+
+@pytest.mark.parametrize("context", [8, 9])
+def test_the_page_reads_from_where_writing_does(context):
+    start = 0
+    for length in range(1, 10 * context):
+        if length - start == context:
+            start = length - len(latter_half([0], [0] * (length - 1), context).ids)
+        assert window_start(length, context, sliding=True) == start
+    with pytest.raises(UserError, match="the end of the decoder's context"):
+        window_start(context, context, sliding=False)

@@ -99,6 +99,48 @@ def test_settings_that_cannot_be(refused):
     assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "max_length": "0 -1 99999999999",
+        "pack_length": "0 99999999999",
+        "vocab_size": "-5 99999999999999999999",
+        "relative_attention": "-3 99999999999",
+        "copy_attention": "-1 99999999999",
+        "dropout": "-1 1 nan",
+        "attention_dropout": "2 nan",
+        "learning_rate": "-1 nan inf",
+        "weight_decay": "-1 nan",
+        "max_grad_norm": "-1 nan",
+        "warmup_steps": "-1 nan",
+        "num_train_epochs": "-1 nan inf",
+        "per_device_train_batch_size": "0 -1",
+        "per_device_eval_batch_size": "0",
+        "gradient_accumulation_steps": "0",
+        "label_smoothing_factor": "-1 1 nan",
+        "adam_beta2": "1 nan",
+        "rdrop_alpha": "-1 nan inf",
+        "seed": "-1 99999999999",
+        "adam_epsilon": "-1 nan",
+        "dataloader_num_workers": "-1",
+        "lr_scheduler_kwargs": "foo",
+        "preprocessing_num_workers": "-1",
+        "config_overrides": "n_layer=0 n_layer=-1 n_embd=0 n_head=0",
+    }.items(),
+    ids=lambda value: value if value.islower() and "_" in value else "",
+)
+def test_numbers_that_cannot_be(refused, name, values):
+    for value in values.split():
+        assert refused("translation", f"--{name}={value}").startswith(f"--{name} ")
+
+
+def test_a_run_without_a_folder_or_with_one_that_cannot_be(tmp_path):
+    for folder, said in {"": "--output_dir is empty: give a folder", "x" * 300: "could not write to xxx"}.items():
+        with pytest.raises(UserError) as caught:
+            train(TASKS["translation"], [f"--output_dir={folder}", *QUICK])
+        assert str(caught.value).startswith(said)
+
+
 def test_splits_that_are_missing_or_empty(refused, rows, tmp_path):
     assert "nothing to learn from" in refused("translation", "--test_file", rows([GOOD]))
     assert "give --max_…_samples 1 or more" in refused("translation", "--max_train_samples=0")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from recipes.benchmark import main
-from recipes.benchmarks.generation import Generation, GenerationCases, beams, generation_results, transformers_generate
+from recipes.benchmarks import measuring
+from recipes.benchmarks.generation import Generation, GenerationCases, beams, generation_results
 from recipes.benchmarks.measuring import (
     CONTINUOUS,
     CTRANSLATE2,
@@ -19,6 +20,7 @@ from recipes.benchmarks.measuring import (
     plain_gpt2,
     random_rows,
 )
+from recipes.benchmarks.theirs import transformers_generate
 from recipes.benchmarks.training import Training
 from recipes.benchmarks.training_cases import (
     TrainingCases,
@@ -31,6 +33,7 @@ from recipes.benchmarks.training_cases import (
 from shared.data.sequence import IGNORED
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.model.build import new_decoder
 from shared.model.flops import training_flops_per_token
@@ -88,8 +91,9 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     assert finished.returncode == 0, finished.stderr
     results = json.loads(table.read_text())["results"]
     systems = [result["system"] for result in results]
-    alone, batch = [OURS, THEIRS, EIGHT_BITS, CTRANSLATE2], [OURS, THEIRS, CONTINUOUS, CTRANSLATE2]
-    assert systems == [*[OURS, THEIRS] * 2, *alone, *batch, OURS, EIGHT_BITS]
+    compiled = [measuring.COMPILED_STEP, measuring.COMPILED_8_BITS] if has_compiler() else []
+    forms, batch = [EIGHT_BITS, *compiled], [OURS, THEIRS, CONTINUOUS, CTRANSLATE2]
+    assert systems == [*[OURS, THEIRS] * 3, *forms, CTRANSLATE2, *batch, OURS, *forms]
     assert len({result["case"] for result in results}) == 5
     lines = finished.stdout.splitlines()
     for line, result in zip(lines[1:], results, strict=False):
@@ -103,8 +107,8 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     assert all(result["tokens_per_second"] > 0 and result["first_call_s"] > 0 for result in results)
     assert all("mfu" in result for result in results[:4])
     assert all("first_token_s" in result for result in results[4:])
-    assert all(("bandwidth" in result) == (result["system"] != EIGHT_BITS) for result in results[4:])
-    exact = {THEIRS, CONTINUOUS, CTRANSLATE2}
+    assert all(("bandwidth" in result) == ("8 bits" not in result["system"]) for result in results[4:])
+    exact = {THEIRS, CONTINUOUS, CTRANSLATE2, measuring.COMPILED_STEP}
     assert {result["equal_outputs"] for result in results[4:] if result["system"] in exact} == {1.0}
 
 
@@ -113,9 +117,12 @@ def test_both_kinds_are_measured_line_by_line(python, pairs, tmp_path):
     [
         (["fly"], "'fly' is no benchmark: give train, generate, start, or none for all"),
         (["--device", "tpu"], "--device tpu: give cpu"),
-        (["--size", "huge"], "--size huge: choose one of tiny, mini"),
+        (["--size", "huge"], "--size huge: choose one of nano, tiny"),
         (["--steps", "0"], "--steps is 0: give 1 or more"),
         (["generate", "--calls", "0"], "--calls is 0: give 1 or more"),
+        (["generate", "--generation_vocab_size", "1"], "--generation_vocab_size is 1: give 2 or more"),
+        (["generate", "--num_beams", "99999999"], "--num_beams is 99999999: give up to 1000"),
+        (["generate", "--model", "nowhere"], "there is no run in nowhere"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(flags, said):

@@ -74,7 +74,22 @@ def test_two_runs_are_compared_by_what_they_have_saved(place, evaluate):
     assert chrf.split()[:2] == ["chrf", "100.00"] and 0 < float(chrf.split()[-1]) <= 1
     assert "is the run itself" in evaluate("other", f"--compare_to={place / 'other'}", "--name=same").stderr
     refused = evaluate("run", f"--compare_to={place / 'prefix'}", "--name=same")
-    assert refused.returncode == 2 and "prefix/same/outputs.jsonl" in refused.stderr
+    assert refused.returncode == 2 and "prefix/same/outputs.jsonl: score that run with the same" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--eval_batch_size=0"], "--eval_batch_size is 0: give 1 or more"),
+        (["--name=" + "x" * 201], "201 letters: give a shorter --name"),
+        (["--target_lang=fr", "--source_lang=de"], "with --source_lang de --target_lang fr its tokens would mean"),
+    ],
+)
+def test_scores_that_cannot_be_measured_are_refused(place, evaluate, flags, said):
+    before = {path: path.read_bytes() for path in (place / "run").rglob("*") if path.is_file()}
+    refused = evaluate("run", *flags)
+    assert refused.returncode == 2 and said in refused.stderr.splitlines()[-1]
+    assert {path: path.read_bytes() for path in (place / "run").rglob("*") if path.is_file()} == before
 
 
 def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
@@ -103,6 +118,14 @@ def test_a_decoder_in_8_bits_is_scored_apart_and_writes(place, evaluate, python)
     assert all(decoder.rounded for decoder in rounded.writer.decoders)
     printed = python("generate", place / "run", TEXTS[0], "--ensemble", place / "prefix", "--load_in_8bit")
     assert printed.stdout == f"{rounded(TEXTS[0])}\n"
+
+
+def test_compiled_decoders_write_the_same(cpp_compiler, place, python):
+    several = load(place / "run", device="cpu", ensemble=[place / "prefix"])
+    compiled = load(place / "run", device="cpu", ensemble=[place / "prefix"], compile=True)
+    assert compiled(TEXTS[0]) == several(TEXTS[0])
+    printed = python("generate", place / "run", TEXTS[0], "--ensemble", place / "prefix", "--compile")
+    assert printed.stdout == f"{several(TEXTS[0])}\n" and "compiled" not in printed.stderr
 
 
 def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):

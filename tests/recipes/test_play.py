@@ -111,8 +111,10 @@ def test_a_phrase_at_a_port_is_answered_at_a_port_until_ctrl_c(studio, folder, t
 
 
 @pytest.mark.parametrize("stop", [1.85, 1.95, 2.2])
-@pytest.mark.parametrize("flags", [[], ["--load_in_8bit=true"]])
-def test_ctrl_c_in_an_answer_ends_its_notes(studio, folder, stop, flags):
+@pytest.mark.parametrize("flags", [[], ["--load_in_8bit=true"], ["--compile=true"]])
+def test_ctrl_c_in_an_answer_ends_its_notes(studio, folder, stop, flags, request):
+    if "--compile=true" in flags:
+        request.getfixturevalue("cpp_compiler")
     studio.played, studio.stop = messages(PHRASE, 0.5), stop
     play.main([folder, "--silence=0.5", "--do_sample=false", *flags])
     assert studio.sent and not sounding(studio.sent)

@@ -51,6 +51,13 @@ def test_a_run_without_scores_of_its_training_is_named(folder, left):
         list(report.rows(folder))
 
 
+@pytest.mark.parametrize("scores", [{"parameters": "x"}, {"parameters": 3, "train": 3}, {"parameters": 3, "test": 3}])
+def test_scores_of_another_form_are_named(folder, scores):
+    (Path(folder) / "metrics.json").write_text(json.dumps(scores))
+    with pytest.raises(UserError, match=r"its metrics.json is not what a training writes"):
+        list(report.rows(folder))
+
+
 def test_the_table_is_printed(folder, capsys):
     report.main([folder])
     head, first, second = capsys.readouterr().out.splitlines()

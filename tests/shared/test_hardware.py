@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.hardware import bandwidth, matmul_peak, multiplies_bfloat16
+from shared.hardware import bandwidth, data_sheet_peak, matmul_peak, multiplies_bfloat16
 from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step, mean_context, training_flops_per_token
 from shared.model.modeling_onedecoder import OneDecoderConfig
@@ -31,6 +31,16 @@ def test_a_cpu_says_whether_it_multiplies_bfloat16(flags, expected, tmp_path):
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n\nprocessor : 1\nflags : {flags}\n")
     assert multiplies_bfloat16(CPU, tmp_path / "cpuinfo") is expected
     assert multiplies_bfloat16(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [("NVIDIA H100 PCIe", 756e12), ("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA A100-SXM4", 312e12), ("?", None)],
+)
+def test_a_data_sheet_is_found_by_a_part_of_the_gpus_name(monkeypatch, name, peak):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert data_sheet_peak(torch.device("cuda")) == peak
+    assert data_sheet_peak(torch.device("cpu")) is None
 
 
 def test_measuring_leaves_the_random_numbers_as_they_are():

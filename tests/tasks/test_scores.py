@@ -76,6 +76,30 @@ def test_summary_scores_are_rouge_scores(summary_scores):
     assert summary_scores["rougeLsum"] > summary_scores["rougeL"]  # the sentences' order does not count
 
 
+def test_a_score_is_the_mean_in_an_interval_of_95_per_cent():
+    """Of 100 summaries 40 are perfect: the standard error of the mean is 100 * (0.4 * 0.6 / 100) ** 0.5, 4.9."""
+    references = [f"the {number} cats" for number in range(100)]
+    summaries = [text if number < 40 else "nothing" for number, text in enumerate(references)]
+    np.random.seed(1)
+    before = np.random.get_state()[1].copy()
+    scores = score_summaries(summaries, references)
+    assert (np.random.get_state()[1] == before).all()
+    for name in ("rouge1", "rougeL"):
+        assert scores[name] == pytest.approx(40)
+        bounds = scores[f"{name}_low"], scores[f"{name}_high"]
+        assert bounds == pytest.approx((40 - 1.96 * 4.9, 40 + 1.96 * 4.9), abs=1.5)
+    np.random.seed(2)
+    assert score_summaries(summaries, references) == scores
+
+
+def test_the_score_is_the_mean_not_the_resamples_median():
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    counts = [n**2 % 11 for n in range(40)]  # words that a summary has of its reference's ten
+    shares = [2 * n / (n + 10) for n in counts]
+    scores = score_summaries([" ".join(words[:n]) for n in counts], [" ".join(words)] * len(counts))
+    assert scores["rouge1"] == pytest.approx(100 * np.mean(shares), rel=1e-9)
+
+
 PHRASES = st.lists(st.sampled_from([*" ".join(SUMMARIES + LEADS).split(), "Über", "7", ""])).map(" ".join)
 
 
@@ -240,6 +264,13 @@ def test_two_systems_are_compared_by_paired_bootstrap(compare):
     assert {name: each["p_value"] for name, each in turned.items()} == pytest.approx(
         {name: each["p_value"] for name, each in found.items()}
     )
+
+
+@pytest.mark.parametrize("compare", [compare_translations, compare_summaries])
+def test_what_no_resample_shows_by_chance_has_the_least_p_value_that_so_many_can_give(compare):
+    references = [f"the owl number {number} sat on mat number {number}" for number in range(40)]
+    found = compare(references, [text.replace("mat number", "a") for text in references], references)
+    assert [each["p_value"] for each in found.values()] == pytest.approx([1 / 1001] * len(found))
 
 
 def test_the_compared_scores_are_those_of_the_scores():

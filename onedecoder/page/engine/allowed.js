@@ -7,11 +7,17 @@ export function allowedAfter({ about, music }, codec, ids, context) {
   const { generation, config, end } = about, written = ids.slice(context);
   const { min_new_tokens: least, no_repeat_ngram_size: size } = generation;
   let allowed = music?.kind === "events" ? byGrammar(about, music, codec, ids, context) : null;
-  const ruledOut = size ? repeats(written, size) : [];
-  if (written.length < least) ruledOut.push(end);
-  if (ruledOut.length) allowed ??= new Uint8Array(config.vocabulary).fill(1);
-  for (const id of ruledOut) allowed[id] = 0;
+  if (written.length < least) allowed = without(allowed, [end], config.vocabulary);
+  if (size) allowed = without(allowed, repeats(written, size), config.vocabulary);
   return allowed;
+}
+
+/** Where the ids that are ruled out are all there are, the rule gives way: something must come. */
+function without(allowed, ruledOut, vocabulary) {
+  if (!ruledOut.length) return allowed;
+  const left = allowed?.slice() ?? new Uint8Array(vocabulary).fill(1);
+  for (const id of ruledOut) left[id] = 0;
+  return left.includes(1) ? left : allowed;
 }
 
 function byGrammar({ sliding, generation, config }, music, codec, ids, context) {

@@ -7,7 +7,7 @@
  */
 
 export const TICKS_PER_SECOND = 100;
-export const LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND; // a piano string left alone is silent by then
+const LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND; // a piano string left alone is silent by then
 export const LONGEST_NOTE = 20 * TICKS_PER_SECOND;
 export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4;
 

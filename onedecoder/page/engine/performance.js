@@ -1,7 +1,7 @@
 /** MIDI files as performances on one piano, and the melody in them: what the Python package makes of the same file. */
 
 import { EngineError } from "onedecoder/engine/errors.js";
-import { TICKS_PER_SECOND, onePiano } from "onedecoder/engine/events.js";
+import { TICKS_PER_SECOND, excerpt, onePiano } from "onedecoder/engine/events.js";
 import { clock, readMidi } from "onedecoder/engine/midi.js";
 
 const SUSTAIN_PEDAL = 64, DOWN = 64; // the number of the control change, and the least value of a pedal held down
@@ -38,12 +38,7 @@ export function melodyOf(bytes) {
 /** The first `ticks` of a melody, without the rest before it. */
 export function fromItsFirstNote(melody, ticks) {
   const start = melody.length ? melody[0].onset : 0;
-  const inside = melody.filter(({ onset }) => start <= onset && onset < start + ticks);
-  return onePiano(inside.map((note) => ({
-    ...note,
-    onset: note.onset - start,
-    offset: Math.min(note.offset, start + ticks) - start,
-  })));
+  return excerpt(melody, start, start + ticks);
 }
 
 /** Lets every note of a track whose key is let go while the pedal is down sound until the pedal comes up. */

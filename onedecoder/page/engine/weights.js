@@ -17,7 +17,7 @@ export function tensorsOf(list, bytes) {
   return Object.fromEntries(list.map((tensor) => [tensor.name, read(tensor)]));
 }
 
-export function valuesOf({ shape, type, offset }, bytes) {
+function valuesOf({ shape, type, offset }, bytes) {
   const count = shape.reduce((product, size) => product * size, 1);
   switch (type) {
     case "float32":
@@ -40,7 +40,7 @@ export function valuesOf({ shape, type, offset }, bytes) {
 }
 
 /** The number that 16 bits stand for (IEEE 754: a sign, 5 bits of exponent, 10 of fraction). */
-export function fromHalf(bits) {
+function fromHalf(bits) {
   const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));

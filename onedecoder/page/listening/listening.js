@@ -74,7 +74,10 @@ function player(number, base64, started) {
     if (!sound.paused) return stop();
     started();
     sound.currentTime = 0;
-    sound.play().then(show, () => { note.textContent = "This browser cannot play the recording: open the page in another one."; });
+    sound.play().then(show, (error) => {
+      if (error.name === "AbortError") return; // stopped before it began
+      note.textContent = "This browser cannot play the recording: open the page in another one.";
+    });
   }
   function stop() {
     sound.pause();

@@ -1,8 +1,9 @@
-/* The page: a decoder's name, six views of its line, and one of them open.
+/* The page: a decoder's name, the views of its line, and one of them open.
  *
- * Each view is a file that exports { id, title, lead, sections, needsLine, build }. `build(session, panel)` furnishes the panel once and
- * returns `update`, which is called whenever the open view has something new to show. A view in the background costs
- * nothing: it is brought up to date when it is opened.
+ * Each view is a file that exports { id, title, lead, sections, needsLine, build }. `build(session, panel, guard)`
+ * furnishes the panel once and returns `update`, which is called whenever the open view has something new to show; what
+ * a visitor does goes through `guard`, which shows its errors. A view in the background costs nothing: it is brought up
+ * to date when it is opened.
  */
 
 import { attention } from "onedecoder/views/attention.js";

@@ -11,7 +11,7 @@ import { Tiles } from "onedecoder/views/tiles.js";
 const LARGEST_CELL = 44;
 const LABELLED = 13; // pixels that a cell needs for its token's name
 
-/** Returns { node, show, draw }. `chosen(row)` is called with the row that is clicked. */
+/** Returns { node, show }. `chosen(row)` is called with the row that is clicked. */
 export function matrix(chosen) {
   const canvas = el("canvas", { class: "matrix", tabindex: "0", role: "img" });
   const readout = el("p", { class: "readout", role: "status" });
@@ -194,5 +194,5 @@ export function matrix(chosen) {
     move(out(cell.column * view.scale, view.x, width - margin), out(cell.row * view.scale, view.y, height - margin));
   }
 
-  return { node, show, move, zoom };
+  return { node, show };
 }

@@ -81,6 +81,14 @@ def test_it_goes_by_keyboard(heard):
     assert "1" in tab.locator("table.wins tbody td").nth(2).inner_text()  # can't tell, once
 
 
+def test_a_piece_that_is_stopped_before_it_sounds_is_no_fault_of_the_browser(heard):
+    tab = heard()
+    for key in "1212":
+        tab.keyboard.press(key)
+    tab.get_by_role("button", name="Stop 2").wait_for()
+    assert not any(tab.locator(".heard .note").all_inner_texts())
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_a_phone(heard, theme):
     tab = heard(width=360, height=640, color_scheme=theme, has_touch=True, is_mobile=True)

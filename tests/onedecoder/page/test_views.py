@@ -62,6 +62,21 @@ def test_the_theme_can_be_changed_and_motion_is_left_out_where_it_is_not_wanted(
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != dark
 
 
+def test_paper_is_light_and_holds_the_open_view_without_its_controls(open_mock, write):
+    light = open_mock("music").evaluate("getComputedStyle(document.body).backgroundColor")
+    tab = open_mock("music", color_scheme="dark")
+    write(tab)
+    tab.emulate_media(media="print", color_scheme="dark")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == light
+    for selector in (".tabs", "#theme", "#write .prompt", "#write .sampling", "#write button.strong"):
+        assert tab.locator(selector).first.is_hidden()
+    for selector in ("#decoder", "#write h2", "#write .tokens .written", "#write .bars:visible .bar"):
+        assert tab.locator(selector).first.is_visible()
+    tab.evaluate("location.hash = 'music'")
+    roll, canvas = (tab.locator(f"#music {part}").first.bounding_box() for part in (".roll", ".roll canvas"))
+    assert canvas["width"] <= roll["width"]  # all of the piece
+
+
 def test_a_token_is_followed_from_its_embeddings_to_the_scores(open_mock, write):
     tab = open_mock("translation", view="way")
     tab.locator("#tab-write").click()

@@ -50,7 +50,7 @@ def test_rows_become_lines_of_ids(task):
 
 
 def test_rows_that_do_not_fit_are_dropped_and_counted_and_cut_ones_are_counted(task):
-    texts = [("zzzzz", "ab"), ("zzzzzzzzzz", "cd"), ("z", "q" * 20), ("zz", "ef"), ("z", "q" * 30), ("zzzzzzzzz", "gh")]
+    texts = [("zzzzz", "ab"), ("zzzzzzzzzz", "cd"), ("z", "q" * 20), ("zz", "ef"), ("z", "q" * 30), ("zzzzzzz", "gh")]
     rows = Dataset.from_list([{"source": source, "target": target} for source, target in texts])
     lines, counts = encode(rows, lengths(task, 10), "train")
     assert counts == {"dropped": 2, "cut": 2}

@@ -92,6 +92,7 @@ FAULTS = {
     "latin.tsv": ("ü\tde\na\tb\n".encode("latin-1"), r"latin\.tsv, line 1: is not UTF-8"),
     "latin.txt": ("a\nü\n".encode("latin-1"), r"latin\.txt, line 2: is not UTF-8"),
     "utf16.jsonl": (JSONL.decode().encode("utf-16"), r"utf16\.jsonl, line 1: is not UTF-8"),
+    "twice.csv": ("en,de,en\na,b,c\n", r"twice\.csv, line 1: two columns are called 'en'; give each its own name"),
     "shifted.csv": ("en,de\na, b,c\n", r"shifted\.csv, line 2: 3 fields under 2 column names"),
     "ragged.csv": ("en,de\na,b\nc,d,e\n", r"ragged\.csv: cannot be read as csv: .*line 3, saw 3"),
     "bad.parquet": (b"abc", r"bad\.parquet: cannot be read as parquet"),

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,10 +8,11 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from shared.errors import UserError
+from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.decode_step import DecodeStep
 from shared.generation.generate import generate
-from shared.writing import Window
+from shared.writing import Window, everything, latter_half
 
 END = 0
 VOCABULARY = SimpleNamespace(end=END)
@@ -197,6 +199,27 @@ def test_writing_is_without_dropout_and_leaves_the_decoder_as_it_was(new_decoder
     assert decoder.training is training
 
 
+def test_one_that_is_left_alone_in_its_batch_goes_on_past_the_context_as_it_would_have(new_decoder):
+    """Idle slots are dropped, and with them what was known of them, not what is known of the others."""
+    decoder = new_decoder(dtype=torch.float64, spread=0.5)
+    prompts, lengths = [[*range(1, 21)], [2]], [4, 100]
+    looks = [everything, partial(latter_half, context=CONTEXT)]
+    settings = GenerationArguments(max_new_tokens=100, min_new_tokens=100)
+
+    def written(*chosen):
+        return generate(
+            decoder,
+            [prompts[index] for index in chosen],
+            settings,
+            VOCABULARY,
+            look=lambda place, ids: looks[chosen[place]](prompts[chosen[place]], ids),
+            lengths=[lengths[index] for index in chosen],
+        )
+
+    assert [*map(len, written(0, 1))] == lengths
+    assert written(0, 1) == [*written(0), *written(1)]
+
+
 def test_a_decoder_that_is_interrupted_while_it_writes_goes_on_training(new_decoder, prompts):
     decoder = new_decoder().train()
 
@@ -251,6 +274,17 @@ def test_nothing_is_written_twice_and_nothing_ends_early(new_decoder, prompts, s
         assert len(set(pairs)) == len(pairs)
     free = generate(decoder, prompts, GenerationArguments(max_new_tokens=16, **settings), VOCABULARY)
     assert any(len(ids) < 12 or len({*itertools.pairwise(ids)}) < len(ids) - 1 for ids in free)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_where_rules_leave_nothing_the_last_gives_way(new_decoder, settings):
+    """Of five tokens none may come twice, and ten have to be written."""
+    decoder = new_decoder(6, dtype=torch.float64)
+    arguments = GenerationArguments(max_new_tokens=10, min_new_tokens=10, no_repeat_ngram_size=1, **settings)
+    written = generate(decoder, [[1, 2], [3]], arguments, VOCABULARY)
+    assert [len(ids) for ids in written] == [10, 10]
+    assert all({*ids[:5]} == {1, 2, 3, 4, 5} and END not in ids for ids in written)
+    assert reference.generate(decoder, [[1, 2], [3]], arguments, VOCABULARY) == written
 
 
 def test_equal_prompts_are_read_once(new_decoder, monkeypatch):

@@ -3,7 +3,6 @@
 from collections import Counter
 from functools import partial
 from itertools import product
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,54 +10,27 @@ import torch.nn.functional as F
 from torch import nn
 
 from shared.data.sequence import IGNORED
-from shared.generation import sampling
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.generate import generate
-from shared.generation.slots import Slots
-from shared.kernels import support
 from shared.model import modeling_onedecoder
 from shared.model.loss import cross_entropy_sum
 from shared.model.masks import SequenceBounds, choose_mask, dense_mask, sequence_bounds
 from shared.model.modeling_onedecoder import relative_scores
 from shared.training.ema import ExponentialMovingAverage
+from tests.shared.kernels.running import DEVICE, HALF, NEVER_ENDS, ON_GPU, cases, far
 
 pytest.importorskip("triton", reason="Triton is not installed: pip install -e '.[dev]'")
-import triton
 
 from shared.kernels import decode as kernels
-from shared.kernels import decode_attention
 from shared.kernels import relative_attention as relative_kernel
 from shared.kernels import sampling as sampling_kernel
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter's infinities
-ON_GPU = torch.cuda.is_available()
-DEVICE = torch.device("cuda" if ON_GPU else "cpu")
-HALF = torch.bfloat16 if ON_GPU else torch.float16  # the interpreter takes bfloat16 in products for integers
-NEVER_ENDS = SimpleNamespace(end=-1)
-
-
-def cases(on_gpu, interpreted):
-    """The values of a parameter: the interpreter takes a program of a kernel after the other, in Python."""
-    return on_gpu if ON_GPU else interpreted
-
-
-@pytest.fixture(autouse=True)
-def kernels_run_here(monkeypatch):
-    """On a CPU, too, the kernels are chosen wherever they support the case."""
-    if not ON_GPU:
-        for module in (
-            kernels,
-            decode_attention,
-            sampling_kernel,
-        ):  # one row as on Hopper, where there is nothing to wait for
-            monkeypatch.setattr(module, "early", lambda rows, device: {"EARLY": rows == 1})
-        for name in ("gdc_wait", "gdc_launch_dependents"):
-            monkeypatch.setattr(triton.language.extra.cuda, name, lambda: None)
-        monkeypatch.setattr(support, "DEVICES", {"cpu"})
-        monkeypatch.setattr(support, "has_triton", lambda: True)
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+pytestmark = [
+    pytest.mark.usefixtures("kernels_run_here"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # of the interpreter's infinities
+]
 
 
 @pytest.fixture
@@ -73,10 +45,6 @@ def used(monkeypatch):
     for module, name in ((kernels, "linear"), (kernels, "attend"), (sampling_kernel, "advance")):
         monkeypatch.setattr(module, name, partial(counted, name, getattr(module, name)))
     return calls
-
-
-def far(result, expected):
-    return ((result.double() - expected.double()).norm() / expected.double().norm()).item()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (HALF, 1e-2)])
@@ -118,67 +86,6 @@ def test_writing_past_the_context_is_the_same(new_decoder):
     decoder, settings = new_decoder(50, 32, n_embd=64), GenerationArguments(max_new_tokens=99)
     expected = generate(decoder.double(), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True)
     assert generate(decoder.float().to(DEVICE), [[1, 2, 3]], settings, NEVER_ENDS, sliding=True) == expected
-
-
-SETTINGS = [
-    {},
-    {"do_sample": True},
-    {"do_sample": True, "top_k": 7},
-    {"do_sample": True, "top_p": 0.8, "temperature": 0.7},
-    {"do_sample": True, "top_k": 40, "top_p": 0.6},
-]
-
-
-@pytest.mark.parametrize(
-    ("vocabulary", "settings"),
-    cases(
-        list(product([50, 393, 9000, 50257], SETTINGS)),
-        [*product([50], SETTINGS), (9000, SETTINGS[0]), (9000, SETTINGS[-1])],
-    ),
-    ids=str,
-)
-def test_what_is_written_is_chosen_as_without_the_kernel(vocabulary, settings):
-    torch.manual_seed(0)
-    rows, ended, ending, steps = cases((200, 5, 9, 3), (4, 1, 2, 2 if vocabulary < 100 else 1))
-    settings, numbers = GenerationArguments(**settings), torch.rand(rows, 5)
-    plain, fused = (Slots(rows, 5, DEVICE) for _ in range(2))
-    for slots in (plain, fused):
-        slots.uniform.copy_(numbers)
-        slots.finished[ended:] = False
-        slots.limit.fill_(4)
-        slots.count[2] = 3
-    for _ in range(steps):
-        logits = torch.randn(rows, vocabulary, device=DEVICE) * 3
-        logits[:ending, 3] += 9
-        sampling.advance(logits, plain, settings, 3)
-        sampling_kernel.advance(logits, fused, settings, 3)
-    # Sums of probabilities are rounded: a number that falls between two tokens may choose the other one.
-    for name in ("drawn", "tokens", "ids"):
-        assert (getattr(plain, name) != getattr(fused, name)).float().mean() < 0.01
-    if not settings.do_sample:
-        for name in ("drawn", "tokens", "positions", "count", "finished", "ids"):
-            assert torch.equal(getattr(plain, name), getattr(fused, name))
-
-
-@pytest.mark.parametrize(
-    "settings", [SETTINGS[0], SETTINGS[2], SETTINGS[-1], {"do_sample": True, "top_k": 100}], ids=str
-)
-def test_one_row_draws_what_is_drawn_without_the_kernel(settings):
-    """As it is launched on Hopper: before what it reads has been written."""
-    torch.manual_seed(0)
-    vocabulary, steps = cases((50257, 200), (2000, 3))
-    settings = GenerationArguments(**settings)
-    plain, fused = (Slots(1, steps, DEVICE) for _ in range(2))
-    for slots in (plain, fused):
-        slots.finished.fill_(False)
-        slots.limit.fill_(steps)
-        slots.uniform.copy_(torch.linspace(0, 0.999, steps, device=DEVICE))
-    for _ in range(steps):
-        logits = torch.randn(1, vocabulary, device=DEVICE) * 3
-        sampling.advance(logits, plain, settings, -1)
-        sampling_kernel.advance(logits, fused, settings, -1)
-    assert (plain.ids != fused.ids).float().mean() < 0.01
-    assert plain.ids.unique().numel() > steps * 0.9
 
 
 @pytest.mark.parametrize("alpha", [0.0, 2.0], ids=["plain", "R-Drop"])

@@ -160,7 +160,7 @@ def test_trained_weights_get_a_head_that_copies_and_keep_it(task, vocabulary, ne
 
 
 def test_a_width_is_a_number_of_something():
-    with pytest.raises(UserError, match=r"--copy_attention -1: give 0 .none., or a width such as 64"):
+    with pytest.raises(UserError, match=r"--copy_attention is -1: give 0 to 10,000"):
         ModelArguments(copy_attention=-1).check(has_source=True)
 
 

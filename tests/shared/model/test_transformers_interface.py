@@ -109,9 +109,10 @@ def test_what_gpt2_does_not_know_loads_with_our_file_and_gives_the_same(new_deco
             assert written[: written.index(0) if 0 in written else None] == ours
 
 
+@pytest.mark.parametrize("changes", UNKNOWN_TO_GPT2, ids=str)
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}], ids=str)
-def test_a_prompt_that_is_padded_on_the_left_is_copied_from_as_alone(new_decoder, ids, options):
-    decoder = new_weights(new_decoder(copy_attention=5))
+def test_a_prompt_that_is_padded_on_the_left_is_read_as_alone(new_decoder, ids, options, changes):
+    decoder = new_weights(new_decoder(**changes))
     options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, **options}
     seen = torch.ones_like(ids)
     seen[1, :3] = 0

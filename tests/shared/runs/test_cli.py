@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
+import torch
 
 from shared.errors import UserError
 from shared.runs.cli import Parser, run
@@ -98,6 +99,11 @@ def test_a_default_config_is_read_unless_another_is_named(config, tmp_path):
 )
 def test_yaml_holds_lists_booleans_numbers_and_texts(config, text, expected):
     assert parse("--config", config(text)) == Settings(**expected)
+
+
+def test_a_list_where_one_value_belongs_is_named_with_its_file(config):
+    path = config("num_beams: [1, 2]")
+    assert refusal("--config", path) == f"'num_beams' in {path} holds [1, 2]: give one value, not a list"
 
 
 def test_flags_take_lists_and_booleans():
@@ -217,6 +223,15 @@ def test_a_fault_of_the_program_keeps_its_traceback(call):
 
     with pytest.raises(ZeroDivisionError):
         call(broken)
+
+
+@pytest.mark.parametrize("asked", [lambda: torch.empty(2**60), lambda: bytearray(2**62)], ids=["torch", "python"])
+def test_what_no_memory_holds_ends_in_one_line(call, capsys, asked):
+    with pytest.raises(SystemExit) as caught:
+        call(lambda arguments: asked())
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: out of memory (") and line.endswith("or a smaller decoder")
 
 
 def test_help_names_every_flag_with_its_default(capsys):

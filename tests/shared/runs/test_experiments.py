@@ -123,6 +123,19 @@ def test_processes_share_gpus_and_cores(monkeypatch):
     assert environment(0, 2)["OMP_NUM_THREADS"] == "3"
 
 
+def test_a_place_that_cannot_be_written_is_named_before_anything_runs(recipe, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"could not write to .*file"):
+        run_cells(recipe, cells(1), tmp_path / "file", processes=1)
+    assert (tmp_path / "file").read_text() == "mine" and not launches(recipe)
+
+
+@pytest.mark.parametrize("seeds", [[-1], [1, 2, 1]])
+def test_a_seed_is_given_once_and_from_0_on(seeds):
+    with pytest.raises(ValueError, match=r"--seeds .*: give each seed once, from 0 on"):
+        ExperimentArguments(seeds=seeds)
+
+
 TASKS = ["summarization", "other"]
 
 
@@ -180,7 +193,8 @@ def test_an_interruption_ends_what_runs_and_begins_nothing(tmp_path, number):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_results_that_are_damaged_are_named(recipe, tmp_path):
-    (tmp_path / "results.json").write_text("{")
+@pytest.mark.parametrize("contents", ["{", "[]", '{"run-1": 3}', '{"run-1": {"flags": []}}'])
+def test_results_that_are_damaged_are_named(recipe, tmp_path, contents):
+    (tmp_path / "results.json").write_text(contents)
     with pytest.raises(UserError, match=r"results.json is damaged .*: remove it"):
         run_cells(recipe, cells(1), tmp_path, processes=1)

@@ -1,8 +1,10 @@
 """The defaults of a training, and what is left as the user gave it."""
 
+import pytest
 import torch
 from transformers import HfArgumentParser
 
+from shared.errors import UserError
 from shared.training.arguments import OF_GPU, TrainingArguments
 
 
@@ -36,3 +38,8 @@ def test_a_gpus_defaults_are_its_own_and_what_is_given_counts(tmp_path, monkeypa
     ):
         arguments = TrainingArguments(output_dir=str(tmp_path), **given)
         assert arguments.dataloader_num_workers == workers and arguments.cuda_graph is recorded
+
+
+def test_a_compiler_that_there_is_not_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"--torch_compile_backend indctor: give one of .*inductor"):
+        TrainingArguments(str(tmp_path), torch_compile_backend="indctor")

@@ -84,7 +84,12 @@ def test_a_metric_that_will_not_be_there_is_refused_before_training(new_trainer,
 
 
 def test_a_metric_that_nothing_uses_is_no_error(new_trainer):
-    new_trainer(metric_for_best_model="exakt", **OFTEN)
+    new_trainer(metric_for_best_model="exakt")
+
+
+def test_a_metric_that_evaluations_would_not_find_is_an_error(new_trainer):
+    with pytest.raises(UserError, match="--metric_for_best_model exakt: choose one of loss, perplexity"):
+        new_trainer(metric_for_best_model="exakt", **OFTEN)
 
 
 def test_a_metric_needs_evaluations(new_trainer):

@@ -113,6 +113,8 @@ def test_a_checkpoint_that_is_removed_is_whole_or_gone(checkpoint, tmp_path, mon
 def test_the_oldest_are_removed_but_those_to_keep(tmp_path):
     for step in (10, 2, 30, 4):  # 2 is older than 30, and 4 the newest: a training went on from an earlier one
         publish(written(tmp_path), tmp_path / f"checkpoint-{step}")
+    rotate(tmp_path, 3, {tmp_path / "checkpoint-10"})
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-10", "checkpoint-30"]
     rotate(tmp_path, 2, {tmp_path / "checkpoint-10", tmp_path / "checkpoint-4"})
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-10"]
     rotate(tmp_path, None, set())

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,18 @@ def test_training_lowers_the_loss(new_trainer):
     before = trainer.evaluate()["eval_loss"]
     trainer.train()
     assert trainer.evaluate()["eval_loss"] < before / 2
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_the_learning_rate_warms_up_over_a_twentieth_and_decays_along_a_cosine(new_trainer):
+    trainer = new_trainer(learning_rate=1e-2, optim="muon", optim_args="adamw_rate=2")
+    trainer.create_optimizer_and_scheduler(100)
+    rates = []
+    for _ in range(101):
+        rates.append([group["lr"] / (1 if group["parts"] else 2) for group in trainer.optimizer.param_groups])
+        trainer.lr_scheduler.step()
+    expected = [1e-2 * (step / 5 if step < 5 else (1 + math.cos(math.pi * (step - 5) / 95)) / 2) for step in range(101)]
+    assert rates == [pytest.approx([rate] * len(rates[0]), abs=1e-12) for rate in expected]
 
 
 def test_a_batch_of_8_rows_trains_as_8_accumulated_rows(new_trainer):

@@ -40,7 +40,7 @@ LAUNCHED = """
 import os, sys
 from accelerate import PartialState
 from accelerate.state import AcceleratorState, DistributedType
-from shared.runs.flags import recipe
+from shared.runs.recipe import recipe
 from shared.runs.launch import leave_group
 from shared.runs.pipeline import train
 from tasks.translation import Translation

@@ -57,6 +57,10 @@ def test_chorales_are_read_step_by_step_and_voice_by_voice(write, pack):
     [
         ("{", "cannot be read as JSON"),
         ("[]", "expected chorales under each of train, valid, test"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        (json.dumps(CONTENT | {"test": 3}), "under each of train, valid, test"),
+        (json.dumps(CONTENT | {"test": []}), "test holds no note"),
+        (json.dumps(CONTENT | {"test": [[[-1] * 4] * 8]}), "test holds no note"),
         (json.dumps({"train": [CHORALE], "valid": [CHORALE]}), "under each of train, valid, test"),
         (json.dumps(CONTENT | {"valid": [CHORALE, [[60, 60, 60]]]}), "valid, chorale 2: expected"),
         (json.dumps(CONTENT | {"test": [[[60, 60, 60], [60]]]}), "test, chorale 1: expected"),
@@ -70,6 +74,10 @@ def test_what_is_no_chorale_is_named(write, content, told):
         read_jsb(write("jsb.json", content))
     with pytest.raises(UserError, match=r"missing.json: cannot be read"):
         read_jsb("missing.json")
+
+
+def test_a_file_that_an_editor_has_marked_as_unicode_is_read(write):
+    assert [*read_jsb(write("jsb.json", "\ufeff" + json.dumps(CONTENT)))] == ["train", "validation", "test"]
 
 
 def test_transpositions_stay_in_the_voices_ranges():

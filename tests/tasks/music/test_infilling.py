@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
@@ -36,6 +36,7 @@ notes = st.lists(
 
 
 @given(notes, st.integers(0, 700), st.integers(1, 300))
+@example([(100, 50, 60, 64), (200, 50, 62, 64)], 100, 100)  # a note where the hole begins, and one where it ends
 @settings(max_examples=60)
 def test_a_hole_and_what_was_in_it_are_the_piece(rows, start, length):
     whole = piece(rows)

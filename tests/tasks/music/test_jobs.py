@@ -1,5 +1,7 @@
 """The lines of the music task's three jobs, and what a user may ask for."""
 
+import math
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -156,7 +158,7 @@ def test_a_melody_is_given_from_its_first_note_and_its_first_segment_makes_the_l
         (music("accompany"), False, "no melody to accompany"),
         (music("compose", asked={"job": "accompany"}), True, "has learned to compose; give --job compose"),
         (music("compose", asked={"job": "continue"}), False, "has learned to compose"),
-        (music("accompany", "compose", asked={"job": "accompany"}), False, "--prime"),
+        (music("accompany", "compose", asked={"job": "accompany"}), False, "give a MIDI file"),
     ],
 )
 def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
@@ -174,6 +176,9 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
         {"stretch": 1.0},
         {"velocity_shift": 32},
         {"segment_seconds": 0.5},
+        {"segment_seconds": math.inf},
+        {"hole_seconds": math.nan},
+        {"hole_seconds": 1e300},
         {"num_samples": 0},
         {"shuffle_melodies": True},
         {"whole_songs": True},
@@ -244,3 +249,13 @@ def test_what_goes_on_from_what_is_written_is_not_read_both_ways():
 def test_an_intro_is_of_what_is_accompanied_alone():
     with pytest.raises(UserError, match="--intro is for --job accompany: leave it out to compose"):
         music("compose", asked={"intro": True}).request("")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "3", '{"tokenization": 1}', '{"tokenization": 1, "config": 3}', "[" * 100_000]
+)
+def test_a_vocabulary_that_is_damaged_is_named(tmp_path, text):
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(UserError, match=r"tokenizer.json is damaged: copy it anew") as caught:
+        Music.load_vocabulary(str(tmp_path))
+    assert "\n" not in str(caught.value)

@@ -126,6 +126,12 @@ def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
     assert ticks(written) >= max((window.until or 0 for _, window in found), default=0)
 
 
+def test_the_last_quarter_of_a_window_is_seen_and_left_to_the_next():
+    window = accompaniment(song(2000), [], 10 * CONTEXT, 800, VOCABULARY)
+    shown = columns(decode(window.ids[: window.ids.index(ACCOMPANY)]))[0]
+    assert window.until == 600 and shown.max() >= 700 and not window.last
+
+
 def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     task = music("accompany", segment_seconds=4)
     melody = song(4000)
@@ -188,6 +194,16 @@ def test_songs_in_a_batch_are_written_as_one_by_one_and_as_by_the_reference(new_
             streams=[index], constraint=rule, look=lambda _, written, index=index: look(index, written),
         )  # fmt: skip
         assert alone == [ids]
+
+
+@pytest.mark.parametrize(("length", "rule"), [(2, {"min_new_tokens": 300}), (60, {"no_repeat_ngram_size": 1})])
+def test_rules_for_text_give_way_to_the_grammar(decoder, length, rule):
+    """They forbid what alone it allows: the end, or a velocity where all 32 have been."""
+    task = music("compose", asked={"seconds": length})
+    settings = GenerationArguments(do_sample=True, max_new_tokens=300, **rule)
+    written = write(decoder, task, [task.request("")] * 3, settings)
+    for events in [*written, *write(decoder, task, [task.request("")], settings)]:  # many slots, and one alone
+        assert events and released(events) and in_order(events) == encode(decode(events))
 
 
 def test_tokens_are_counted_for_each_segment():
