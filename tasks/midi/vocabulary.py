@@ -143,19 +143,24 @@ def vocabulary_of(velocity: str, lengths: str) -> MusicVocabulary:
     return OnChangeVocabulary() if velocity == "on_change" else MusicVocabulary()
 
 
-def saved_events(name: str) -> tuple[str, list[str]] | None:
-    """MidiTok's name of the events that the run `name` was trained with, and their special tokens.
+def saved_vocabulary(name: str) -> MusicVocabulary | None:
+    """The vocabulary of events that the run `name` was trained with; None where it holds none.
 
-    None where it holds no such vocabulary.
+    Velocities on change have the same ids, and so the same file, as one with every note.
 
     Raises:
-        UserError: if the vocabulary's file is damaged.
+        UserError: if the vocabulary's file is damaged, or of an earlier version.
     """
     file = Path(name) / FILE
     if not file.is_file():
         return None
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
-        return (saved["tokenization"], saved["config"]["special_tokens"]) if "tokenization" in saved else None
+        if "tokenization" not in saved:
+            return None
+        special, kind = saved["config"]["special_tokens"], saved["tokenization"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged: copy it anew from where it is whole, or train anew") from error
+    if special != TOKENIZER.config.special_tokens:
+        raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
+    return LengthsVocabulary() if kind == "TSD" else MusicVocabulary()

@@ -14,11 +14,11 @@ from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
 from shared.writing import Window, everything, latter_half
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, columns, decode, encode, excerpt, performance
+from tasks.midi.codec import TICKS_PER_SECOND, columns, decode, encode, excerpt, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
-from tasks.midi.vocabulary import LengthsVocabulary, MusicVocabulary, saved_events, vocabulary_of
+from tasks.midi.vocabulary import MusicVocabulary, saved_vocabulary, vocabulary_of
 from tasks.music import jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation, Table
@@ -93,13 +93,7 @@ class Music(Task):
 
     @classmethod
     def load_vocabulary(cls, name: str) -> Vocabulary:
-        saved = saved_events(name)
-        if saved is None:
-            return TextVocabulary.load(name)
-        kind, special_tokens = saved
-        if special_tokens != TOKENIZER.config.special_tokens:
-            raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
-        return LengthsVocabulary() if kind == "TSD" else MusicVocabulary()
+        return saved_vocabulary(name) or TextVocabulary.load(name)
 
     @classmethod
     def build_vocabulary(
