@@ -64,7 +64,10 @@ def check_resumed(
         raise UserError(f"--resume_from_checkpoint: {checkpoint} is of a {settings['task']} run, not of {kind.name}")
     of_the_task = {name: getattr(data, name) for name in kind.fixed}
     asked = {**of_the_task, **{name: model[name] for name in FIXED}, "optim": optim}
-    known = {**settings["task_arguments"], **settings["model"], "optim": settings["training"].get("optim", optim)}
+    # A run from before there was a flag has its default.
+    usual = {name: getattr(kind.Arguments, name) for name in kind.fixed}
+    known = {**usual, **settings["task_arguments"], **settings["model"]}
+    known["optim"] = settings["training"].get("optim", optim)
     for name, value in asked.items():
         before = known.get(name, value)
         if value != before and not (name in OF_THE_WEIGHTS and not value):

@@ -199,7 +199,7 @@ def test_another_optimizers_state_is_not_resumed(tmp_path):
         ("music", {}, {}, None),  # of a version that had no such setting
         ("translation", {"target_lang": "de"}, {"target_lang": "fr"}, "with --target_lang de, not fr"),
         ("translation", {"both_directions": False}, {"both_directions": True}, "--both_directions False, not True"),
-        ("summarization", {}, {"separator_text": "TL;DR:"}, None),
+        ("music", {}, {"lengths": "with_note"}, "with --lengths note_off, not with_note"),
         ("summarization", {"separator_text": None}, {"separator_text": "TL;DR:"}, "--separator_text None, not TL;DR:"),
     ],
     ids=str,
