@@ -166,7 +166,7 @@ class _RunningBatch:
         if any(window.until is not None for window in first):  # those that follow may be longer
             length = self.context
         self.recorded = recorded_step(decoder, slots, length, self.longest, settings, end, constraint)
-        self.decode, self.sampler = self.recorded.decode, self.recorded.sampler
+        self.sampler = self.recorded.sampler
         self.waiting: deque[_Request] = deque(requests)
         self.running: list[_Request | None] = [None] * slots
         self.limits, self.count, self.last = [0] * slots, [0] * slots, [True] * slots
@@ -192,7 +192,7 @@ class _RunningBatch:
         if not begun:
             return
         windows = {slot: self.look(request.index, request.written) for slot, request in begun.items()}
-        self.decode.prefill({slot: window.ids for slot, window in windows.items()})
+        self.sampler.decode.prefill({slot: window.ids for slot, window in windows.items()})
         for slot, request in begun.items():
             window, done = windows[slot], len(request.written)
             self.running[slot], self.count[slot], self.last[slot] = request, done, window.last
