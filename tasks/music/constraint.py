@@ -28,7 +28,6 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND, ids_of
-from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, PITCHES, RINGING, Grammar, Line
 
 WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn and Velocity, TimeShift, NoteOff
@@ -40,17 +39,6 @@ class EventConstraint(Grammar):
 
     note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least
 
-    def __init__(
-        self,
-        vocabulary: MusicVocabulary,
-        seconds: float | None = None,
-        all_keys: bool = False,
-        filled: bool = False,
-        hole: int = NEVER,
-    ):
-        super().__init__(vocabulary, seconds, all_keys, filled, hole)
-        self.stands_for[ids_of("NoteOn")] = torch.from_numpy(ids_of("NoteOff"))
-
     def _columns(self, size: int) -> np.ndarray:
         """128 keys to strike, 128 to release, velocities, shifts, the end, all else."""
         columns = np.full(size, VELOCITIES + 1 + TICKS_PER_SECOND + 1)
@@ -59,6 +47,12 @@ class EventConstraint(Grammar):
             columns[index] = VELOCITIES if kind == "Velocity" else first[kind] + value
         columns[self.vocabulary.end] = VELOCITIES + 1 + TICKS_PER_SECOND
         return columns
+
+    def _stands_for(self, size: int) -> np.ndarray:
+        """A sounding key that is struck is released."""
+        targets = super()._stands_for(size)
+        targets[ids_of("NoteOn")] = ids_of("NoteOff")
+        return targets
 
     def _sounding(self, line: Line) -> dict[str, Any]:
         struck = line.struck

@@ -89,7 +89,7 @@ class Grammar(ABC):
         for index, (kind, value) in vocabulary.meaning.items():
             kinds[index], values[index] = KINDS.index(kind), value
         self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, self._columns(size)))
-        self.stands_for = torch.arange(size)
+        self.stands_for = torch.from_numpy(self._stands_for(size))
         self.kinds = self.kind == self.kind.unique()[:, None]
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
         low, high = (0, PITCHES) if all_keys else PIANO
@@ -98,6 +98,10 @@ class Grammar(ABC):
     @abstractmethod
     def _columns(self, size: int) -> np.ndarray:
         """The column of what `allowed` computes that is for each id. Shape [size]."""
+
+    def _stands_for(self, size: int) -> np.ndarray:
+        """The id that each id's probability goes to where it is forbidden and that one is not. Shape [size]."""
+        return np.arange(size)
 
     @abstractmethod
     def allowed(self, state: dict[str, Tensor]) -> Tensor:

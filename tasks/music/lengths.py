@@ -33,10 +33,14 @@ class LengthsConstraint(Grammar):
     def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
         super().__init__(vocabulary, seconds, all_keys)
         self.lengths = torch.from_numpy(LENGTHS)
-        shifts = ids_of("TimeShift", vocabulary.meaning)
-        second = int(shifts[TICKS_PER_SECOND])
-        self.stands_for[shifts[shifts >= 0]] = second  # longer ones are never written
-        self.stands_for[shifts[1 : TICKS_PER_SECOND + 1]] = vocabulary.end
+
+    def _stands_for(self, size: int) -> np.ndarray:
+        """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
+        targets = super()._stands_for(size)
+        shifts = ids_of("TimeShift", self.vocabulary.meaning)
+        targets[shifts[shifts >= 0]] = shifts[TICKS_PER_SECOND]
+        targets[shifts[1 : TICKS_PER_SECOND + 1]] = self.vocabulary.end
+        return targets
 
     def _columns(self, size: int) -> np.ndarray:
         columns = np.full(size, END + 1)
