@@ -11,7 +11,7 @@ A *performance* is a `symusic.Score` in such ticks: one piano track, with the pe
 the notes and one note at a time on each key.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +242,9 @@ def shifts_of(ticks: np.ndarray, time_shift: np.ndarray = _TIME_SHIFT) -> tuple[
     return shifts, count
 
 
-def waits(ticks: int) -> list[int]:
+def waits(ticks: int, time_shift: np.ndarray = _TIME_SHIFT) -> list[int]:
     """The shifts that take so many ticks."""
-    return shifts_of(np.array([ticks]))[0].tolist()
+    return shifts_of(np.array([ticks]), time_shift)[0].tolist()
 
 
 def decode(events: Iterable[int]) -> Score:
@@ -276,10 +276,3 @@ def decode(events: Iterable[int]) -> Score:
 def save(score: Score, path: str | Path) -> None:
     """Write a performance as a MIDI file of 500 ticks to the beat, which are 1 ms each."""
     score.resample(10 * TICKS_PER_BEAT).dump_midi(path)
-
-
-def seconds(events: Sequence[int]) -> np.ndarray:
-    """The time of each event in seconds from the start. Shape [events]; a TimeShift counts as passed."""
-    meanings = (MEANING.get(event, _NOTHING) for event in events)
-    ticks = [value if kind == "TimeShift" else 0 for kind, value in meanings]
-    return np.cumsum(ticks) / TICKS_PER_SECOND

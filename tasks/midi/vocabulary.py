@@ -11,7 +11,7 @@ from symusic import Score
 
 from shared.errors import UserError
 from tasks.midi import lengths
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, Meaning, decode, encode, ids_of, shifts_of, values_of
+from tasks.midi.codec import MEANING, TICKS_PER_SECOND, TOKENIZER, Meaning, decode, encode, ids_of, values_of
 from tasks.midi.velocities import compact, expand, last_velocity
 
 COMPOSE, CONTINUE, ACCOMPANY, INFILL, GAP = (
@@ -38,6 +38,8 @@ class MusicVocabulary:
     """The pitch that each id strikes, or -1. Shape [V]."""
     ticks = values_of("TimeShift", otherwise=0)
     """The ticks of 10 ms that each id takes. Shape [V]."""
+    shifts = ids_of("TimeShift")
+    """The id that takes so many ticks, or -1, by ticks."""
 
     def encode(self, score: Score) -> list[int]:
         """The events of a performance."""
@@ -54,10 +56,6 @@ class MusicVocabulary:
     def times(self, events: Sequence[int]) -> np.ndarray:
         """When each event comes, in ticks from the start. Shape [events]; a wait counts as passed."""
         return np.cumsum(self.ticks[np.array(events, dtype=int)])
-
-    def waits(self, ticks: int) -> list[int]:
-        """The shifts that take so many ticks."""
-        return shifts_of(np.array([ticks]), ids_of("TimeShift", self.meaning))[0].tolist()
 
     def apart(self, events: Sequence[int], before: Sequence[int]) -> list[int]:
         """Events that came after those `before`, as they say the same without them."""
@@ -119,6 +117,7 @@ class LengthsVocabulary(MusicVocabulary):
     note_size = 3
     pitches = values_of("NoteOn", meaning=lengths.MEANING)
     ticks = values_of("TimeShift", otherwise=0, meaning=lengths.MEANING)
+    shifts = ids_of("TimeShift", lengths.MEANING)
 
     def encode(self, score: Score) -> list[int]:
         return lengths.encode(score)

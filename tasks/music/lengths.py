@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.midi.codec import TICKS_PER_SECOND, ids_of
+from tasks.midi.codec import TICKS_PER_SECOND
 from tasks.midi.lengths import LENGTHS
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, VELOCITY, Grammar, Line
@@ -37,7 +37,7 @@ class LengthsConstraint(Grammar):
     def _stands_for(self, size: int) -> np.ndarray:
         """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
         targets = super()._stands_for(size)
-        shifts = ids_of("TimeShift", self.vocabulary.meaning)
+        shifts = self.vocabulary.shifts
         targets[shifts[shifts >= 0]] = shifts[TICKS_PER_SECOND]
         targets[shifts[1 : TICKS_PER_SECOND + 1]] = self.vocabulary.end
         return targets

@@ -18,7 +18,7 @@ from collections.abc import Sequence as Tokens
 
 from shared.writing import Window
 from tasks.midi import lengths
-from tasks.midi.codec import columns, excerpt
+from tasks.midi.codec import columns, excerpt, waits
 from tasks.midi.vocabulary import ACCOMPANY, MusicVocabulary
 from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note
 
@@ -95,4 +95,4 @@ def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[
         later += 1
     wait = int(times[later - 1]) - start if later else 0
     held = [event for pitch in sorted(sounding) for event in sounding[pitch]]
-    return [*held, *vocabulary.waits(wait), *events[later:]]
+    return [*held, *waits(wait, vocabulary.shifts), *events[later:]]

@@ -14,9 +14,10 @@ from symusic import Score
 from onedecoder.about import data
 from onedecoder.export import exported
 from tasks.chorales.grid import ChoraleVocabulary
-from tasks.midi.codec import TOKENIZER, decode, encode, performance, save, seconds
+from tasks.midi.codec import TOKENIZER, decode, encode, performance, save
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.pieces import without
+from tests.tasks.midi.test_codec import seconds
 
 IMPORTS = """
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";

@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from symusic import ControlChange, Note, Score, Tempo, Track
 
 from shared.errors import UserError
-from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, performance, save, seconds
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, one_piano, performance, save
+from tasks.midi.vocabulary import MusicVocabulary
 
 TICKS = 10  # of the files written here, in 10 ms: 500 to the beat, 120 beats a minute
+
+
+def seconds(events):
+    """When each event comes, from the start."""
+    return MusicVocabulary().times(events) / TICKS_PER_SECOND
 
 
 def names(events):

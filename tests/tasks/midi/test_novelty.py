@@ -4,10 +4,11 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.midi.codec import encode, one_piano, seconds
+from tasks.midi.codec import encode, one_piano
 from tasks.midi.novelty import longest_copies, matches, novelty, windows
 from tasks.midi.scores import WINDOW, window_count
 from tasks.midi.vocabulary import MusicVocabulary
+from tests.tasks.midi.test_codec import seconds
 
 VOCABULARY = MusicVocabulary()
 line = st.lists(st.integers(0, 2), max_size=12).map(lambda line: np.array(line, dtype=int))

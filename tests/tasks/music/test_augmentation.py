@@ -4,8 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.midi import lengths
-from tasks.midi.codec import TOKENIZER, columns, decode, encode, one_piano, seconds
+from tasks.midi.codec import TOKENIZER, columns, decode, encode, one_piano
 from tasks.music.augmentation import Augmentation, Table, louder, stretched, transposed
+from tests.tasks.midi.test_codec import seconds
 
 ACCOMPANY = TOKENIZER["<|accompany|>_None"]
 

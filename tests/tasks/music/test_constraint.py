@@ -5,10 +5,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.generation.sampling import constrained
-from tasks.midi.codec import LONGEST_NOTE, MEANING, TOKENIZER, decode, encode, one_piano, seconds
+from tasks.midi.codec import LONGEST_NOTE, MEANING, TOKENIZER, decode, encode, one_piano
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.constraint import EventConstraint
 from tasks.music.grammar import LONGEST_SILENCE
+from tests.tasks.midi.test_codec import seconds
 
 SIZE = len(TOKENIZER)
 VOCABULARY = MusicVocabulary()

@@ -7,12 +7,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UserError
-from tasks.midi.codec import TOKENIZER, columns, decode, encode, one_piano, performance, save, seconds
+from tasks.midi.codec import TOKENIZER, columns, decode, encode, one_piano, performance, save
 from tasks.midi.vocabulary import GAP, INFILL, MusicVocabulary
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.constraint import EventConstraint
 from tasks.music.infilling import Hole, filled, infill, length_of_hole
 from tasks.music.task import Music
+from tests.tasks.midi.test_codec import seconds
 from tests.tasks.music.test_constraint import in_order, released, walk
 
 VOCABULARY = MusicVocabulary()

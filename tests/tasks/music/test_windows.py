@@ -12,7 +12,7 @@ from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.generation.mbr import generate_best
-from tasks.midi.codec import MEANING, TOKENIZER, columns, decode, encode, later, one_piano, seconds
+from tasks.midi.codec import MEANING, TOKENIZER, columns, decode, encode, later, one_piano
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -70,7 +70,7 @@ def recorded(decoder, prompt, view, settings, seed, constraint=None):
 
 
 def ticks(events):
-    return round(seconds(events)[-1] * 100) if events else 0
+    return int(VOCABULARY.times(events)[-1]) if events else 0
 
 
 notes = st.lists(st.tuples(st.integers(0, 900), st.integers(1, 300), st.integers(40, 90), st.integers(1, 127)))
