@@ -24,6 +24,7 @@ from shared.model.build import new_decoder
 from shared.model.decoder import Decoder
 from shared.runs.folder import save_settings
 from tasks import TASKS
+from tasks.midi.codec import one_piano, save
 
 TEXTS = [
     "The small dog sleeps. Der kleine Hund schläft.",
@@ -116,6 +117,13 @@ def translator(decoders):
 @pytest.fixture(scope="session")
 def composer(decoders):
     return decoders["music"]
+
+
+@pytest.fixture
+def primer(tmp_path):
+    """A MIDI file of two notes, the second the louder."""
+    save(one_piano(*np.array([[0, 50, 60, 40], [60, 90, 64, 99]]).T), tmp_path / "primer.mid")
+    return tmp_path / "primer.mid"
 
 
 @pytest.fixture(scope="session")

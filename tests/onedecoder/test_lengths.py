@@ -1,6 +1,5 @@
 """A decoder of music whose notes say their lengths: it composes, goes on and is looked into; the page refuses it."""
 
-import numpy as np
 import pytest
 
 from onedecoder import UserError, load
@@ -8,7 +7,7 @@ from onedecoder.arcs import _strike, arcs, notes
 from onedecoder.engine import Engine
 from onedecoder.export import export
 from onedecoder.looking import look
-from tasks.midi.codec import columns, one_piano, save
+from tasks.midi.codec import columns
 from tests.onedecoder.conftest import new_run
 
 
@@ -17,12 +16,6 @@ def lengthy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "lengthy"
     arguments = {"job": ["compose", "continue"], "lengths": "with_note"}
     return load(new_run(folder, "music", context=128, arguments=arguments), device="cpu")
-
-
-@pytest.fixture
-def primer(tmp_path):
-    save(one_piano(*np.array([[0, 50, 60, 40], [60, 90, 64, 99]]).T), tmp_path / "primer.mid")
-    return tmp_path / "primer.mid"
 
 
 def test_it_composes_in_its_own_events(lengthy):

@@ -1,6 +1,5 @@
 """A decoder of music whose velocities come on change: it composes, goes on and is looked into; the page refuses it."""
 
-import numpy as np
 import pytest
 
 from onedecoder import UserError, load
@@ -10,7 +9,7 @@ from onedecoder.export import export
 from onedecoder.looking import look
 from shared.runs.folder import Run
 from tasks import TASKS
-from tasks.midi.codec import columns, one_piano, save
+from tasks.midi.codec import columns
 from tasks.music.arguments import MusicArguments
 from tests.onedecoder.conftest import new_run
 
@@ -20,12 +19,6 @@ def sparse(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "sparse"
     arguments = {"job": ["compose", "continue"], "velocity": "on_change"}
     return load(new_run(folder, "music", context=128, arguments=arguments), device="cpu")
-
-
-@pytest.fixture
-def primer(tmp_path):
-    save(one_piano(*np.array([[0, 50, 60, 40], [60, 90, 64, 99]]).T), tmp_path / "primer.mid")
-    return tmp_path / "primer.mid"
 
 
 def test_it_composes_in_its_own_events(sparse):

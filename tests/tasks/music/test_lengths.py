@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from shared.generation.sampling import constrained
 from tasks.midi.codec import columns, one_piano
-from tasks.midi.lengths import MEANING, TOKENIZER, decode, encode
+from tasks.midi.lengths import TOKENIZER, decode, encode
 from tasks.midi.vocabulary import LengthsVocabulary
 from tasks.music.grammar import LONGEST_SILENCE
 from tasks.music.lengths import LengthsConstraint
+from tests.tasks.music.test_constraint import lets_through, walk
 
 VOCABULARY = LengthsVocabulary()
 GRAMMAR = LengthsConstraint(VOCABULARY)
@@ -36,31 +37,10 @@ note = st.tuples(st.integers(0, 300), st.integers(1, 250), st.integers(60, 70), 
 notes = st.lists(note, min_size=1)
 
 
-def walk(prompts, new_tokens, seed, grammar=GRAMMAR):
-    """Random continuations of prompts, each fond of some kinds of event, and whether it came to its end by itself."""
-    generator = torch.Generator().manual_seed(seed)
-    names = ("NoteOn", "Velocity", "Duration", "TimeShift", "special")
-    kinds = torch.tensor([names.index(MEANING.get(index, ("special",))[0]) for index in range(SIZE)])
-    fondness = 3 * torch.randn(len(prompts), len(names), generator=generator)[:, kinds]
-    state = grammar.new_state(len(prompts), "cpu")
-    for row, prompt in enumerate(prompts):
-        grammar.begin(state, row, prompt, new_tokens)
-    written = []
-    for _ in range(new_tokens):
-        allowed = grammar.allowed(state)
-        assert allowed.any(-1).all()
-        noise = -torch.empty(allowed.shape).exponential_(generator=generator).log()
-        tokens = (fondness + noise).masked_fill(~allowed, -torch.inf).argmax(-1)
-        grammar.advance(state, tokens)
-        written.append(tokens)
-    rows = torch.stack(written, 1).tolist()
-    return [(row[: row.index(END)], True) if END in row else (row, False) for row in rows]
-
-
 @given(st.integers(0, 2**32), st.integers(4, 120), st.sampled_from([COMPOSE, ACCOMPANY]))
 @settings(max_examples=12)
 def test_every_walk_is_a_whole_performance_and_the_only_way_to_write_it(seed, new_tokens, job):
-    for events, _ in walk([[job]] * 32, new_tokens, seed):
+    for events, _ in walk([[job]] * 32, new_tokens, seed, GRAMMAR):
         assert encode(decode(events)) == events
         assert bool(events) or job == ACCOMPANY
         onsets = columns(decode(events))[0]
@@ -69,13 +49,7 @@ def test_every_walk_is_a_whole_performance_and_the_only_way_to_write_it(seed, ne
 
 @given(notes)
 def test_every_performance_is_allowed(rows):
-    events = encode(played(rows))
-    state = GRAMMAR.new_state(1, "cpu")
-    GRAMMAR.begin(state, 0, [COMPOSE], len(events) + 1)
-    for event in [*events, END]:
-        assert GRAMMAR.allowed(state)[0, event]
-        GRAMMAR.advance(state, torch.tensor([event]))
-    assert GRAMMAR.allowed(state)[0].nonzero().tolist() == [[END]]
+    assert lets_through(GRAMMAR, encode(played(rows)))
 
 
 @given(notes, st.floats(0, 1))
@@ -115,7 +89,7 @@ def test_seconds_are_used_and_what_sounds_then_ends_within_one_more(limit):
 
 
 def test_walks_end_by_themselves_or_where_the_tokens_are_used_up():
-    walks = walk([[COMPOSE]] * 64, 60, seed=0)
+    walks = walk([[COMPOSE]] * 64, 60, 0, GRAMMAR)
     assert {ended for _, ended in walks} == {True, False}
     assert max(len(events) for events, ended in walks if ended) > 12
     assert all(len(events) == 60 for events, ended in walks if not ended)
