@@ -86,7 +86,7 @@ class DecodeStep:
             norm_1=block.ln_1,
             norm_2=block.ln_2,
             activation=mlp.act,
-            relative=None if relative is None else self._weight(relative).contiguous(),
+            relative=None if relative is None else self._weight(relative),
             scaling=attention.scaling,
             **{name: self._weight(module.weight.T) for name, module in modules.items()},
             **{f"{name}_bias": self._weight(module.bias) for name, module in modules.items()},
