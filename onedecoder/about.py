@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from onedecoder.core import MASKS, Constraint, TextTask, UserError
-from onedecoder.core_music import COMPOSE, JOBS, MEANING, REST, STEP, VELOCITIES, ChoraleVocabulary, MusicVocabulary
+from onedecoder.core_music import COMPOSE, JOBS, REST, STEP, VELOCITIES, ChoraleVocabulary, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 
-KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4}
+KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4, "Duration": 5}
 OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_new_tokens", *MASKS)
 
 
@@ -133,16 +133,17 @@ def music(decoder: LoadedDecoder) -> dict[str, Any]:
         return {"kind": "grid", "step": STEP, "velocities": [*VELOCITIES.values()], "rest": REST, "special": special}
     if not isinstance(vocabulary, MusicVocabulary):
         raise UserError(f"{decoder.name}: the page does not know this task's music: open the local page")
-    if arguments.notation:
+    if arguments.velocity != "note":
         raise UserError(
-            f"{decoder.name} was trained with {arguments.notation}, which the page does not read: look.py draws its "
-            "attention"
+            f"{decoder.name} was trained with --velocity {arguments.velocity}, which the page does not read: look.py "
+            "draws its attention"
         )
     size = decoder.model.config.vocab_size
-    meaning = [MEANING.get(index, ("", 0)) for index in range(size)]
+    meaning = [vocabulary.meaning.get(index, ("", 0)) for index in range(size)]
     special = {job: vocabulary.tokens[token] for job, token in JOBS.items()} | {"end": vocabulary.end}
     return {
         "kind": "events",
+        "lengths": arguments.lengths,
         "meaning": [[KINDS.get(kind, 0), value] for kind, value in meaning],
         "special": special,
         "segmentSeconds": arguments.segment_seconds,

@@ -1,7 +1,7 @@
 """What this package takes from the tasks of music, whose libraries nothing else needs."""
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, save
+from tasks.midi.codec import TICKS_PER_SECOND, save
 from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import record
 from tasks.midi.rendering import draw_piano_roll
@@ -12,7 +12,6 @@ from tasks.music.jobs import JOBS
 __all__ = [
     "COMPOSE",
     "JOBS",
-    "MEANING",
     "REST",
     "STEP",
     "TICKS_PER_SECOND",

@@ -14,6 +14,7 @@ import torch
 
 from onedecoder.about import about, music
 from onedecoder.core import MASKS, TextTask, UserError, Written, active, process
+from onedecoder.core_music import MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.kept import KeptLines
 from onedecoder.trace import VECTORS, Trace
@@ -84,8 +85,11 @@ class Engine:
         """Scores [V] over what comes next, and which ids a grammar allows (None: any)."""
         self._check(ids, context)
         start = window_start(len(ids), self.decoder.model.context, self.decoder.task.sliding)
+        line, vocabulary = ids[start:], self.decoder.task.vocabulary
+        if start and isinstance(vocabulary, MusicVocabulary):
+            line = vocabulary.ending(line, len(line))
         with self.lock:
-            logits = self.lines.next(ids[start:], max(0, context - start)).float().cpu().numpy()
+            logits = self.lines.next(line, max(0, context - len(ids) + len(line))).float().cpu().numpy()
         return logits, self._allowed(ids, context)
 
     def _allowed(self, ids: list[int], context: int) -> np.ndarray | None:

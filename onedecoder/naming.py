@@ -32,16 +32,19 @@ def _name(vocabulary: Vocabulary, token: str) -> str:
 
 
 def _event(token: str) -> str | None:
-    """A music event in words: `note-on C4`, `note-off C4`, `velocity 64`, `wait 120 ms`; None for any other token."""
+    """A music event in words: `note-on C4`, `note-off C4`, `velocity 64`, `length 250 ms`, `wait 120 ms`; None for any
+    other token."""
     kind, _, value = token.partition("_")
-    if kind in {"NoteOn", "NoteOff"}:
-        return f"{'note-on' if kind == 'NoteOn' else 'note-off'} {PITCHES[int(value) % 12]}{int(value) // 12 - 1}"
+    if kind in NOTES:
+        return f"{NOTES[kind]} {PITCHES[int(value) % 12]}{int(value) // 12 - 1}"
     if kind == "Velocity":
         return f"velocity {value}"
-    if kind == "TimeShift":
+    if kind in TIMES:
         beats, ticks, in_a_beat = map(int, value.split("."))
-        return f"wait {round((beats * in_a_beat + ticks) * 500 / in_a_beat)} ms"
+        return f"{TIMES[kind]} {round((beats * in_a_beat + ticks) * 500 / in_a_beat)} ms"
     return None
 
 
+NOTES = {"NoteOn": "note-on", "Pitch": "note-on", "NoteOff": "note-off"}
+TIMES = {"TimeShift": "wait", "Duration": "length"}
 PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")

@@ -18,6 +18,7 @@ import torch
 from datasets import Dataset
 
 from onedecoder import LoadedDecoder, load, page
+from onedecoder.about import data as data_of
 from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import new_decoder
@@ -47,6 +48,7 @@ SHAPES = {
     "summarization": ("summarization", {"mask": "prefix"}),
     "summarization relative": ("summarization", {"mask": "prefix", "relative_attention": 7}),
     "music": ("music", {"relative_attention": 20}),
+    "music with lengths": ("music", {"arguments": {"lengths": "with_note"}}),
     "chorales": ("chorales", {"relative_attention": 200, "position_period": 16}),
     "language_modeling": ("language_modeling", {}),
 }
@@ -117,6 +119,23 @@ def translator(decoders):
 @pytest.fixture(scope="session")
 def composer(decoders):
     return decoders["music"]
+
+
+@pytest.fixture(scope="session", params=["music", "music with lengths"])
+def musician(request, decoders):
+    """A decoder of events, of every notation that the page knows."""
+    return decoders[request.param]
+
+
+@pytest.fixture(scope="session")
+def music(musician):
+    """What its page knows of its notation."""
+    return data_of(musician, "int8")["music"]
+
+
+@pytest.fixture(scope="session")
+def vocabulary(musician):
+    return musician.task.vocabulary
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
-"""A decoder of music whose notes say their lengths: it composes, goes on and is looked into; the page refuses it."""
+"""A decoder of music whose notes say their lengths: it composes, goes on and is looked into."""
 
+import copy
+import json
+
+import numpy as np
 import pytest
 
 from onedecoder import UserError, load
 from onedecoder.arcs import _strike, arcs, notes
 from onedecoder.engine import Engine
-from onedecoder.export import export
+from onedecoder.export import exported
 from onedecoder.looking import look
-from tasks.midi.codec import columns
+from tasks.midi.codec import columns, one_piano
+from tasks.midi.vocabulary import COMPOSE
 from tests.onedecoder.conftest import new_run
+from tests.onedecoder.quantised import with_quantised_weights
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +46,31 @@ def test_its_arcs_read_notes_by_their_lengths(lengthy, primer, tmp_path):
     assert arcs(trace, 0, vocabulary).axes[0].patches
 
 
-def test_the_page_refuses_it_in_one_line(lengthy, tmp_path):
-    for refused in (lambda: export([lengthy], tmp_path / "page.html"), lambda: Engine(lengthy)):
-        with pytest.raises(
-            UserError, match="was trained with --lengths with_note, which the page does not read"
-        ) as error:
-            refused()
-        assert "\n" not in str(error.value)
+def test_its_events_are_named_in_words(lengthy):
+    names = lengthy.names
+    assert {"note-on C4", "velocity 63", "length 250 ms", "length 20000 ms", "wait 250 ms"} <= {*names}
+    assert not any(name.startswith(("Pitch", "Duration", "TimeShift")) for name in names)
+
+
+def test_a_line_longer_than_the_context_is_read_on_from_a_whole_note(lengthy, javascript, numbers):
+    """By both engines alike, of which no one reads a part of a note alone."""
+    same = copy.copy(lengthy)
+    same.model = with_quantised_weights(lengthy.model)
+    engine, context, vocabulary = Engine(same), same.model.context, same.task.vocabulary
+    events = vocabulary.encode(one_piano(*np.array([[tick, tick + 9, 60, 40] for tick in range(0, 900, 10)]).T))
+    lines = [[vocabulary.tokens[COMPOSE], *events[shift:]] for shift in range(4)]  # cut before, in and after a note
+    cut = [line[:length] for line in lines for length in (context - 1, context, context + 7, 2 * context)]
+    code = """
+    import { LocalEngine } from "onedecoder/engine/local.js";
+    const engine = new LocalEngine(data.page);
+    result = [];
+    for (const line of data.lines) result.push((await engine.next(line, 1)).logits);
+    """
+    found = javascript(code, {"page": json.loads(exported(lengthy)), "lines": cut})
+    for line, logits in zip(cut, found, strict=True):
+        np.testing.assert_allclose(numbers(logits), engine.next(line, 1)[0], atol=1e-3)
+        first = next(reversed(engine.lines.lines.values())).ids[0]
+        assert len(line) < context or vocabulary.pitches[first] >= 0 or vocabulary.ticks[first]
 
 
 def test_a_run_of_note_offs_is_no_partner(lengthy, run_folders):

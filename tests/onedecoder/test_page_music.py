@@ -1,4 +1,4 @@
-"""The page's music beside Python's: events, MIDI files, what may follow what, chorales."""
+"""The page's music beside Python's: events, MIDI files, chorales."""
 
 import base64
 import io
@@ -14,10 +14,10 @@ from symusic import Score
 from onedecoder.about import data
 from onedecoder.export import exported
 from tasks.chorales.grid import ChoraleVocabulary
-from tasks.midi.codec import TOKENIZER, decode, encode, performance, save
+from tasks.midi.codec import TICKS_PER_SECOND, performance, save
+from tasks.midi.vocabulary import ACCOMPANY
 from tasks.music.melody import from_its_first_note, melody_and_performance
 from tasks.music.pieces import without
-from tests.tasks.midi.test_codec import seconds
 
 IMPORTS = """
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
@@ -70,12 +70,7 @@ def of_javascript(notes):
     return [(note["onset"], note["offset"], note["pitch"], note["velocity"]) for note in notes]
 
 
-@pytest.fixture(scope="module")
-def music(composer):
-    return data(composer, "int8")["music"]
-
-
-def test_midi_files_are_read_as_python_reads_them(tmp_path, music, javascript):
+def test_midi_files_are_read_as_python_reads_them(tmp_path, music, vocabulary, javascript):
     files = [midi_file(seed) for seed in range(60)]
     code = (
         IMPORTS
@@ -93,14 +88,15 @@ def test_midi_files_are_read_as_python_reads_them(tmp_path, music, javascript):
         path.write_bytes(files[number])
         score = performance(path)
         assert of_javascript(found["whole"]) == triples(score)
-        assert found["events"] == encode(score)
+        assert found["events"] == vocabulary.encode(score)
         assert of_javascript(found["melody"]) == triples(from_its_first_note(melody_and_performance(path)[0], 300))
 
 
-def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
-    rng = random.Random(1)
-    lines = [[rng.randrange(len(TOKENIZER)) for _ in range(rng.randrange(400))] for _ in range(30)]
-    lines += [encode(performance(_saved(tmp_path, seed))) for seed in range(10)]
+def test_what_is_written_as_midi_is_read_back(tmp_path, music, vocabulary, javascript):
+    rng, names = random.Random(1), {index: token for token, index in vocabulary.tokens.items()}
+    lines = [[rng.randrange(len(names)) for _ in range(rng.randrange(400))] for _ in range(30)]
+    whole = [vocabulary.encode(performance(_saved(tmp_path, seed))) for seed in range(10)]
+    lines += [*whole, *([event for event in line if rng.random() < 0.8] for line in whole)]
     code = (
         IMPORTS
         + """
@@ -115,9 +111,9 @@ def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
     """
     )
     for ids, found in zip(lines, javascript(code, {"music": music, "lines": lines}), strict=True):
-        if TOKENIZER["<|accompany|>_None"] in ids:  # some of the random ids
+        if vocabulary.tokens[ACCOMPANY] in ids:  # some of the random ids
             continue
-        expected = decode(ids)
+        expected = vocabulary.decode(ids)
         path = tmp_path / "again.mid"
         path.write_bytes(base64.b64decode(found["file"]))
         notes = Score.from_midi(path.read_bytes()).resample(50).tracks
@@ -125,21 +121,27 @@ def test_what_is_written_as_midi_is_read_back(tmp_path, music, javascript):
         assert sorted(read) == sorted(triples(expected))
         spans = [(start / 100, end / 100) for start, end, *_ in triples(expected)]
         np.testing.assert_allclose(_pairs(found["times"]), _pairs(spans))
-        np.testing.assert_allclose(found["cursor"], seconds(ids), atol=1e-9)
+        np.testing.assert_allclose(found["cursor"], vocabulary.times(ids) / TICKS_PER_SECOND, atol=1e-9)
         np.testing.assert_allclose(_pairs([(note["start"], note["end"]) for note in found["notes"]]), _pairs(spans))
         for note in found["notes"]:
-            assert TOKENIZER[ids[note["on"]]] == f"NoteOn_{note['pitch']}"
-            assert note["off"] < 0 or TOKENIZER[ids[note["off"]]].endswith(f"_{note['pitch']}")
+            struck, velocity, *end = (names[ids[place]] for place in note["tokens"])
+            assert note["on"] == note["tokens"][0] and struck in (f"NoteOn_{note['pitch']}", f"Pitch_{note['pitch']}")
+            assert velocity == f"Velocity_{note['velocity']}"
+            assert [kind.partition("_")[0] for kind in end] in (
+                [["Duration"]] if music["lengths"] == "with_note" else [[], ["NoteOff"]]
+            )
 
 
-def test_an_accompaniment_is_saved_with_its_melody(tmp_path, music, javascript):
+def test_an_accompaniment_is_saved_with_its_melody(tmp_path, music, vocabulary, javascript):
     """On tracks of their own, and what is doubled in the melody's alone, as `generate.py` saves it."""
     lines = []
     for seed in range(6):
         path = tmp_path / "song.mid"
         path.write_bytes(midi_file(seed))
         lines.append(melody_and_performance(path))
-    ids = [[*encode(melody), TOKENIZER["<|accompany|>_None"], *encode(whole)] for melody, whole in lines]
+    encode = vocabulary.encode
+    lines = [[vocabulary.decode(encode(part)) for part in line] for line in lines]
+    ids = [[*encode(melody), vocabulary.tokens[ACCOMPANY], *encode(whole)] for melody, whole in lines]
     code = 'result = data.lines.map((ids) => Buffer.from(midiOf(data.music, codec, ids)).toString("base64"));'
     files = javascript(IMPORTS + code, {"music": music, "lines": ids})
     doubled = 0
@@ -163,45 +165,6 @@ def _saved(tmp_path, seed):
     path.write_bytes(midi_file(seed))
     save(performance(path), path)
     return path
-
-
-def test_the_grammar_allows_what_python_allows(composer, music, javascript):
-    """Along pieces that are written by drawing evenly from what may come."""
-    task, rng = composer.task, random.Random(3)
-    grammar = task.constraint()
-    special = music["special"]
-    prompts = [[special["compose"]], [special["continue"]], [special["accompany"]]]
-    events = encode(performance_of(midi_file(4)))[:41]
-    prompts += [[*events, special["continue"]], [special["compose"], *events], [*events, special["accompany"]]]
-    state = grammar.new_state(1, "cpu")
-    lines, allowed = [], []
-    for prompt in prompts:
-        for length in (6, 60, 300):
-            grammar.begin(state, 0, prompt, length)
-            written = []
-            for _ in range(length):
-                mask = grammar.allowed(state)[0]
-                lines.append([prompt, list(written), length - len(written)])
-                allowed.append(mask.nonzero()[:, 0].tolist())
-                token = rng.choice(allowed[-1])
-                grammar.advance(state, mask.new_tensor([token], dtype=int))
-                written.append(token)
-                if token == special["end"]:
-                    break
-    code = (
-        IMPORTS
-        + """
-    import { Grammar } from "onedecoder/engine/grammar.js";
-    const grammar = new Grammar(codec, data.music.special);
-    result = data.lines.map(([prompt, written, left]) => {
-      const allowed = grammar.allowed(grammar.state(prompt, written, left));
-      return Array.from(allowed.keys()).filter((id) => allowed[id]);
-    });
-    """
-    )
-    assert len(lines) > 500
-    for line, expected, found in zip(lines, allowed, javascript(code, {"music": music, "lines": lines}), strict=True):
-        assert found == expected, line
 
 
 def performance_of(file):
@@ -233,7 +196,7 @@ def test_chorales_go_onto_the_grid_and_back(decoders, tmp_path, javascript):
     assert all(pitch == token for notes in found["seen"] for pitch, token in notes)
 
 
-def test_midi_prompts_are_the_lines_that_python_makes(composer, tmp_path, javascript):
+def test_midi_prompts_are_the_lines_that_python_makes(musician, tmp_path, javascript):
     path = tmp_path / "given.mid"
     path.write_bytes(midi_file(7))
     code = """
@@ -244,11 +207,11 @@ def test_midi_prompts_are_the_lines_that_python_makes(composer, tmp_path, javasc
     result.none = await engine.prompt({});
     """
     file = base64.b64encode(path.read_bytes()).decode()
-    found = javascript(code, {"page": json.loads(exported(composer)), "file": file})
+    found = javascript(code, {"page": json.loads(exported(musician)), "file": file})
     for job in ("continue", "accompany", "compose"):
-        line = composer.prompt(str(path), job=job)
+        line = musician.prompt(str(path), job=job)
         assert found[job] == {"ids": list(line.context), "context": len(line.context), "cut": line.cut}
-    assert found["none"]["ids"] == list(composer.prompt("").context)
+    assert found["none"]["ids"] == list(musician.prompt("").context)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 /** What may come next, beside what is likely: the grammar of music, and what the settings rule out. */
 
-import { Grammar } from "onedecoder/engine/grammar.js";
+import { NoteOffGrammar } from "onedecoder/engine/grammar_note_off.js";
+import { WithNoteGrammar } from "onedecoder/engine/grammar_with_note.js";
 
 /** 1 for each id that may come after `ids`, of which the first `context` are given (null: any may). */
 export function allowedAfter({ about, music }, codec, ids, context) {
@@ -20,9 +21,14 @@ function without(allowed, ruledOut, vocabulary) {
   return left.includes(1) ? left : allowed;
 }
 
+/** The grammar of a notation of events. */
+export function grammarOf({ lengths, special }, codec) {
+  return new (lengths === "with_note" ? WithNoteGrammar : NoteOffGrammar)(codec, special);
+}
+
 function byGrammar({ sliding, generation, config }, music, codec, ids, context) {
   const most = sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);
-  const grammar = new Grammar(codec, music.special), written = ids.slice(context);
+  const grammar = grammarOf(music, codec), written = ids.slice(context);
   return grammar.allowed(grammar.state(ids.slice(0, context), written, most - written.length));
 }
 

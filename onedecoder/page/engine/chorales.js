@@ -27,9 +27,10 @@ export class Grid {
 
   /**
    * The performance that any ids describe, the first at place `first`; a pitch that comes again in its voice is held.
+   * Every note says where it began (`on`) and which tokens it is made of.
    */
   decode(ids, first = 0) {
-    const { step, voices, rest } = this, notes = [], place = (index) => (index === undefined ? -1 : first + index);
+    const { step, voices, rest } = this, notes = [];
     const sung = Array.from(ids.keys()).filter((index) => ids[index] <= rest); // places of the tokens that are sung
     const steps = Math.ceil(sung.length / voices);
     for (let voice = 0; voice < voices; voice++) {
@@ -40,8 +41,8 @@ export class Grid {
         while (until < steps && pitch(until) === pitch(when)) until++;
         if (pitch(when) !== rest) {
           const times = { onset: when * step, offset: until * step };
-          const events = { on: place(at(when)), off: place(at(until)) };
-          notes.push({ pitch: pitch(when), ...times, velocity: this.velocities[voice], ...events });
+          const tokens = Array.from({ length: until - when }, (_, held) => first + at(when + held));
+          notes.push({ pitch: pitch(when), ...times, velocity: this.velocities[voice], on: tokens[0], tokens });
         }
         when = until;
       }

@@ -9,14 +9,14 @@
 export const TICKS_PER_SECOND = 100;
 const LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND; // a piano string left alone is silent by then
 export const LONGEST_NOTE = 20 * TICKS_PER_SECOND;
-export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4;
+export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5;
 
 export class Events {
   /** `meaning` has [kind, value] for every id; kind 0 is a special token. */
   constructor(meaning) {
     this.kind = Uint8Array.from(meaning, ([kind]) => kind);
     this.value = Int16Array.from(meaning, ([, value]) => value);
-    this.id = Array.from({ length: 5 }, () => new Int32Array(128).fill(-1));
+    this.id = Array.from({ length: 6 }, () => []); // by kind, and then by value
     meaning.forEach(([kind, value], id) => { if (kind) this.id[kind][value] = id; });
   }
 
@@ -26,6 +26,11 @@ export class Events {
     for (const { pitch, onset, offset, velocity } of notes) {
       found.push([onset, this.id[ON][pitch]], [onset, this.id[VELOCITY][velocity]], [offset, this.id[OFF][pitch]]);
     }
+    return this.inTime(found);
+  }
+
+  /** Events [tick, id] one after the other, at one tick in the order given, with shifts between them. */
+  inTime(found) {
     found.sort((a, b) => a[0] - b[0]); // stable
     const ids = [];
     let now = 0;
@@ -39,8 +44,8 @@ export class Events {
   }
 
   /**
-   * The performance that any ids describe; what makes no sense is passed over. Every note says by which event it began
-   * (`on`) and ended (`off`, -1 where it was never released): places in `ids`, counted from `first`.
+   * The performance that any ids describe; what makes no sense is passed over. Every note says which events it is made
+   * of (`tokens`, the first being where it began, `on`): places in `ids`, counted from `first`.
    */
   decode(ids, first = 0) {
     const notes = [], sounding = new Map();
@@ -50,12 +55,13 @@ export class Events {
       if (kind === SHIFT) {
         now += value;
       } else if (kind === OFF && sounding.has(value)) {
-        Object.assign(sounding.get(value), { offset: now, off: at });
+        sounding.get(value).offset = now;
+        sounding.get(value).tokens.push(at);
         sounding.delete(value);
       } else if (kind === VELOCITY && struck >= 0) {
-        if (sounding.has(struck)) Object.assign(sounding.get(struck), { offset: now, off: at - 1 });
+        if (sounding.has(struck)) sounding.get(struck).offset = now;
         const times = { onset: now, offset: now + LONGEST_UNRELEASED };
-        const note = { pitch: struck, ...times, velocity: value, on: at - 1, off: -1 };
+        const note = { pitch: struck, ...times, velocity: value, on: at - 1, tokens: [at - 1, at] };
         sounding.set(struck, note);
         notes.push(note);
       }
@@ -63,6 +69,11 @@ export class Events {
     });
     for (const note of notes) note.offset = Math.min(note.offset, now);
     return onePiano(notes);
+  }
+
+  /** The place from `start` on where a line may begin that is read without what came before. */
+  beginning(ids, start) {
+    return start;
   }
 
   /** The tick at each of `ids`; a shift counts as passed. */

@@ -1,12 +1,16 @@
-/** The notes of a line, and the line as a MIDI file, for both notations. */
+/** The notes of a line, and the line as a MIDI file, for all notations. */
 
 import { Grid } from "onedecoder/engine/chorales.js";
 import { Events, TICKS_PER_SECOND } from "onedecoder/engine/events.js";
+import { EventsWithLengths } from "onedecoder/engine/lengths.js";
 import { writeMidi } from "onedecoder/engine/midi.js";
 
 const DOUBLED = TICKS_PER_SECOND / 10; // a note struck so near to the melody's own on its key is the melody
 
-export const codecOf = (music) => (music.kind === "grid" ? new Grid(music) : new Events(music.meaning));
+export function codecOf(music) {
+  if (music.kind === "grid") return new Grid(music);
+  return music.lengths === "with_note" ? new EventsWithLengths(music.meaning) : new Events(music.meaning);
+}
 
 /** A melody and its accompaniment begin at the same time: they are two stretches of time, all else is one. */
 function stretches(music, ids) {
@@ -15,19 +19,19 @@ function stretches(music, ids) {
 }
 
 /**
- * { notes, cursor }: notes are { pitch, start, end, velocity, on, off } with times in seconds and the places of the
- * events by which they begin and end (-1: none); `cursor` [ids] is the time at each event.
+ * { notes, cursor }: notes are { pitch, start, end, velocity, on, tokens } with times in seconds and the places of the
+ * event by which they begin and of all that they are made of; `cursor` [ids] is the time at each event.
  */
 export function notesOf(music, codec, ids) {
   const parts = stretches(music, ids);
   const notes = parts.flatMap(([first, part]) =>
-    codec.decode(part, first).map(({ pitch, onset, offset, velocity, on, off }) => ({
+    codec.decode(part, first).map(({ pitch, onset, offset, velocity, on, tokens }) => ({
       pitch,
       start: onset / TICKS_PER_SECOND,
       end: offset / TICKS_PER_SECOND,
       velocity,
       on,
-      off,
+      tokens,
     })),
   );
   const times = parts.map(([, part]) => codec.ticks(part));

@@ -102,11 +102,10 @@ function build(session, panel, guard) {
 
 async function arcsPerHead(session, engine, layer, heads, notes, chosen) {
   const { trace, from } = await session.look(engine);
-  const names = session.ids.map((id) => session.engine.names[id]);
   const found = [];
   for (const head of heads) {
     const weights = await trace.attention(Math.min(layer, engine.about.config.layers - 1), head);
-    found.push({ head, arcs: arcsOf(weights, trace.length, from, notes, names, chosen) });
+    found.push({ head, arcs: arcsOf(weights, trace.length, from, notes, chosen) });
   }
   return found;
 }

@@ -82,12 +82,15 @@ function notesOf(ids) {
   const notes = [], sounding = new Map(), cursor = new Float64Array(ids.length);
   ids.forEach((id, index) => {
     if (id >= 5 && id < 133) {
-      const note = { pitch: id - 5, start: now, end: now + 1, velocity: 64, on: index, off: index };
+      const note = { pitch: id - 5, start: now, end: now + 1, velocity: 64, on: index, tokens: [index, index + 1] };
       sounding.set(note.pitch, note);
       notes.push(note);
     } else if (id >= 133 && id < 261) {
       const note = sounding.get(id - 133);
-      if (note) Object.assign(note, { end: now, off: index });
+      if (note) {
+        note.end = now;
+        note.tokens.push(index);
+      }
     } else if (id >= 261 && id < 293 && notes.length) notes.at(-1).velocity = (id - 261) * 4 + 3;
     else if (id >= SHIFT) now += (id - SHIFT + 1) / 100;
     cursor[index] = now;

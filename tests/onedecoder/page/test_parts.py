@@ -40,18 +40,13 @@ def test_what_chose_a_word_is_the_rows_before_its_tokens(module):
 def test_a_note_is_attended_to_by_all_its_tokens(module):
     arcs = module(
         "arcs.js",
-        "const names = ['<|compose|>', 'note-on C4', 'velocity 64', 'wait 10 ms', 'note-off C4', 'note-on D4'];"
-        "const notes = [{ on: 1, off: 4 }, { on: 5, off: -1 }];"
+        # <|compose|> note-on velocity wait note-off note-on
+        "const notes = [{ on: 1, tokens: [1, 2, 4] }, { on: 5, tokens: [5] }];"
         "const weights = new Float32Array(36); weights.set([0.1, 0.2, 0.3, 0.25, 0.15], 4 * 6);"  # the row before D4
-        "return m.arcsOf(weights, 6, 0, notes, names, 1);",
+        "return m.arcsOf(weights, 6, 0, notes, 1);",
     )
     assert len(arcs) == 1 and arcs[0]["note"] == 0
     assert arcs[0]["weight"] == pytest.approx(0.2 + 0.3 + 0.15)
-
-
-def test_a_held_note_of_a_chorale_is_one_token_in_four(module):
-    places = module("arcs.js", "return m.tokensOf({ on: 2, off: 10 }, Array.from({ length: 20 }, () => 'C4'));")
-    assert places == [2, 6]
 
 
 def test_seen_from_far_the_strongest_weight_is_what_is_seen(module):

@@ -38,7 +38,9 @@ def test_every_view_shows_itself_and_names_its_section_of_the_article(open_mock,
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} is wider than the window"
 
 
-@pytest.mark.parametrize("name", ["translation", "summarization relative", "language_modeling", "music", "chorales"])
+@pytest.mark.parametrize(
+    "name", ["translation", "summarization relative", "language_modeling", "music", "music with lengths", "chorales"]
+)
 def test_every_view_of_a_real_decoder_shows_itself(open_file, write, decoders, tmp_path, name):
     texts = ["The small dog sleeps."] if name in {"translation", "summarization relative"} else []
     tab = open_file(export([decoders[name]], tmp_path / "page.html", texts))

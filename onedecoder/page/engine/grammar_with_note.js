@@ -1,0 +1,38 @@
+/**
+ * What may come next where a note says how long it lasts.
+ *
+ * - After a note-on comes its velocity, and after that its length.
+ * - A key is struck only where its note has ended.
+ * - A shift leads to a note, and the end comes after any note.
+ *
+ * No 10 s pass without a new note, and a note whose tokens would not all fit does not begin.
+ */
+
+import { LENGTH, ON, SHIFT, TICKS_PER_SECOND, VELOCITY } from "onedecoder/engine/events.js";
+import { Grammar, LONGEST_SILENCE } from "onedecoder/engine/grammar.js";
+
+const WHOLE_NOTE = 3; // tokens: note-on, velocity, length
+const FOLLOWS = { [ON]: VELOCITY, [VELOCITY]: LENGTH };
+
+/** `sounding` says when each key falls silent. */
+export class WithNoteGrammar extends Grammar {
+  sound(state, kind, value) {
+    if (kind === SHIFT) state.owing = true;
+    else if (kind === LENGTH) state.sounding.set(state.begun, state.now + value);
+    state.due = FOLLOWS[kind] ?? 0;
+  }
+
+  fill(allowed, state) {
+    const { kind, value } = this.events, { sounding, left, now } = state;
+    const canShift = !state.shifted && left > WHOLE_NOTE;
+    const room = canShift ? Math.min(TICKS_PER_SECOND, LONGEST_SILENCE - state.silence) : 0;
+    const silent = (pitch) => (sounding.get(pitch) ?? now) <= now;
+    for (let id = 0; id < kind.length; id++) {
+      allowed[id] = Number(
+        (kind[id] === ON && left >= WHOLE_NOTE && this.upward(state, value[id]) && silent(value[id])) ||
+        (kind[id] === SHIFT && value[id] <= room) ||
+        (id === this.special.end && !state.owing),
+      );
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Piano performances as events in which a note says how long it lasts, in place of a note-off (MidiTok's TSD): strike a
+ * key, how loud, for how long, wait for the next one.
+ */
+
+import { Events, LENGTH, ON, SHIFT, VELOCITY, onePiano } from "onedecoder/engine/events.js";
+
+const NOTE = [ON, VELOCITY, LENGTH];
+
+export class EventsWithLengths extends Events {
+  constructor(meaning) {
+    super(meaning);
+    this.lengths = Object.keys(this.id[LENGTH]).map(Number); // upward, in ticks
+  }
+
+  /** The events of a performance, lengths being the nearest there are, after which the key may be struck again. */
+  encode(notes) {
+    const again = new Map(), found = []; // when each key is struck next
+    for (const { pitch, onset, offset, velocity } of [...notes].reverse()) {
+      const free = Math.max(1, (again.get(pitch) ?? Infinity) - onset);
+      const length = Math.min(this.#nearest(offset - onset), this.lengths.findLast((each) => each <= free));
+      again.set(pitch, onset);
+      found.unshift([onset, this.id[ON][pitch]], [onset, this.id[VELOCITY][velocity]], [onset, this.id[LENGTH][length]]);
+    }
+    return this.inTime(found);
+  }
+
+  /** The length that is nearest to one, of two as near the shorter. */
+  #nearest(length) {
+    const { lengths } = this;
+    return lengths.find((each, i) => length <= (each + lengths[i + 1]) / 2) ?? lengths[lengths.length - 1];
+  }
+
+  decode(ids, first = 0) {
+    const now = this.ticks(ids), notes = [];
+    ids.forEach((id, index) => {
+      if (NOTE.some((kind, beside) => this.kind[ids[index + beside]] !== kind)) return;
+      const [pitch, velocity, length] = NOTE.map((_, beside) => this.value[ids[index + beside]]), on = first + index;
+      const times = { onset: now[index], offset: now[index] + length };
+      notes.push({ pitch, ...times, velocity, on, tokens: [on, on + 1, on + 2] });
+    });
+    return onePiano(notes);
+  }
+
+  /** The first wait or note, so that none is cut. */
+  beginning(ids, start) {
+    const whole = ids.findIndex((id, place) => place >= start && [ON, SHIFT].includes(this.kind[id]));
+    return whole < 0 ? start : whole;
+  }
+}
