@@ -34,6 +34,8 @@ class MusicVocabulary:
     """Where a note's velocity stands, counted from its note-on."""
     note_size = 2
     """How many events strike a note: from its note-on on they stand together."""
+    says_lengths = False
+    """Whether one of them says how long the note lasts; else an event of its own ends it."""
     pitches = values_of("NoteOn")
     """The pitch that each id strikes, or -1. Shape [V]."""
     ticks = values_of("TimeShift", otherwise=0)
@@ -115,6 +117,7 @@ class LengthsVocabulary(MusicVocabulary):
     tokens = lengths.TOKENIZER.vocab
     meaning = lengths.MEANING
     note_size = 3
+    says_lengths = True
     pitches = values_of("NoteOn", meaning=lengths.MEANING)
     ticks = values_of("TimeShift", otherwise=0, meaning=lengths.MEANING)
     shifts = ids_of("TimeShift", lengths.MEANING)

@@ -67,11 +67,6 @@ class MusicArguments(WritingArguments):
             )
         if self.lengths == "with_note" and self.velocity == "on_change":
             raise ValueError("--lengths with_note is for --velocity note: leave one of the two out")
-        if self.lengths == "with_note" and "infill" in self.job:
-            raise ValueError(
-                "--lengths with_note is for --job compose, continue and accompany: leave it out with "
-                f"{' '.join(self.job)}"
-            )
         for name in ("shuffle_melodies", "whole_songs"):
             if getattr(self, name) and "accompany" not in self.job:
                 raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")

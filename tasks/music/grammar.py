@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tasks.midi.codec import PIANO, TICKS_PER_SECOND
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
-from tasks.music.infilling import length_of_hole
+from tasks.music.infilling import length_of_hole, ringing
 
 LONGEST_SILENCE = 10 * TICKS_PER_SECOND
 PITCHES = 128
@@ -129,6 +129,8 @@ class Grammar(ABC):
         start = max((place for place, token in enumerate(prompt) if token in (compose, accompany, infill)), default=-1)
         from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
         line = Line(shifted=from_nothing, owing=from_nothing)
+        if start >= 0 and prompt[start] == infill:
+            line.ends = ringing(prompt, self.vocabulary)
         for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
             if place == len(prompt):
                 line.origin = line.now

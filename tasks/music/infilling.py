@@ -3,9 +3,10 @@
     past <|gap|> future <|infill|> middle <|endoftext|>
     └─ context: attended to ────┘└ learned ───────────┘
 
-The past ends where the hole begins: what then sounds ends there. Future and middle count time from there, so that the
-waits that the future begins with are as long as the hole. The middle holds the notes that begin in the hole, in their
-full lengths. The middle comes last, as in Donahue et al. 2020, "Enabling language models to fill in the blanks".
+The past ends where the hole begins: what then sounds ends there or, where notes say their lengths, sounds on into the
+hole. Future and middle count time from there, so that the waits that the future begins with are as long as the hole.
+The middle holds the notes that begin in the hole, in their full lengths. The middle comes last, as in Donahue et al.
+2020, "Enabling language models to fill in the blanks".
 """
 
 from collections.abc import Sequence as Tokens
@@ -16,8 +17,9 @@ from symusic import Score
 
 from shared.data.sequence import Sequence
 from shared.task import Row
-from tasks.midi.codec import LONGEST_NOTE, MEANING, TICKS_PER_SECOND, columns, decode, encode, excerpt, one_piano, waits
+from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND, columns, excerpt, one_piano, waits
 from tasks.midi.vocabulary import GAP, INFILL, MusicVocabulary
+from tasks.music.jobs import splits_a_note
 
 WITHOUT_FUTURE = 4  # in training, one hole in so many is filled from its past alone
 FOREVER = 2**30  # ticks
@@ -32,19 +34,21 @@ class Hole:
     future: list[int]
 
     @classmethod
-    def cut(cls, piece: Score, start: int, stop: int) -> "Hole":
-        past = excerpt(piece, 0, start)
+    def cut(cls, piece: Score, start: int, stop: int, vocabulary: MusicVocabulary) -> "Hole":
+        """The hole of a piece that the vocabulary's own `decode` gave, so that all parts say the same lengths."""
+        past = vocabulary.encode((shifted if vocabulary.says_lengths else excerpt)(piece, 0, start))
         return cls(
-            [*encode(past), *waits(start - past.end())],
-            encode(shifted(piece, start, stop)),
-            encode(shifted(piece, stop, FOREVER, start)),
+            [*past, *waits(start - int(vocabulary.ticks[past].sum()), vocabulary.shifts)],
+            vocabulary.encode(shifted(piece, start, stop)),
+            vocabulary.encode(shifted(piece, stop, FOREVER, start)),
         )
 
     def line(self, vocabulary: MusicVocabulary, room: int) -> Sequence:
         """What the middle follows, in at most `room` events: about half of them before the hole, half behind it."""
         room -= 2
-        future = self.future[: max(room // 2, room - len(self.past))]
-        past = self.past[len(self.past) - min(len(self.past), room - len(future)) :]
+        most = min(len(self.future), max(room // 2, room - len(self.past)))
+        future = self.future[: most - splits_a_note(self.future, most, vocabulary)]
+        past = vocabulary.ending(self.past, room - len(future))
         tokens = vocabulary.tokens
         cut = len(self.past) - len(past) + len(self.future) - len(future)
         return Sequence([*past, tokens[GAP], *future, tokens[INFILL]], cut=cut)
@@ -58,12 +62,12 @@ def infill(
     `future`: whether what comes behind a hole is given; None (for training): with all but some. None for a hole whose
     middle leaves no room for what is around it.
     """
-    piece, length = decode(row["events"]), round(seconds * TICKS_PER_SECOND)
+    piece, length = vocabulary.decode(row["events"]), round(seconds * TICKS_PER_SECOND)
     notes = columns(piece)
     end = int(notes[0, -1]) + 1 if notes.size else 0
     lines: list[Sequence | None] = []
     for number, start in enumerate(range(0, end, length)):
-        hole = Hole.cut(*_around(notes, start, start + length, max_length))
+        hole = Hole.cut(*_around(notes, start, start + length, max_length), vocabulary)
         given = number % WITHOUT_FUTURE != WITHOUT_FUTURE - 1 if future is None else future
         target = [*hole.middle, vocabulary.end]
         if len(target) > max_length // 2:
@@ -92,11 +96,18 @@ def length_of_hole(prompt: Tokens[int], vocabulary: MusicVocabulary) -> int | No
     future = list(prompt[prompt.index(vocabulary.tokens[GAP]) + 1 : -1])
     ticks = 0
     for event in future:
-        kind, value = MEANING[event]
+        kind, value = vocabulary.meaning[event]
         if kind != "TimeShift":
             return ticks
         ticks += value
     return None
+
+
+def ringing(prompt: Tokens[int], vocabulary: MusicVocabulary) -> dict[int, int]:
+    """The ticks for which notes of a prompt's past sound on in its hole, by pitch."""
+    past = list(prompt[: prompt.index(vocabulary.tokens[GAP])])
+    _, offset, pitch, _ = columns(vocabulary.decode(past)) - np.array([[0], [vocabulary.ticks[past].sum()], [0], [0]])
+    return dict(zip(pitch[offset > 0].tolist(), offset[offset > 0].tolist(), strict=True))
 
 
 def shifted(piece: Score, start: int, stop: int, origin: int | None = None) -> Score:

@@ -6,8 +6,8 @@
 - The end comes after any note: how long all that sounds will last is said by then.
 
 So there is nothing to release. No 10 s pass without a new note, and a note whose tokens would not all fit does not
-begin. Where seconds are asked for, no note begins later, and no length goes on for more than a second after that. A
-wait that would lead beyond is the end.
+begin. Where seconds are asked for, no note begins later, and no length goes on for more than a second after that. What
+fills a hole begins in it, on keys that the past has let go. A wait that would lead beyond is the end.
 """
 
 from typing import Any
@@ -30,8 +30,10 @@ class LengthsConstraint(Grammar):
     """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
     is due."""
 
-    def __init__(self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False):
-        super().__init__(vocabulary, seconds, all_keys)
+    def __init__(
+        self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False, hole: int = NEVER
+    ):
+        super().__init__(vocabulary, seconds, all_keys, hole=hole)
         self.lengths = torch.from_numpy(LENGTHS)
 
     def _stands_for(self, size: int) -> np.ndarray:
@@ -65,10 +67,11 @@ class LengthsConstraint(Grammar):
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
         now, left, ends = state["now"], state["left"], state["ends"]
         silent = ends <= now[:, None]
-        can_begin = (left >= self.vocabulary.note_size) & (now < self.limit)
+        begin_by = state["hole"].clamp(max=self.limit)
+        can_begin = (left >= self.vocabulary.note_size) & (now < begin_by)
         note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & can_begin[:, None]
         # A shift leads to a note: tokens and time have to be left for it.
-        room = torch.minimum(self.limit - 1 - now, LONGEST_SILENCE - state["silence"])
+        room = torch.minimum(begin_by - 1 - now, LONGEST_SILENCE - state["silence"])
         can_shift = ~state["shifted"] & (left > self.vocabulary.note_size)
         shift = can_shift[:, None] & (self.ticks <= room[:, None])
         over = now >= self.limit - TICKS_PER_SECOND  # then an end may come, also before `until`

@@ -4,7 +4,7 @@ import numpy as np
 from symusic import Score
 
 from shared.task import Row
-from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, decode, later, one_piano, together
+from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, later, one_piano, together
 from tasks.midi.rendering import Piece
 from tasks.midi.sequencer import Source, arranged
 from tasks.midi.vocabulary import MusicVocabulary
@@ -20,7 +20,7 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
     source = Source(row["path"]) if row.get("path") and not asked.tempo else None
     whole, written = asked.write_prime, vocabulary.decode(vocabulary.apart(output, row["given"]))
     if row["job"] == "infill":
-        return _filled(row, written, asked, source)
+        return _filled(row, written, asked, vocabulary, source)
     given = vocabulary.decode(row["given"]) if row["given"] else None
     if row["job"] == "accompany":
         melody = vocabulary.decode(row["given"])
@@ -41,9 +41,11 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
     return Piece(together(given, new), given, file)
 
 
-def _filled(row: Row, written: Score, asked: MusicRequestArguments, source: Source | None) -> Piece:
-    around, (start, stop) = decode(row["given"]), row["hole"]
-    kept = filled(around, start, stop, decode([]))
+def _filled(
+    row: Row, written: Score, asked: MusicRequestArguments, vocabulary: MusicVocabulary, source: Source | None
+) -> Piece:
+    around, (start, stop) = vocabulary.decode(row["given"]), row["hole"]
+    kept = filled(around, start, stop, vocabulary.decode([]))
     parts: Tracks = {"Written": later(written, start)}
     if not source:
         parts = {"Given": kept, **parts}

@@ -14,7 +14,7 @@ from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row, Task
 from shared.writing import Window, everything, latter_half
-from tasks.midi.codec import TICKS_PER_SECOND, columns, decode, encode, excerpt, performance
+from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
@@ -121,7 +121,8 @@ class Music(Task):
         compose only goes on from a primer as from its own beginning: `<|compose|> primer`.
         """
         if row["job"] == "infill":
-            hole = Hole.cut(decode(row["given"]), *row["hole"])
+            start, stop = row["hole"]
+            hole = Hole.cut(self.vocabulary.decode(row["given"]), start, stop, self.vocabulary)
             return hole.line(self.vocabulary, max(max_length - new_tokens, max_length // 2))
         given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
         room = max(max_length - new_tokens, max_length // 2) - 1
@@ -165,11 +166,11 @@ class Music(Task):
 
     def constraint(self) -> Grammar:
         asked = self.request_arguments
+        hole = round((asked.hole[1] - asked.hole[0]) * TICKS_PER_SECOND) if asked.hole else NEVER
         if self.arguments.lengths == "with_note":
-            return LengthsConstraint(self.vocabulary, asked.seconds, asked.all_keys)
+            return LengthsConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole)
         if self.arguments.velocity == "on_change":
             return OnChangeConstraint(self.vocabulary, asked.seconds, asked.all_keys)
-        hole = round((asked.hole[1] - asked.hole[0]) * TICKS_PER_SECOND) if asked.hole else NEVER
         return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)
 
     def decode(self, ids: list[int]) -> list[int]:
@@ -212,7 +213,7 @@ class Music(Task):
         start, stop = (round(time * TICKS_PER_SECOND) for time in hole)
         if start >= whole.end():
             raise UserError(f"--from {hole[0]}: {given} ends after {whole.end() / TICKS_PER_SECOND:.1f} s")
-        return {"job": "infill", "given": encode(whole), "hole": [start, stop], "path": given}
+        return {"job": "infill", "given": self.vocabulary.encode(whole), "hole": [start, stop], "path": given}
 
     def _melody(self, events: list[int], most: int) -> Row:
         """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
@@ -261,7 +262,8 @@ class Music(Task):
         elif job == "compose":
             real = [events[:longest] for events in real]
         elif job == "infill":
-            real = [Hole.cut(decode(events), *self.first_hole).middle for events in real]
+            pieces = map(self.vocabulary.decode, real)
+            real = [Hole.cut(whole, *self.first_hole, self.vocabulary).middle for whole in pieces]
         elif job == "continue":
             primers = [row["given"] for row in self.requests(rows)]
             outputs = [self.vocabulary.apart(*pair) for pair in zip(outputs, primers, strict=True)]

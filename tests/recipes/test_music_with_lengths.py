@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.recipes.conftest import QUICK
 
-FLAGS = ["--lengths=with_note", "--job", "compose", "continue", "accompany"]
+FLAGS = ["--lengths=with_note", "--job", "compose", "continue", "accompany", "infill"]
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,20 @@ def test_a_file_is_gone_on_from_as_asked(trained, python, midi_dir, tmp_path, jo
     assert pretty_midi.PrettyMIDI(str(tmp_path / "pieces" / "piece-1.mid")).instruments
 
 
+def test_a_hole_is_filled_where_asked(trained, python, midi_dir, tmp_path):
+    folder, _ = trained
+    hole = ["--prime", midi_dir / "0.mid", "--from=1", "--to=2"]
+    finished = python("generate", folder, *hole, "--output_dir", tmp_path / "pieces")
+    assert finished.returncode == 0, finished.stderr
+    *_, written = pretty_midi.PrettyMIDI(str(tmp_path / "pieces" / "piece-1.mid")).instruments
+    assert written.name == "Written" and all(0.99 < note.start < 2.01 for note in written.notes)
+
+
 def test_its_lines_are_shown_and_other_notes_are_refused(trained, python, midi_dir):
     folder, _ = trained
     shown = python("inspect_data", "music", f"--midi_dir={midi_dir}", *FLAGS, "--show_rows=1")
     assert shown.returncode == 0, shown.stderr
-    assert "Duration" in shown.stdout and "NoteOff" not in shown.stdout
+    assert " length " in shown.stdout and "note-off" not in shown.stdout
     refused = python("play", folder, "--file", midi_dir / "0.mid")
     assert refused.returncode
     assert "was trained with --lengths with_note: play along with a run without it" in refused.stderr
