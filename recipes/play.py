@@ -132,8 +132,8 @@ def music_of(decoder: "LoadedDecoder") -> "Music":
 
     if not isinstance(decoder.task, Music):
         raise UserError(f"{decoder.name} is a {decoder.task.name} decoder: play along with a run of the task music")
-    if notation := decoder.task.arguments.notation:
-        raise UserError(f"{decoder.name} was trained with {notation}: play along with a run without it")
+    if (velocity := decoder.task.arguments.velocity) != "note":
+        raise UserError(f"{decoder.name} was trained with --velocity {velocity}: play along with a run without it")
     return decoder.task
 
 
@@ -166,13 +166,13 @@ def manner_of(
 def ready(decoder: "LoadedDecoder", task: "Music", generation: GenerationArguments) -> "Stream":
     """The decoder's stream, after what only the first tokens take long for."""
     from shared.generation.stream import Stream  # noqa: PLC0415
-    from tasks.music.single_row import SingleRowConstraint  # noqa: PLC0415
+    from tasks.music.playing import grammar  # noqa: PLC0415
 
     stream = Stream(decoder.model, generation, task.vocabulary)
     prompt = [task.vocabulary.end] * 40
     for length in (*range(1, 20), len(prompt)):  # one by one, then several at once
         stream.read(prompt[:length])
-    stream.begin(prompt, 8, SingleRowConstraint(task.vocabulary))
+    stream.begin(prompt, 8, grammar(task.vocabulary))
     for _ in range(8):
         stream.write()
     gc.collect()

@@ -78,13 +78,6 @@ class MusicArguments(WritingArguments):
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
 
     @property
-    def notation(self) -> str:
-        """The flag that says how events are written, where that is not as usual."""
-        if self.lengths != "note_off":
-            return f"--lengths {self.lengths}"
-        return f"--velocity {self.velocity}" if self.velocity != "note" else ""
-
-    @property
     def sample(self) -> bool:
         return self.midi_dir is None
 

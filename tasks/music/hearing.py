@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from symusic import Score
 
-from tasks.midi.codec import SUSTAIN_PEDAL, encode, later, one_piano
+from tasks.midi.codec import SUSTAIN_PEDAL, columns, later, one_piano
 from tasks.midi.vocabulary import MusicVocabulary
 
 DRUMS = 9  # the channel of percussion, counted from 0
@@ -110,18 +110,26 @@ class Heard:
 def performance(notes: Iterable[Note], now: int) -> Score:
     """Notes as a performance from the first of them on; what sounds ends at tick `now`."""
     rows = [[note.onset, now if note.offset is None else note.offset, note.pitch, note.velocity] for note in notes]
-    columns = np.array(rows, dtype=int).reshape(-1, 4).T
-    columns[:2] -= columns[0].min(initial=now)
-    return one_piano(*columns)
+    played = np.array(rows, dtype=int).reshape(-1, 4).T
+    played[:2] -= played[0].min(initial=now)
+    return one_piano(*played)
 
 
-def settled(score: Score, ticks: int) -> list[int]:
-    """The events of the first `ticks` of a performance; the waits that lead beyond are left out.
+def settled(score: Score, ticks: int, vocabulary: MusicVocabulary) -> list[int]:
+    """The events of the first `ticks` of a performance that no later message can change.
 
-    Of music that is still being played, no more is certain.
+    Waits that lead beyond are left out and, where notes say their lengths, all from the first length on that is not
+    over: of music that is still being played, no more is certain.
     """
-    events = encode(score)
-    takes = MusicVocabulary.ticks[np.array(events, dtype=int)]
+    events = vocabulary.encode(score)
+    if vocabulary.says_lengths:
+        ends = columns(score)[1]
+        # A length that is rounded up becomes shorter if its key is struck before it is over.
+        said = columns(vocabulary.decode(events))[1]
+        uncertain = np.flatnonzero((ends >= ticks) | (said > ticks))
+        struck = np.flatnonzero(vocabulary.pitches[events] >= 0)
+        return events[: struck[uncertain[0]] + vocabulary.note_size - 1] if len(uncertain) else events
+    takes = vocabulary.ticks[np.array(events, dtype=int)]
     count = int(np.searchsorted(np.cumsum(takes), ticks))
     while count and takes[count - 1]:
         count -= 1

@@ -31,9 +31,14 @@ class LengthsConstraint(Grammar):
     is due."""
 
     def __init__(
-        self, vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False, hole: int = NEVER
+        self,
+        vocabulary: MusicVocabulary,
+        seconds: float | None = None,
+        all_keys: bool = False,
+        filled: bool = False,
+        hole: int = NEVER,
     ):
-        super().__init__(vocabulary, seconds, all_keys, hole=hole)
+        super().__init__(vocabulary, seconds, all_keys, filled, hole)
         self.lengths = torch.from_numpy(LENGTHS)
 
     def _stands_for(self, size: int) -> np.ndarray:
@@ -75,7 +80,8 @@ class LengthsConstraint(Grammar):
         can_shift = ~state["shifted"] & (left > self.vocabulary.note_size)
         shift = can_shift[:, None] & (self.ticks <= room[:, None])
         over = now >= self.limit - TICKS_PER_SECOND  # then an end may come, also before `until`
-        end = (~state["owing"] & ((state["until"] == NEVER) | over))[:, None]
+        may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
+        end = (~state["owing"] & (may_end | over))[:, None]
 
         velocity, length = state["velocity"][:, None], state["length"][:, None]
         lengths = length & (self.lengths <= (self.limit + RINGING - now)[:, None])

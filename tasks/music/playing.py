@@ -11,19 +11,25 @@ decoder. The line that the decoder reads is what was heard, pauses and its own a
     <|compose|> phrase, silence, answer, phrase, silence …         of a run that composes
     phrase, silence, answer, phrase, silence … <|continue|> …      of a run that continues
     the last phrase's melody <|accompany|> …                       of a run that accompanies
+
+A note that says its length is certain when it has ended, and then all up to the next one that sounds. What the pedal
+still holds when the answer begins ends there.
 """
 
+import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.generation.stream import Stream
-from tasks.midi.codec import MEANING, TICKS_PER_SECOND, waits
+from tasks.midi.codec import TICKS_PER_SECOND, columns, waits
 from tasks.midi.latency import Latencies
 from tasks.midi.vocabulary import MusicVocabulary
+from tasks.music.grammar import Grammar
 from tasks.music.hearing import Heard, Message, settled
 from tasks.music.jobs import JOBS
+from tasks.music.lengths import LengthsConstraint
 from tasks.music.melody import from_its_first_note, skyline
 from tasks.music.single_row import SingleRowConstraint
 
@@ -85,29 +91,37 @@ class Answer:
     asked: float  # when what it follows began to be read to the end
     due: float  # when the silence is over
     tick: int  # the same in ticks of the session, to which those of its own notes are added
-    notes: deque[tuple[int, int, int]] = field(default_factory=deque)  # tick, pitch, velocity (0: the note's end)
+    # A heap: the tick, whether a note begins then (and does not end), its pitch and velocity.
+    notes: list[tuple[int, bool, int, int]] = field(default_factory=list)
     now: int = 0
-    struck: int | None = None  # a key whose velocity is still to come
+    struck: int = -1  # the last key
     written: int = 0  # notes
     sent: int = 0
     whole: bool = False
     begun: bool = False
     origin: float = 0.0  # when it began
 
-    def take(self, token: int) -> bool:
-        """One more token is written; whether it makes the first note whole."""
-        kind, value = MEANING.get(token, (None, 0))
+    def take(self, kind: str, value: int) -> bool:
+        """One more event is written; whether it makes the first note whole."""
         if kind == "TimeShift":
             self.now += value
-        elif kind == "NoteOff":
-            self.notes.append((self.now, value, 0))
         elif kind == "NoteOn":
             self.struck = value
-        elif self.struck is not None:
-            self.notes.append((self.now, self.struck, value))
+        elif kind == "NoteOff":
+            heapq.heappush(self.notes, (self.now, False, value, 0))
+        elif kind == "Duration":
+            heapq.heappush(self.notes, (self.now + value, False, self.struck, 0))
+        elif kind == "Velocity":
+            heapq.heappush(self.notes, (self.now, True, self.struck, value))
             self.written += 1
             return self.written == 1
         return False
+
+
+def grammar(vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False) -> Grammar:
+    """What an answer of about so many seconds is written under."""
+    kind = LengthsConstraint if vocabulary.says_lengths else SingleRowConstraint
+    return kind(vocabulary, seconds, all_keys, filled=True)
 
 
 class Player:
@@ -187,8 +201,8 @@ class Player:
             answer.begun, answer.origin = True, now
             self.heard.end([*self.heard.sounding], answer.tick)  # what the pedal alone has held
         while answer.notes and answer.origin + answer.notes[0][0] / TICKS_PER_SECOND <= (now := self.clock.now()):
-            tick, pitch, velocity = answer.notes.popleft()
-            if velocity:
+            tick, begins, pitch, velocity = heapq.heappop(answer.notes)
+            if begins:
                 # Known before it sounds: whatever happens meanwhile, it will be ended.
                 self.heard.strike(pitch, velocity, answer.tick + tick, written=True)
                 self.output.note(pitch, velocity)
@@ -224,7 +238,7 @@ class Player:
         token = self.stream.write()
         if token is None:
             answer.whole = True
-        elif answer.take(token):
+        elif answer.take(*self.vocabulary.meaning[token]):
             self.latencies.add(WRITTEN, self.clock.now() - answer.asked)
         return True
 
@@ -236,7 +250,7 @@ class Player:
         prompt = line if manner.job == "compose" else [*line, self.separator]
         self.read(prompt[:-1], over)
         seconds = max(1, self._tick(self.quiet) - phrase) / TICKS_PER_SECOND
-        constraint = SingleRowConstraint(self.vocabulary, seconds, manner.all_keys, filled=True)
+        constraint = grammar(self.vocabulary, seconds, manner.all_keys)
         most = min(manner.most_tokens, manner.context - len(prompt))
         self.stream.begin(prompt, most, constraint, (manner.seed, self.answers))
         return Answer(asked, due, over)
@@ -256,16 +270,19 @@ class Player:
 
         With `ended`, what sounds ends at that tick, and the wait up to there belongs to the line (not to a melody).
         """
-        heard, room = self.heard, self.manner.context // 2 - 1
+        heard, room, vocabulary = self.heard, self.manner.context // 2 - 1, self.vocabulary
         while True:
             score, ticks, remembered = heard.score(until), until - heard.first, len(heard.notes)
             if self.manner.job == "accompany":
-                melody = from_its_first_note(skyline(score), round(self.manner.segment * TICKS_PER_SECOND))
-                return settled(melody, ticks + ended)[:room]
-            events = settled(score, ticks + ended)
+                melody = skyline(score)
+                ticks -= int(columns(melody)[0][:1].sum())
+                score = from_its_first_note(melody, round(self.manner.segment * TICKS_PER_SECOND))
+            events = vocabulary.encode(score) if ended else settled(score, ticks, vocabulary)
+            if self.manner.job == "accompany":
+                return events[:room]
             if ended:
-                events += waits(ticks - int(self.vocabulary.ticks[events].sum()))
+                events += waits(ticks - int(vocabulary.ticks[events].sum()), vocabulary.shifts)
             if len(events) > room:
                 heard.forget(0.5)
             if len(heard.notes) == remembered:
-                return events[-room:]
+                return vocabulary.ending(events, room)

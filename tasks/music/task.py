@@ -168,7 +168,7 @@ class Music(Task):
         asked = self.request_arguments
         hole = round((asked.hole[1] - asked.hole[0]) * TICKS_PER_SECOND) if asked.hole else NEVER
         if self.arguments.lengths == "with_note":
-            return LengthsConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole)
+            return LengthsConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)
         if self.arguments.velocity == "on_change":
             return OnChangeConstraint(self.vocabulary, asked.seconds, asked.all_keys)
         return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)

@@ -15,9 +15,10 @@ from tests.onedecoder.conftest import new_run
 PHRASE = [(0.0, 0.3, 60), (0.1, 0.4, 64), (0.4, 0.8, 67)]  # onset, offset, pitch
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return str(new_run(tmp_path_factory.mktemp("run") / "music", "music", context=256))
+@pytest.fixture(scope="module", params=["note_off", "with_note"])
+def folder(request, tmp_path_factory):
+    arguments = {"lengths": request.param}
+    return str(new_run(tmp_path_factory.mktemp("run") / "music", "music", context=256, arguments=arguments))
 
 
 class Studio:

@@ -1,11 +1,15 @@
 """What is heard message by message against the codec's reading of a file of the same."""
 
+from dataclasses import replace
+
 import mido
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.midi.codec import columns, encode, one_piano, performance
+from tasks.midi.vocabulary import LengthsVocabulary, MusicVocabulary
 from tasks.music.hearing import Heard, settled
 
 keys = st.tuples(st.just("key"), st.integers(60, 66), st.booleans(), st.integers(1, 127))
@@ -48,8 +52,9 @@ notes = st.lists(
 )
 
 
+@pytest.mark.parametrize("vocabulary", [MusicVocabulary(), LengthsVocabulary()], ids=["note_off", "with_note"])
 @given(notes, st.lists(st.integers(0, 560), min_size=2, max_size=6))
-def test_what_is_settled_stays_whatever_comes(rows, times):
+def test_what_is_settled_stays_whatever_comes(vocabulary, rows, times):
     """The events up to any moment, as they are then known, are the beginning of those of the whole."""
     first = min(onset for onset, *_ in rows)
     spans = [(onset - first, onset - first + length, *rest) for onset, length, *rest in rows]
@@ -58,15 +63,31 @@ def test_what_is_settled_stays_whatever_comes(rows, times):
     messages = [(tick, True, *rest) for tick, *rest in zip(onset, pitch, velocity, strict=True)]
     messages += [(tick, False, key, 0) for tick, key in zip(offset, pitch, strict=True)]
     messages.sort(key=lambda each: (each[0], each[1]))
-    whole = encode(score)
+    whole = vocabulary.encode(score)
     for now in sorted(times):
         heard = Heard()
         for tick, strikes, key, touch in messages:
             if tick < now:
                 heard.hear(message(("key", int(key), strikes, int(touch) or 1)), int(tick))
-        known = settled(heard.score(now), now - heard.first)
+        known = settled(heard.score(now), now - heard.first, vocabulary)
         assert known == whole[: len(known)]
-    assert settled(score, 10**6) == whole
+    assert settled(score, 10**6, vocabulary) == whole
+
+
+def test_a_length_is_certain_when_its_note_has_ended_and_all_before_it():
+    heard, vocabulary = Heard(), LengthsVocabulary()
+    for tick, pitch, strikes in ((0, 60, True), (10, 64, True), (40, 64, False), (90, 60, False)):
+        heard.hear(message(("key", pitch, strikes, 80)), tick)
+    low, high = vocabulary.encode(heard.score(90))[:3], vocabulary.encode(heard.score(90))[3:]
+
+    def known(now):
+        seen = Heard()
+        seen.notes = [
+            replace(note, offset=note.offset if note.offset < now else None) for note in heard.notes if note.onset < now
+        ]
+        return settled(seen.score(now), now, vocabulary)
+
+    assert [known(now) for now in (1, 50, 90, 91)] == [low[:2], low[:2], low[:2], low + high]
 
 
 def test_the_answers_notes_are_not_ended_by_hands_or_pedal():

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.generation.stream import Stream
-from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, waits
-from tasks.midi.vocabulary import MusicVocabulary
+from tasks.midi.codec import columns, one_piano, waits
+from tasks.midi.vocabulary import LengthsVocabulary, MusicVocabulary
 from tasks.music.constraint import EventConstraint
 from tasks.music.jobs import JOBS
+from tasks.music.lengths import LengthsConstraint
 from tasks.music.melody import skyline
 from tasks.music.playing import FIRST, LATER, READ, STOPPED, Manner, Player
 
-VOCABULARY = MusicVocabulary()
+# Each with its grammar, and the seed of random weights that write some notes in each job.
+VOCABULARIES = {MusicVocabulary(): (EventConstraint, 11), LengthsVocabulary(): (LengthsConstraint, 34)}
 CONTEXT, MOST, SILENCE = 192, 60, 50  # tokens, tokens, ticks
 GREEDY = GenerationArguments(max_new_tokens=MOST)
 # Onset, offset, pitch, velocity: what hands can do, a key that is struck again among it.
@@ -87,19 +89,24 @@ class Sound:
         return keys
 
 
+@pytest.fixture(scope="module", params=VOCABULARIES, ids=["note_off", "with_note"])
+def vocabulary(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def decoder(new_decoder):
-    """Of those whose weights are random, one that writes some notes in each job."""
-    return new_decoder(len(TOKENIZER), CONTEXT, relative_attention=20, spread=0.4, seed=11)
+def decoder(new_decoder, vocabulary):
+    seed = VOCABULARIES[vocabulary][1]
+    return new_decoder(len(vocabulary.tokens), CONTEXT, relative_attention=20, spread=0.4, seed=seed)
 
 
 @pytest.fixture
-def player(decoder):
+def player(decoder, vocabulary):
     """A player of some job, with its clock and sound; each token may take some seconds."""
 
     def new(job="compose", takes=0.0, fails=math.inf, **manner):
         clock = Clock()
-        stream = Stream(decoder, GREEDY, VOCABULARY)
+        stream = Stream(decoder, GREEDY, vocabulary)
         step = stream.decode
 
         class Slow:
@@ -113,7 +120,7 @@ def player(decoder):
 
         stream.decode = Slow()
         told = Manner(job, SILENCE / 100, most_tokens=MOST, context=CONTEXT, **manner)
-        return Player(stream, VOCABULARY, told, Sound(clock, fails), clock)
+        return Player(stream, vocabulary, told, Sound(clock, fails), clock)
 
     return new
 
@@ -122,21 +129,33 @@ def piece(notes):
     return one_piano(*np.array(notes).T)
 
 
-def prompt_of(job, notes):
-    """What a decoder goes on from, all of it read at once; a melody has no silence behind it."""
-    separator = TOKENIZER[JOBS[job]]
-    if job == "accompany":
-        return [*encode(skyline(piece(notes))), separator]
-    line = [*encode(piece(notes)), *waits(SILENCE)]
-    return [separator, *line] if job == "compose" else [*line, separator]
+@pytest.fixture
+def prompt_of(vocabulary):
+    """What a decoder goes on from at tick `until`, all of it read at once; a melody has no silence behind it."""
+
+    def prompt(job, notes, until):
+        separator = vocabulary.tokens[JOBS[job]]
+        if job == "accompany":
+            return [*vocabulary.encode(skyline(piece(notes))), separator]
+        line = vocabulary.encode(piece(notes))
+        line += waits(until - int(vocabulary.ticks[line].sum()), vocabulary.shifts)
+        return [separator, *line] if job == "compose" else [*line, separator]
+
+    return prompt
 
 
-def continuation(decoder, prompt, ticks):
-    """The notes of the plain generator's greedy continuation of about so many ticks."""
-    constraint = EventConstraint(VOCABULARY, ticks / 100, filled=True)
-    allowed = GenerationArguments(max_new_tokens=min(MOST, CONTEXT - len(prompt)))
-    (written,) = generate(decoder, [prompt], allowed, VOCABULARY, constraint=constraint)
-    return [(n.time, n.time + n.duration, n.pitch, n.velocity) for n in decode(written).tracks[0].notes]
+@pytest.fixture
+def continuation(decoder, vocabulary, prompt_of):
+    """The notes of the plain generator's greedy answer at tick `until`, of about so many ticks."""
+
+    def continued(job, notes, until, ticks):
+        prompt, kind = prompt_of(job, notes, until), VOCABULARIES[vocabulary][0]
+        constraint = kind(vocabulary, ticks / 100, filled=True)
+        allowed = GenerationArguments(max_new_tokens=min(MOST, CONTEXT - len(prompt)))
+        (written,) = generate(decoder, [prompt], allowed, vocabulary, constraint=constraint)
+        return columns(vocabulary.decode(written)).T.tolist()
+
+    return continued
 
 
 def messages(notes, start):
@@ -148,38 +167,38 @@ def messages(notes, start):
 
 
 @pytest.mark.parametrize("job", ["compose", "continue", "accompany"])
-def test_an_answer_is_the_plain_generator_s_continuation_in_time(player, decoder, job):
+def test_an_answer_is_the_plain_generator_s_continuation_in_time(player, continuation, job):
     one = player(job)
     one.play(Keyboard(one.clock, (30, PHRASE)))
-    answer = continuation(decoder, prompt_of(job, PHRASE), 160)
+    answer = continuation(job, PHRASE, 160 + SILENCE, 160)
     assert len(answer) > 3 and one.answers == 1
     assert sorted(one.output.sent) == messages(answer, 30 + 160 + SILENCE)
 
 
 @pytest.mark.parametrize("job", ["compose", "continue"])
-def test_what_was_played_and_answered_is_remembered(player, decoder, job):
+def test_what_was_played_and_answered_is_remembered(player, continuation, job):
     one = player(job)
     second = 900
     one.play(Keyboard(one.clock, (0, PHRASE), (second, PHRASE[:3])))
-    first = continuation(decoder, prompt_of(job, PHRASE), 160)
+    first = continuation(job, PHRASE, 160 + SILENCE, 160)
     heard = PHRASE + [(a + 160 + SILENCE, b + 160 + SILENCE, *rest) for a, b, *rest in first]
     heard += [(a + second, b + second, *rest) for a, b, *rest in PHRASE[:3]]
-    answer = continuation(decoder, prompt_of(job, heard), 90)
+    answer = continuation(job, heard, second + 90 + SILENCE, 90)
     assert [each for each in sorted(one.output.sent) if each[0] > second] == messages(answer, second + 90 + SILENCE)
 
 
-def test_an_accompaniment_remembers_nothing(player, decoder):
+def test_an_accompaniment_remembers_nothing(player, continuation):
     one = player("accompany")
     one.play(Keyboard(one.clock, (0, PHRASE), (900, PHRASE[2:])))
-    answer = continuation(decoder, prompt_of("accompany", [(a - 50, b - 50, *rest) for a, b, *rest in PHRASE[2:]]), 110)
+    answer = continuation("accompany", [(a - 50, b - 50, *rest) for a, b, *rest in PHRASE[2:]], 0, 110)
     assert [each for each in sorted(one.output.sent) if each[0] > 900] == messages(answer, 900 + 160 + SILENCE)
 
 
-def test_events_are_read_as_they_come(player):
+def test_events_are_read_as_they_come(player, vocabulary):
     """When a hand lets go of the last key, all else of the phrase is in the cache."""
     one = player("continue")
     keyboard = Keyboard(one.clock, (0, PHRASE))
-    line = encode(piece(PHRASE))
+    line = vocabulary.encode(piece(PHRASE))
     read = []
     while one.clock.now() - one.start < 1.62:
         one.turn(keyboard)
@@ -188,9 +207,9 @@ def test_events_are_read_as_they_come(player):
     assert len({*read}) > 5 and sorted(read) == read and read[-1] == len(line)
 
 
-def test_a_key_that_is_struck_silences_the_answer(player, decoder):
+def test_a_key_that_is_struck_silences_the_answer(player, continuation):
     one = player()
-    written = continuation(decoder, prompt_of("compose", PHRASE), 160)
+    written = continuation("compose", PHRASE, 160 + SILENCE, 160)
     answer, at = messages(written, 160 + SILENCE), written[3][0] + 1 + 160 + SILENCE
     one.play(Keyboard(one.clock, (0, PHRASE), (at, PHRASE[:3])))
     before = [each for each in one.output.sent if each[0] <= at]
@@ -201,29 +220,28 @@ def test_a_key_that_is_struck_silences_the_answer(player, decoder):
     assert one.latencies.seconds[STOPPED] == pytest.approx([0], abs=0.002) and one.answers == 1
 
 
-def test_what_the_pedal_holds_ends_with_the_phrase(player, decoder):
+def test_what_the_pedal_holds_ends_with_the_phrase(player, continuation):
     one = player()
     one.play(Keyboard(one.clock, (0, PHRASE[:2]), pedal=[(10, 127)]))
     held = [(a, 40 + SILENCE, *rest) for a, _, *rest in PHRASE[:2]]
-    prompt = [TOKENIZER[JOBS["compose"]], *encode(piece(held))]
-    assert sorted(one.output.sent) == messages(continuation(decoder, prompt, 40), 40 + SILENCE)
+    assert sorted(one.output.sent) == messages(continuation("compose", held, 40 + SILENCE, 40), 40 + SILENCE)
 
 
-def test_a_pause_within_a_phrase_leaves_nothing_behind(player, decoder):
+def test_a_pause_within_a_phrase_leaves_nothing_behind(player, continuation):
     """Though the answer was begun ahead of time in it."""
     one, pause = player(), SILENCE - 5
     later = [(a + 160 + pause, b + 160 + pause, *rest) for a, b, *rest in PHRASE]
     one.play(Keyboard(one.clock, (0, PHRASE + later)))
-    answer = continuation(decoder, prompt_of("compose", PHRASE + later), 320 + pause)
+    answer = continuation("compose", PHRASE + later, 320 + pause + SILENCE, 320 + pause)
     assert sorted(one.output.sent) == messages(answer, 320 + pause + SILENCE)
 
 
 @given(st.floats(0, 9), st.sampled_from(["compose", "accompany"]))
 @settings(max_examples=15)
-def test_no_note_sounds_on_after_ctrl_c(decoder, seconds, job):
+def test_no_note_sounds_on_after_ctrl_c(decoder, vocabulary, seconds, job):
     clock = Clock()
     told = Manner(job, SILENCE / 100, most_tokens=MOST, context=CONTEXT)
-    one = Player(Stream(decoder, GREEDY, VOCABULARY), VOCABULARY, told, Sound(clock), clock)
+    one = Player(Stream(decoder, GREEDY, vocabulary), vocabulary, told, Sound(clock), clock)
     keyboard = Keyboard(clock, (0, PHRASE), (600, PHRASE), interrupted=seconds)
     try:
         one.play(keyboard)
