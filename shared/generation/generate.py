@@ -27,7 +27,7 @@ from shared.model.decoder import Decoder
 from shared.writing import Constraint, Look, looking
 
 LONGEST = 1_000_000  # tokens of one output that slides along; for each of them there is room from the start
-STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
+STRIDE = 8  # steps of a GPU before a look at it, and as many while that is waited for
 
 
 @dataclass
@@ -175,12 +175,17 @@ class _RunningBatch:
         """Write until nothing waits and nothing runs; `done` is called for each request that is finished."""
         on_gpu = self.decoder.device.type == "cuda"
         stride = STRIDE if on_gpu else 1
+        ahead = 0  # steps since the look before
         while self.waiting or any(self.running):
             self._fill()
             most = max(self.limits[slot] - self.count[slot] for slot, request in enumerate(self.running) if request)
-            for _ in range(min(stride, most)):
-                self.recorded.step()
-            self._collect(done)
+            steps = max(0, min(stride, most - ahead))
+            self._step(steps)
+            seen = self.sampler.slots.seen()
+            # Where nothing waits for a slot that has become free, a GPU need not stand still to be looked at.
+            ahead = max(0, min(stride, most - ahead - steps)) if on_gpu and not self.waiting else 0
+            self._step(ahead)
+            self._collect(*seen(), done)
             if not on_gpu and not self.waiting:
                 self._shrink()
         keep(self.decoder, self.recorded)
@@ -214,10 +219,13 @@ class _RunningBatch:
             uniform=uniform,
         )
 
-    def _collect(self, done: Callable[[], object]) -> None:
+    def _step(self, times: int) -> None:
+        for _ in range(times):
+            self.recorded.step()
+
+    def _collect(self, finished: list[bool], counts: list[int], done: Callable[[], object]) -> None:
         """Take what finished slots have written; one whose context is full may have to go on."""
-        slots = self.sampler.slots
-        finished, self.count = slots.finished.tolist(), slots.count.tolist()
+        slots, self.count = self.sampler.slots, counts
         ended = {slot: request for slot, request in enumerate(self.running) if request and finished[slot]}
         if not ended:
             return
