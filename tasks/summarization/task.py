@@ -56,7 +56,7 @@ class SummarizationArguments(TextDataArguments):
     )
     names_from_source: bool = field(
         default=False,
-        metadata={"help": "Write no name or number that the article lacks (no beams)."},
+        metadata={"help": "Write no name or number that the article lacks."},
     )
     lead_words: int | None = field(
         default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}

@@ -53,3 +53,10 @@ def test_it_is_asked_for(vocabulary):
     assert Summarization(SummarizationArguments(), vocabulary).constraint() is None
     asked = Summarization(SummarizationArguments(names_from_source=True), vocabulary)
     assert isinstance(asked.constraint(), NamesFromSource)
+
+
+def test_no_step_asks_for_a_value(vocabulary):
+    constraint = NamesFromSource(vocabulary)
+    state = constraint.new_state(2, "meta")
+    constraint.advance(state, torch.zeros(2, dtype=torch.long, device="meta"))
+    assert constraint.allowed(state).shape == (2, len(vocabulary.tokens))
