@@ -12,12 +12,14 @@ from shared.errors import UserError
 from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.beam_search import BeamSearch, until
+from shared.generation.cuda_graph import SHORT
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate, n_best
 from tests.shared.generation.test_beam_search import log_probabilities, twin
 from tests.shared.generation.test_constraint import EvenTokens, Timed
 from tests.shared.generation.test_generate import CONTEXT, END, VOCABULARY
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZE = 24
 PROMPTS = [[5, 6, 7], [9], [4, 3, 2, 1, 8, 8, 8], [11, 12], [5, 6, 7, 8]]
 
@@ -36,7 +38,8 @@ class Automaton:
         self.removed, self.tokens, self.states = 0.0, 0, []
 
     def new_state(self, slots, device):
-        self.states.append({"at": torch.zeros(slots, dtype=torch.long)})
+        self.moves, self.open = self.moves.to(device), self.open.to(device)
+        self.states.append({"at": torch.zeros(slots, dtype=torch.long, device=device)})
         self.places = [state["at"].data_ptr() for state in self.states]
         return self.states[-1]
 
@@ -89,6 +92,16 @@ def test_a_batch_writes_what_the_reference_writes_one_by_one(decoder, settings, 
             batched = replace(arguments, generation_batch_size=batch_size)
             assert generate(decoder, PROMPTS, batched, VOCABULARY, constraint=rule) == expected
         assert expected != generate(decoder, PROMPTS, arguments, VOCABULARY)
+
+
+def test_so_does_a_step_that_is_recorded(new_decoder):
+    """On a GPU, a CUDA graph serves one batch after another."""
+    decoder = new_decoder(dtype=torch.float64)
+    settings = GenerationArguments(max_new_tokens=CONTEXT - 8, min_new_tokens=CONTEXT - 9, num_beams=3)
+    expected = reference.generate(decoder, PROMPTS, settings, VOCABULARY, constraint=Automaton(2, 0.3))
+    batched = replace(settings, generation_batch_size=3)
+    assert generate(decoder.to(DEVICE), PROMPTS, batched, VOCABULARY, constraint=Automaton(2, 0.3)) == expected
+    assert min(map(len, expected)) > SHORT
 
 
 @pytest.mark.parametrize("copying", [0, 5])
