@@ -133,7 +133,7 @@ class Summarization(TextTask):
         return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
 
     def constraint(self) -> NamesFromSource | None:
-        return NamesFromSource(self.vocabulary) if self.arguments.names_from_source else None
+        return NamesFromSource(self.vocabulary, self.prefix_ids()) if self.arguments.names_from_source else None
 
     @staticmethod
     def utility(output: str, other: str) -> float:
