@@ -61,18 +61,17 @@ def generate(
     has no position left. With `sliding` it goes on there, after the latter half of the sequence so far; in general
     `look` says what is read to write on. Prompt i draws from the random stream (`seed`, `streams[i]`), by default
     (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may come; the probability that it had to
-    remove from how many is left in its `removed` and `tokens`.
+    remove from how many is left in its `removed` and `tokens`. Beam search writes nothing past the context.
 
     Raises:
-        UserError: if beams are asked for under a constraint.
+        UserError: if beams are asked for under a constraint that knows time.
         ValueError: if a prompt is empty or fills the context.
     """
-    if constraint:
-        if settings.num_beams > 1:
-            raise UserError(f"--num_beams {settings.num_beams}: a grammar says what may be written, give --num_beams 1")
-        constraint.removed, constraint.tokens = 0.0, 0
     if settings.num_beams > 1:
-        return [found[0].ids for found in n_best(decoder, prompts, settings, vocabulary, progress=progress)]
+        found = n_best(decoder, prompts, settings, vocabulary, constraint=constraint, progress=progress)
+        return beam_search.taken((best for best, *_ in found), constraint)
+    if constraint:
+        constraint.removed, constraint.tokens = 0.0, 0
     requests, longest_first = _requests(decoder, prompts)
     look = look or looking(prompts, decoder.context, sliding)
     for request in requests:
@@ -92,13 +91,23 @@ def n_best(
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
+    constraint: Constraint | None = None,
     progress: str | None = None,
 ) -> list[list[beam_search.Hypothesis]]:
-    """The `num_beams` best continuations of every prompt that beam search finds, the best first, with their scores."""
+    """The `num_beams` best continuations of every prompt that beam search finds, the best first, with their scores.
+
+    A `constraint` says which tokens may come. Those that may keep the probability that the decoder gives them.
+
+    Raises:
+        UserError: under a constraint that knows time.
+        ValueError: if a prompt is empty or fills the context.
+    """
     requests, longest_first = _requests(decoder, prompts)
     with _writing(decoder, len(prompts), progress) as bar:
         ordered = [request.prompt for request in longest_first]
-        found = beam_search.search(decoder, ordered, settings, vocabulary.end, bar.update) if ordered else []
+        end, found = vocabulary.end, []
+        if ordered:
+            found = beam_search.search(decoder, ordered, settings, end, constraint, bar.update)
     by_index = dict(zip((request.index for request in longest_first), found, strict=True))
     return [by_index[request.index] for request in requests]
 
