@@ -162,15 +162,13 @@ class LoadedDecoder:
         """The `count` best outputs for each of the rows; a hypothesis is scored as `length_penalty` says.
 
         Raises:
-            UserError: if there are fewer beams, or the task's outputs follow a grammar.
+            UserError: if there are fewer beams, or the task writes window after window.
         """
         if not 0 < count <= generation.num_beams:
             raise UserError(f"--num_return_sequences {count} needs --num_beams {max(count, 1)} or more")
-        if task.constraint():
-            raise UserError(f"--num_return_sequences {count}: {task.name} follows a grammar, and has no beams")
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens).context for row in rows]
         with self._autocast():
-            found = n_best(self.writer, prompts, generation, task.vocabulary)
+            found = n_best(self.writer, prompts, generation, task.vocabulary, constraint=task.constraint())
         return [[Hypothesis(each.score, task.decode(each.ids)) for each in best[:count]] for best in found]
 
     def _autocast(self) -> torch.autocast:

@@ -50,7 +50,9 @@ class Constraint(Protocol):
     nor `advance` waits for the device, so that both can be part of a CUDA graph.
 
     One that knows time has `until` and `paused` in its state: a slot is paused, and waits for another window, once its
-    time is `until`.
+    time is `until`. There are no beams then.
+
+    Beam search moves no probability: what is allowed keeps that which the decoder gives it.
     """
 
     removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint
@@ -70,4 +72,4 @@ class Constraint(Protocol):
         """Bool [slots, V]: which ids may come next; at least one in every slot, also where the output has ended."""
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
-        """Take in the token [slots] that each slot was given, in place."""
+        """Take in the token [slots] that each slot was given, in place. A beam that is out may be given any."""

@@ -27,7 +27,7 @@ from shared.model.decoder import Decoder
 from shared.writing import Constraint, Look, looking
 
 LONGEST = 1_000_000  # tokens of one output that slides along; for each of them there is room from the start
-STRIDE = 16  # steps between two looks at a GPU, each of which waits for it
+STRIDE = 8  # steps of a GPU before a look at it, and as many while that is waited for
 
 
 @dataclass
@@ -61,18 +61,17 @@ def generate(
     has no position left. With `sliding` it goes on there, after the latter half of the sequence so far; in general
     `look` says what is read to write on. Prompt i draws from the random stream (`seed`, `streams[i]`), by default
     (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may come; the probability that it had to
-    remove from how many is left in its `removed` and `tokens`.
+    remove from how many is left in its `removed` and `tokens`. Beam search writes nothing past the context.
 
     Raises:
-        UserError: if beams are asked for under a constraint.
+        UserError: if beams are asked for under a constraint that knows time.
         ValueError: if a prompt is empty or fills the context.
     """
-    if constraint:
-        if settings.num_beams > 1:
-            raise UserError(f"--num_beams {settings.num_beams}: a grammar says what may be written, give --num_beams 1")
-        constraint.removed, constraint.tokens = 0.0, 0
     if settings.num_beams > 1:
-        return [found[0].ids for found in n_best(decoder, prompts, settings, vocabulary, progress=progress)]
+        found = n_best(decoder, prompts, settings, vocabulary, constraint=constraint, progress=progress)
+        return beam_search.taken((best for best, *_ in found), constraint)
+    if constraint:
+        constraint.removed, constraint.tokens = 0.0, 0
     requests, longest_first = _requests(decoder, prompts)
     look = look or looking(prompts, decoder.context, sliding)
     for request in requests:
@@ -92,13 +91,23 @@ def n_best(
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
+    constraint: Constraint | None = None,
     progress: str | None = None,
 ) -> list[list[beam_search.Hypothesis]]:
-    """The `num_beams` best continuations of every prompt that beam search finds, the best first, with their scores."""
+    """The `num_beams` best continuations of every prompt that beam search finds, the best first, with their scores.
+
+    A `constraint` says which tokens may come. Those that may keep the probability that the decoder gives them.
+
+    Raises:
+        UserError: under a constraint that knows time.
+        ValueError: if a prompt is empty or fills the context.
+    """
     requests, longest_first = _requests(decoder, prompts)
     with _writing(decoder, len(prompts), progress) as bar:
         ordered = [request.prompt for request in longest_first]
-        found = beam_search.search(decoder, ordered, settings, vocabulary.end, bar.update) if ordered else []
+        end, found = vocabulary.end, []
+        if ordered:
+            found = beam_search.search(decoder, ordered, settings, end, constraint, bar.update)
     by_index = dict(zip((request.index for request in longest_first), found, strict=True))
     return [by_index[request.index] for request in requests]
 
@@ -175,12 +184,17 @@ class _RunningBatch:
         """Write until nothing waits and nothing runs; `done` is called for each request that is finished."""
         on_gpu = self.decoder.device.type == "cuda"
         stride = STRIDE if on_gpu else 1
+        ahead = 0  # steps since the look before
         while self.waiting or any(self.running):
             self._fill()
             most = max(self.limits[slot] - self.count[slot] for slot, request in enumerate(self.running) if request)
-            for _ in range(min(stride, most)):
-                self.recorded.step()
-            self._collect(done)
+            steps = max(0, min(stride, most - ahead))
+            self._step(steps)
+            seen = self.sampler.slots.seen()
+            # Where nothing waits for a slot that has become free, a GPU need not stand still to be looked at.
+            ahead = max(0, min(stride, most - ahead - steps)) if on_gpu and not self.waiting else 0
+            self._step(ahead)
+            self._collect(*seen(), done)
             if not on_gpu and not self.waiting:
                 self._shrink()
         keep(self.decoder, self.recorded)
@@ -214,10 +228,13 @@ class _RunningBatch:
             uniform=uniform,
         )
 
-    def _collect(self, done: Callable[[], object]) -> None:
+    def _step(self, times: int) -> None:
+        for _ in range(times):
+            self.recorded.step()
+
+    def _collect(self, finished: list[bool], counts: list[int], done: Callable[[], object]) -> None:
         """Take what finished slots have written; one whose context is full may have to go on."""
-        slots = self.sampler.slots
-        finished, self.count = slots.finished.tolist(), slots.count.tolist()
+        slots, self.count = self.sampler.slots, counts
         ended = {slot: request for slot, request in enumerate(self.running) if request and finished[slot]}
         if not ended:
             return

@@ -59,7 +59,7 @@ def generate_best(
     if settings.rerank_reverse:
         if rows is None:
             raise ValueError("--rerank_reverse needs the rows of the prompts")
-        return generate_reranked(decoder, task, rows, prompts, settings, progress=progress)
+        return generate_reranked(decoder, task, rows, prompts, settings, constraint=constraint, progress=progress)
     count = settings.num_candidates
     streams = range(len(prompts)) if streams is None else streams
     look = lengths = None

@@ -18,7 +18,7 @@ from shared.model.decoder import Decoder
 from shared.writing import Constraint
 
 DEVICES = {"cuda"}  # where it is kept
-MOST = 2**30  # bytes that are kept for a decoder
+MOST = 2**31  # bytes that are kept for a decoder: a batch of 64 lines of GPT-2 small takes 1.5 GB
 LENGTHS = 256  # a cache's length is a multiple, so that a prompt of another length finds it, too
 
 

@@ -38,7 +38,7 @@ def generate(
     written = []
     for stream, prompt in enumerate(prompts):
         if settings.num_beams > 1:
-            written.append(beam_search(decoder, prompt, settings, vocabulary.end))
+            written.append(beam_search(decoder, prompt, settings, vocabulary.end, constraint))
         else:
             numbers = np.random.default_rng([seed % 2**63, stream]).random(settings.max_new_tokens)
             view = partial(look, stream)
@@ -91,20 +91,33 @@ def write(
     return written
 
 
-def beam_search(decoder: Decoder | Ensemble, prompt: Tokens[int], settings: GenerationArguments, end: int) -> list[int]:
-    """The best of `num_beams` hypotheses, by log-probability / length ** length_penalty, the end counted."""
+def beam_search(
+    decoder: Decoder | Ensemble,
+    prompt: Tokens[int],
+    settings: GenerationArguments,
+    end: int,
+    constraint: Constraint | None = None,
+) -> list[int]:
+    """The best of `num_beams` hypotheses, by log-probability / length ** length_penalty, the end counted.
+
+    Of those that hold nothing forbidden.
+    """
     beams, penalty = settings.num_beams, settings.length_penalty
     longest = min(settings.max_new_tokens, decoder.context - len(prompt))
     running: list[tuple[float, list[int]]] = [(0.0, [])]
     finished: list[tuple[float, list[int]]] = []
+    state = constraint.new_state(1, "cpu") if constraint else {}
     for length in range(1, longest + 1):
         grown = []
         for score, ids in running:
-            logits = next_logits(decoder, [*prompt, *ids], len(prompt))
-            scores = process(logits.log_softmax(-1), active(MASKS, settings), settings, so_far(ids, end))[0]
+            scores = next_logits(decoder, [*prompt, *ids], len(prompt)).log_softmax(-1)
+            if constraint:
+                constraint.begin(state, 0, prompt, longest - len(ids), ids)
+                scores = scores.masked_fill(~constraint.allowed(state), -torch.inf)
+            scores = process(scores, active(MASKS, settings), settings, so_far(ids, end))[0]
             best = scores.topk(min(2 * beams, len(scores)))
             pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-            grown += [(score + more, [*ids, token]) for more, token in pairs]
+            grown += [(score + more, [*ids, token]) for more, token in pairs if more > -torch.inf]
         grown = sorted(grown, key=lambda hypothesis: -hypothesis[0])[: 2 * beams]
         ends = [hypothesis for hypothesis in grown if length == longest or hypothesis[1][-1] == end]
         # An end that is not among the best is no better than what runs on.

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import torch
 
 from shared.generation.arguments import GenerationArguments
-from shared.generation.beam_search import Hypothesis
+from shared.generation.beam_search import Hypothesis, taken
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import n_best
 from shared.model.decoder import Decoder
 from shared.task import Row, Task
+from shared.writing import Constraint
 
 
 def generate_reranked(
@@ -24,6 +25,7 @@ def generate_reranked(
     prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     *,
+    constraint: Constraint | None = None,
     progress: str | None = None,
 ) -> list[list[int]]:
     """For each row's prompt its best hypothesis: by score + `rerank_reverse` * log p(source | output) per token.
@@ -33,14 +35,15 @@ def generate_reranked(
     Raises:
         UserError: if the run has not learned to write a source after an output.
     """
-    written = []
+    chosen = []
     for row in rows[:1]:
         task.reversed_sequence(row, "", decoder.context)  # refused, if at all, before anything is written
-    for row, found in zip(rows, n_best(decoder, prompts, settings, task.vocabulary, progress=progress), strict=True):
+    every = n_best(decoder, prompts, settings, task.vocabulary, constraint=constraint, progress=progress)
+    for row, found in zip(rows, every, strict=True):
         back = reverse_scores(decoder, task, row, found)
         best = max(range(len(found)), key=lambda index: found[index].score + settings.rerank_reverse * back[index])
-        written.append(found[best].ids)
-    return written
+        chosen.append(found[best])
+    return taken(chosen, constraint)
 
 
 @torch.inference_mode()

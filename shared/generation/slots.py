@@ -1,5 +1,7 @@
 """The slots of the running batch: what each has written, and what a step changes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -52,6 +54,22 @@ class Slots:
                 self.ids[slot, : len(ids)] = torch.tensor(ids)
         if uniform is not None:
             self.uniform[slots] = torch.from_numpy(uniform).to(self.uniform)
+
+    def seen(self) -> Callable[[], tuple[list[bool], list[int]]]:
+        """What `finished` and `count` are now. A GPU is waited for when that is called, and may have gone on."""
+        now = torch.stack([self.finished, self.count])
+        if not now.is_cuda:
+            return lambda: (now[0].bool().tolist(), now[1].tolist())
+        read = torch.empty(now.shape, dtype=now.dtype, pin_memory=True)
+        read.copy_(now, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+
+        def wait() -> tuple[list[bool], list[int]]:
+            copied.synchronize()
+            return read[0].bool().tolist(), read[1].tolist()
+
+        return wait
 
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""

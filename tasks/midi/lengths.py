@@ -9,19 +9,38 @@ the file that `TOKENIZER.save(folder)` writes, a plain `miditok.TSD.from_pretrai
 `LENGTHS`. Waits are as in the codec, of a second at most; MidiTok lists longer ones, too, which do not occur.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from miditok import TSD, TokenizerConfig
 from symusic import Score
 
-from tasks.midi.codec import EVENTS, TICKS_PER_BEAT, columns, ids_of, meaning_of, one_piano, shifts_of, values_of
+from tasks.midi.codec import (
+    EVENTS,
+    TICKS_PER_BEAT,
+    TICKS_PER_SECOND,
+    columns,
+    ids_of,
+    meaning_of,
+    one_piano,
+    shifts_of,
+    values_of,
+    waits,
+)
+
+SECONDS = [f"<|0:{second:02}|>" for second in range(60)]
+"""Special tokens that say which second begins, as a clock does; see `clocked`."""
+
+SPECIAL = {**EVENTS, "special_tokens": [*EVENTS["special_tokens"], *SECONDS]}
 
 # Steps by beats of half a second: 10 ms up to 1 s, 50 ms up to 2 s, 100 ms up to 5 s, half a second up to 20 s.
-TOKENIZER = TSD(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT, (2, 4): 10, (4, 10): 5, (10, 40): 1}, **EVENTS))
-"""527 ids, special tokens first: the same ones as the codec's."""
+TOKENIZER = TSD(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT, (2, 4): 10, (4, 10): 5, (10, 40): 1}, **SPECIAL))
+"""587 ids, special tokens first: those of the codec, then the seconds."""
 
-MEANING = meaning_of(TOKENIZER)
+MEANING = {
+    **meaning_of(TOKENIZER),
+    **{TOKENIZER[f"{name}_None"]: ("Second", second) for second, name in enumerate(SECONDS)},
+}
 LENGTHS = np.unique(values_of("Duration", otherwise=0, meaning=MEANING))[1:]
 """The lengths that a note may have, in ticks of 10 ms: 180 from 1 to 2,000. The nearest is at most 5 % off."""
 
@@ -30,6 +49,7 @@ _NOTE_ON, _VELOCITY, _DURATION, _TIME_SHIFT = (
 )
 _PITCHES, _VELOCITIES, _LENGTHS = (values_of(kind, meaning=MEANING) for kind in ("NoteOn", "Velocity", "Duration"))
 _TICKS = values_of("TimeShift", otherwise=0, meaning=MEANING)
+_SECOND = ids_of("Second", MEANING)[: len(SECONDS)]
 
 
 def rounded(lengths: np.ndarray) -> np.ndarray:
@@ -74,3 +94,39 @@ def decode(events: Iterable[int]) -> Score:
 def length(ticks: int) -> int:
     """The event that says that a note lasts so many ticks, or nearly so many."""
     return int(_DURATION[rounded(np.array(ticks))])
+
+
+def clocked(events: Iterable[int]) -> list[int]:
+    """The same with every second said when it begins, also the first: a wait that passes one is parted there.
+
+    So, in two lines of the same time, what belongs together comes after the same token.
+    """
+    line, now = [int(_SECOND[0])], 0
+    for wait, event in _after_waits(events):
+        then = now + wait
+        while now < then:
+            step = min(then - now, TICKS_PER_SECOND - now % TICKS_PER_SECOND)
+            line.append(int(_TIME_SHIFT[step]))
+            now += step
+            if now % TICKS_PER_SECOND == 0:
+                line.append(int(_SECOND[now // TICKS_PER_SECOND % len(SECONDS)]))
+        line += event
+    return line
+
+
+def unclocked(events: Iterable[int]) -> list[int]:
+    """What `clocked` was made of."""
+    return [each for wait, event in _after_waits(events) for each in [*waits(wait, _TIME_SHIFT), *event]]
+
+
+def _after_waits(events: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each event but waits and seconds, after the ticks since the one before it; at last the ticks that remain."""
+    wait = 0
+    for event in events:
+        kind, value = MEANING.get(event, ("", 0))
+        if kind == "TimeShift":
+            wait += value
+        elif kind != "Second":
+            yield wait, [event]
+            wait = 0
+    yield wait, []

@@ -59,6 +59,14 @@ class MusicVocabulary:
         """When each event comes, in ticks from the start. Shape [events]; a wait counts as passed."""
         return np.cumsum(self.ticks[np.array(events, dtype=int)])
 
+    def clocked(self, events: Sequence[int]) -> list[int]:
+        """Events from time 0 on with the seconds said, where the vocabulary can say them."""
+        return list(events)
+
+    def unclocked(self, events: Sequence[int]) -> list[int]:
+        """What `clocked` was made of."""
+        return list(events)
+
     def apart(self, events: Sequence[int], before: Sequence[int]) -> list[int]:
         """Events that came after those `before`, as they say the same without them."""
         return list(events)
@@ -131,6 +139,12 @@ class LengthsVocabulary(MusicVocabulary):
     def rewritten(self, events: Sequence[int]) -> list[int]:
         return lengths.encode(decode(events))
 
+    def clocked(self, events: Sequence[int]) -> list[int]:
+        return lengths.clocked(events)
+
+    def unclocked(self, events: Sequence[int]) -> list[int]:
+        return lengths.unclocked(events)
+
     def ending(self, events: Sequence[int], room: int) -> list[int]:
         """From a note-on or a wait on, so that no note is cut."""
         kept = list(events[-room:])
@@ -163,6 +177,7 @@ def saved_vocabulary(name: str) -> MusicVocabulary | None:
         special, kind = saved["config"]["special_tokens"], saved["tokenization"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged: copy it anew from where it is whole, or train anew") from error
-    if special != TOKENIZER.config.special_tokens:
+    vocabulary = LengthsVocabulary() if kind == "TSD" else MusicVocabulary()
+    if special != vocabulary.tokenizer.config.special_tokens:
         raise UserError(f"'{name}' was trained by an earlier version, whose events have other ids: train it anew")
-    return LengthsVocabulary() if kind == "TSD" else MusicVocabulary()
+    return vocabulary

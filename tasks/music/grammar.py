@@ -18,8 +18,8 @@ PITCHES = 128
 NEVER = 2**40  # later than any tick
 RINGING = TICKS_PER_SECOND  # after the last note may begin
 
-KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration")
-NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION = range(len(KINDS))
+KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration", "Second")
+NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION, SECOND = range(len(KINDS))
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Line:
     """What the events of a line have come to; all times in ticks of 10 ms.
 
     `struck` and `ends`, by pitch, say when a key that sounds was struck and when it is silent, where events say so
-    beforehand; `origin` is the time at which the prompt ended.
+    beforehand; `origin` is the time at which the prompt ended. Where seconds are said, `clocked`, one may be `due`.
     """
 
     now: int = 0
@@ -37,6 +37,8 @@ class Line:
     latest: str = ""
     shifted: bool = False
     owing: bool = False
+    clocked: bool = False
+    due: bool = False
     struck: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
 
@@ -45,6 +47,9 @@ class Line:
         if kind == "TimeShift":
             self.now, self.silence, self.begun = self.now + value, self.silence + value, -1
             self.owing |= not self.struck
+            self.due = self.clocked and self.now % TICKS_PER_SECOND == 0
+        elif kind == "Second":
+            self.due = False
         elif kind == "NoteOff":
             self.struck.pop(value, None)
         elif kind == "NoteOn":
@@ -128,7 +133,8 @@ class Grammar(ABC):
         compose, continue_, accompany, infill = (tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY, INFILL))
         start = max((place for place, token in enumerate(prompt) if token in (compose, accompany, infill)), default=-1)
         from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
-        line = Line(shifted=from_nothing, owing=from_nothing)
+        clocked = start >= 0 and prompt[start] == accompany and SECOND in self.kind
+        line = Line(shifted=from_nothing, owing=from_nothing, clocked=clocked, due=clocked)
         if start >= 0 and prompt[start] == infill:
             line.ends = ringing(prompt, self.vocabulary)
         for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):

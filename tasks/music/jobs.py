@@ -57,7 +57,9 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
     length = round(seconds * TICKS_PER_SECOND)
 
     def lines(start: int, stop: int) -> Iterator[Sequence | None]:
-        source, target = (vocabulary.encode(excerpt(part, start, stop)) for part in (melody, performance))
+        source, target = (
+            vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop))) for part in (melody, performance)
+        )
         line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
         if len(line) <= max_length:
             yield line

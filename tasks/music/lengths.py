@@ -4,6 +4,7 @@
 - A key is struck only where its note has ended; what begins at one tick goes upward.
 - Time is shifted by whole seconds first, then by the rest; a shift leads to a note.
 - The end comes after any note: how long all that sounds will last is said by then.
+- Beside a melody each second is said when it begins, and no shift passes one.
 
 So there is nothing to release. No 10 s pass without a new note, and a note whose tokens would not all fit does not
 begin. Where seconds are asked for, no note begins later, and no length goes on for more than a second after that. What
@@ -17,18 +18,19 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import TICKS_PER_SECOND
-from tasks.midi.lengths import LENGTHS
+from tasks.midi.lengths import LENGTHS, SECONDS
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, VELOCITY, Grammar, Line
+from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, SECOND, VELOCITY, Grammar, Line
 
-VELOCITIES = PITCHES  # the column that says whether any may come; then come lengths, shifts, the end, all else
+VELOCITIES = PITCHES  # the column that says whether any may come; then lengths, shifts, seconds, the end, all else
 SHIFTS = VELOCITIES + 1 + len(LENGTHS)
-END = SHIFTS + TICKS_PER_SECOND
+FIRST_SECOND = SHIFTS + TICKS_PER_SECOND
+END = FIRST_SECOND + len(SECONDS)
 
 
 class LengthsConstraint(Grammar):
     """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
-    is due."""
+    is due; also whether seconds are said, `clocked`, whether one is `due`, and the line's time, `clock`."""
 
     def __init__(
         self,
@@ -39,7 +41,7 @@ class LengthsConstraint(Grammar):
         hole: int = NEVER,
     ):
         super().__init__(vocabulary, seconds, all_keys, filled, hole)
-        self.lengths = torch.from_numpy(LENGTHS)
+        self.lengths, self.seconds = torch.from_numpy(LENGTHS), torch.arange(len(SECONDS))
 
     def _stands_for(self, size: int) -> np.ndarray:
         """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
@@ -58,6 +60,8 @@ class LengthsConstraint(Grammar):
                 columns[index] = VELOCITIES
             elif kind == "Duration":
                 columns[index] = VELOCITIES + 1 + np.searchsorted(LENGTHS, value)
+            elif kind == "Second":
+                columns[index] = FIRST_SECOND + value
             elif value <= TICKS_PER_SECOND:
                 columns[index] = SHIFTS + value - 1
         columns[self.vocabulary.end] = END
@@ -67,6 +71,9 @@ class LengthsConstraint(Grammar):
         return {
             "ends": [line.ends.get(pitch, line.origin) - line.origin for pitch in range(PITCHES)],
             "length": line.latest == "Velocity" and line.begun >= 0,
+            "clocked": line.clocked,
+            "due": line.due,
+            "clock": line.now,
         }
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
@@ -77,17 +84,20 @@ class LengthsConstraint(Grammar):
         note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & can_begin[:, None]
         # A shift leads to a note: tokens and time have to be left for it.
         room = torch.minimum(begin_by - 1 - now, LONGEST_SILENCE - state["silence"])
-        can_shift = ~state["shifted"] & (left > self.vocabulary.note_size)
+        clock, clocked = state["clock"], state["clocked"]
+        room = torch.where(clocked, torch.minimum(room, TICKS_PER_SECOND - clock % TICKS_PER_SECOND), room)
+        can_shift = ~state["shifted"] & (left > self.vocabulary.note_size + clocked)
         shift = can_shift[:, None] & (self.ticks <= room[:, None])
         over = now >= self.limit - TICKS_PER_SECOND  # then an end may come, also before `until`
         may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
         end = (~state["owing"] & (may_end | over))[:, None]
 
-        velocity, length = state["velocity"][:, None], state["length"][:, None]
+        velocity, length, due = (state[name][:, None] for name in ("velocity", "length", "due"))
+        second = due & (self.seconds == (clock // TICKS_PER_SECOND % len(SECONDS))[:, None])
         lengths = length & (self.lengths <= (self.limit + RINGING - now)[:, None])
-        free = ~(velocity | length)
+        free = ~(velocity | length | due)
         other = torch.zeros_like(end)
-        columns = torch.cat([note_on & free, velocity, lengths, shift & free, end & free, other], -1)
+        columns = torch.cat([note_on & free, velocity, lengths, shift & free, second, end & free, other], -1)
         columns &= ~(state["ended"] | (left <= 0))[:, None]
         columns[:, END] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
         return columns[:, self.column]
@@ -97,3 +107,6 @@ class LengthsConstraint(Grammar):
         state["ends"].copy_(torch.where(key, (state["now"] + value)[:, None], state["ends"]))
         state["owing"].logical_or_(shift).logical_and_(~on)
         state["length"].copy_(kind == VELOCITY)
+        state["clock"].add_(torch.where(shift, value, 0))
+        on_the_second = state["clock"] % TICKS_PER_SECOND == 0
+        state["due"].logical_and_(kind != SECOND).logical_or_(state["clocked"] & shift & on_the_second)

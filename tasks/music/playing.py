@@ -279,7 +279,7 @@ class Player:
                 score = from_its_first_note(melody, round(self.manner.segment * TICKS_PER_SECOND))
             events = vocabulary.encode(score) if ended else settled(score, ticks, vocabulary)
             if self.manner.job == "accompany":
-                return events[:room]
+                return vocabulary.clocked(events)[:room]
             if ended:
                 events += waits(ticks - int(vocabulary.ticks[events].sum()), vocabulary.shifts)
             if len(events) > room:

@@ -127,7 +127,8 @@ class Music(Task):
         given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
         room = max(max_length - new_tokens, max_length // 2) - 1
         if row["job"] == "accompany":
-            first = self.vocabulary.encode(excerpt(self.vocabulary.decode(given), 0, self.segment))
+            song = self.vocabulary.decode(given)
+            first = self.vocabulary.clocked(self.vocabulary.encode(excerpt(song, 0, self.segment)))
             return Sequence([*first[:room], separator], cut=max(0, len(first) - room))
         kept = self.vocabulary.ending(given, room)
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
@@ -174,7 +175,7 @@ class Music(Task):
         return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)
 
     def decode(self, ids: list[int]) -> list[int]:
-        return ids
+        return self.vocabulary.unclocked(ids)
 
     def request(self, given: str) -> Row:
         """Free composition, or what the run has learned to do with a MIDI file: to go on from it, or accompany it.

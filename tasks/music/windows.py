@@ -40,8 +40,8 @@ def accompaniment(
     while True:
         near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
         start = int(near[-1]) if near.size else max(0, now - past)
-        source = vocabulary.encode(excerpt(song, start, start + length))
-        target = since(written, start, vocabulary)
+        source = vocabulary.clocked(vocabulary.encode(excerpt(song, start, start + length)))
+        target = vocabulary.clocked(since(vocabulary.unclocked(written), start, vocabulary))
         if len(source) + 1 + len(target) <= half or not past:
             break
         past //= 2

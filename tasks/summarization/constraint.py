@@ -20,14 +20,14 @@ SENTENCE_END = re.compile(r"[.!?]\W*$|Ċ$")  # Ċ is a line's end
 
 
 class NamesFromSource:
-    """A `shared.writing.Constraint`.
+    """A `shared.writing.Constraint`; every prompt ends with what its output has `begun` with.
 
     The state, for R rows: `in_source` bool [R, V], the tokens of the prompt; `begins` [R], whether the next token
     begins a sentence, whose first word may have any capital.
     """
 
-    def __init__(self, vocabulary: TextVocabulary):
-        self.removed, self.tokens = 0.0, 0
+    def __init__(self, vocabulary: TextVocabulary, begun: Tokens[int] = ()):
+        self.removed, self.tokens, self.begun = 0.0, 0, begun
         size = max(vocabulary.tokens.values()) + 1
         self.stands_for, self.kinds = torch.arange(size), torch.ones(1, size, dtype=torch.bool)
         self.names, self.ends = torch.zeros(2, size, dtype=torch.bool)
@@ -48,7 +48,8 @@ class NamesFromSource:
     ) -> None:
         state["in_source"][slot] = False
         state["in_source"][slot, torch.tensor(prompt, device=self.names.device)] = True
-        state["begins"][slot] = self.ends[written[-1]] if written else True
+        before = [*self.begun, *written]
+        state["begins"][slot] = self.ends[before[-1]] if before else True
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
         return ~self.names | state["in_source"] | state["begins"][:, None]

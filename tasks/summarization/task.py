@@ -56,7 +56,7 @@ class SummarizationArguments(TextDataArguments):
     )
     names_from_source: bool = field(
         default=False,
-        metadata={"help": "Write no name or number that the article lacks (no beams)."},
+        metadata={"help": "Write no name or number that the article lacks."},
     )
     lead_words: int | None = field(
         default=None, metadata={"help": "The baselines' length in words (default: the references' mean)."}
@@ -133,7 +133,7 @@ class Summarization(TextTask):
         return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
 
     def constraint(self) -> NamesFromSource | None:
-        return NamesFromSource(self.vocabulary) if self.arguments.names_from_source else None
+        return NamesFromSource(self.vocabulary, self.prefix_ids()) if self.arguments.names_from_source else None
 
     @staticmethod
     def utility(output: str, other: str) -> float:

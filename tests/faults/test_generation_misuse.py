@@ -62,6 +62,7 @@ OF_MUSIC = [
     *((("--from", "1", "--to", value), "--from 1.0 --to") for value in ("inf", "1e300", "nan", "0")),
     ((*SAMPLED, "--num_candidates", "3"), "no measure"),
     (("--do_sample", "false", *BEAMS), "--num_beams 1"),
+    (("--do_sample", "false", *BEAMS, "--num_return_sequences", "2"), "window after window"),
     (("--prime", "nowhere.mid"), "nowhere.mid"),
     (("nowhere.mid",), "nowhere.mid"),
     (("--target_lang", "de"), "unknown flag '--target_lang'"),

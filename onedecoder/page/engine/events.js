@@ -9,14 +9,14 @@
 export const TICKS_PER_SECOND = 100;
 const LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND; // a piano string left alone is silent by then
 export const LONGEST_NOTE = 20 * TICKS_PER_SECOND;
-export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5;
+export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5, SECOND = 6;
 
 export class Events {
   /** `meaning` has [kind, value] for every id; kind 0 is a special token. */
   constructor(meaning) {
     this.kind = Uint8Array.from(meaning, ([kind]) => kind);
     this.value = Int16Array.from(meaning, ([, value]) => value);
-    this.id = Array.from({ length: 6 }, () => []); // by kind, and then by value
+    this.id = Array.from({ length: 7 }, () => []); // by kind, and then by value
     meaning.forEach(([kind, value], id) => { if (kind) this.id[kind][value] = id; });
   }
 
@@ -69,6 +69,11 @@ export class Events {
     });
     for (const note of notes) note.offset = Math.min(note.offset, now);
     return onePiano(notes);
+  }
+
+  /** The events of a melody, as they stand before its accompaniment. */
+  melody(notes) {
+    return this.encode(notes);
   }
 
   /** The place from `start` on where a line may begin that is read without what came before. */

@@ -23,20 +23,25 @@ export class Grammar {
     const afterNothing = prompt.length === 1 && prompt[0] === this.special.continue;
     const fromNothing = afterNothing || (start >= 0 && prompt[start] === compose);
     const state = {
+      isBesideMelody: start >= 0 && prompt[start] === accompany,
       sounding: new Map(), // what is to be known of each key that sounds
       now: 0,
       silence: 0, // ticks since a note began
       begun: -1, // the pitch of the last that began in it
-      due: 0, // the kind of event that has to come, if there is one
+      due: null, // the events of which one has to come, if there are such
       shifted: fromNothing, // whether no further shift may follow
       owing: fromNothing, // whether a note must come before the end
       ended: false,
       left,
     };
+    this.begin(state);
     for (const id of [...prompt.slice(start + 1), ...written]) this.#take(state, id);
     state.ended = written.includes(this.special.end);
     return state;
   }
+
+  /** What is so before the first event. */
+  begin() {}
 
   #take(state, id) {
     const kind = this.events.kind[id], value = this.events.value[id];
@@ -56,10 +61,10 @@ export class Grammar {
 
   /** 1 for each id that may come next, of which there is at least one. */
   allowed(state) {
-    const { kind } = this.events, allowed = new Uint8Array(kind.length);
+    const allowed = new Uint8Array(this.events.kind.length);
     const over = state.ended || state.left <= 0;
-    if (!over && state.due) return allowed.map((_, id) => Number(kind[id] === state.due));
-    if (!over) this.fill(allowed, state);
+    if (!over && state.due) state.due.forEach((id) => { allowed[id] = 1; });
+    else if (!over) this.fill(allowed, state);
     if (!allowed.includes(1)) allowed[this.special.end] = 1; // it is over, or has no room for the note it owes
     return allowed;
   }

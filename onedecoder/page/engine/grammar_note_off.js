@@ -21,7 +21,7 @@ export class NoteOffGrammar extends Grammar {
     if (kind === SHIFT) state.owing ||= !state.sounding.size;
     else if (kind === OFF) state.sounding.delete(value);
     else if (kind === ON) state.sounding.set(value, state.now);
-    state.due = kind === ON ? VELOCITY : 0;
+    state.due = kind === ON ? this.events.id[VELOCITY] : null;
   }
 
   fill(allowed, state) {

@@ -3,7 +3,7 @@
  * key, how loud, for how long, wait for the next one.
  */
 
-import { Events, LENGTH, ON, SHIFT, VELOCITY, onePiano } from "onedecoder/engine/events.js";
+import { Events, LENGTH, ON, SECOND, SHIFT, TICKS_PER_SECOND, VELOCITY, onePiano } from "onedecoder/engine/events.js";
 
 const NOTE = [ON, VELOCITY, LENGTH];
 
@@ -40,6 +40,28 @@ export class EventsWithLengths extends Events {
       notes.push({ pitch, ...times, velocity, on, tokens: [on, on + 1, on + 2] });
     });
     return onePiano(notes);
+  }
+
+  /** With every second said when it begins, also the first, so that a wait that passes one is parted there. */
+  melody(notes) {
+    const line = [this.second(0)], ids = this.encode(notes), ticks = this.ticks(ids);
+    let now = 0;
+    ids.forEach((id, index) => {
+      if (this.kind[id] === SHIFT) return;
+      while (now < ticks[index]) {
+        const step = Math.min(ticks[index] - now, TICKS_PER_SECOND - (now % TICKS_PER_SECOND));
+        now += step;
+        line.push(this.id[SHIFT][step], ...(now % TICKS_PER_SECOND ? [] : [this.second(now)]));
+      }
+      line.push(id);
+    });
+    return line;
+  }
+
+  /** The event that says which second begins at a tick. */
+  second(tick) {
+    const seconds = this.id[SECOND];
+    return seconds[Math.floor(tick / TICKS_PER_SECOND) % seconds.length];
   }
 
   /** The first wait or note, so that none is cut. */

@@ -65,7 +65,7 @@ function midiPrompt({ about, music }, { codec }, input, { newTokens, length }) {
   if (job === "accompany") {
     // As events and back: so a melody that comes with the data is cut, too.
     const whole = codec.decode(codec.encode(melodyOf(input.midi)));
-    const melody = codec.encode(fromItsFirstNote(whole, Math.round(music.segmentSeconds * TICKS_PER_SECOND)));
+    const melody = codec.melody(fromItsFirstNote(whole, Math.round(music.segmentSeconds * TICKS_PER_SECOND)));
     return { line: [...melody.slice(0, room), music.special.accompany], cut: Math.max(0, melody.length - room) };
   }
   const events = codec.encode(performanceOf(input.midi)), cut = Math.max(0, events.length - room);

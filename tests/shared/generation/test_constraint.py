@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from shared.errors import UserError
 from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
@@ -108,11 +107,6 @@ def test_another_window_is_read_whenever_its_time_has_come(new_decoder, prompts,
     assert generate(*given, constraint=rule, look=look, lengths=lengths) == [
         ids[:length] for ids, length in zip(written, lengths, strict=True)
     ]
-
-
-def test_beams_know_no_constraint(new_decoder):
-    with pytest.raises(UserError, match=r"--num_beams 2: .* give --num_beams 1"):
-        generate(new_decoder(), [[1]], GenerationArguments(num_beams=2), VOCABULARY, constraint=EvenTokens(3))
 
 
 class Kinds(EvenTokens):

@@ -78,8 +78,9 @@ def test_the_best_come_with_their_scores(decoders, prompts):
         scores = [each.score for each in hypotheses]
         assert len(scores) == 4 and scores == sorted(scores, reverse=True)
         assert len({tuple(each.ids) for each in hypotheses}) == 4
-        for score, ids in hypotheses:
+        for score, ids, length, removed in hypotheses:
             whole = ids if len(ids) == 8 else [*ids, VOCABULARY.end]
+            assert (length, removed) == (len(whole), 0)
             (total,) = log_probabilities(model, prompt, [whole])
             assert score == pytest.approx(total / len(whole) ** 0.5)
 

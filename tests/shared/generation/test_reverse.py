@@ -11,6 +11,7 @@ from shared.generation.generate import n_best
 from shared.generation.mbr import generate_best
 from shared.generation.reverse import reverse_scores
 from tasks.translation.task import Translation, TranslationArguments
+from tests.shared.generation.test_constrained_beams import Automaton
 
 ROWS = [{"source": text, "target": text[::-1]} for text in ("a dog sleeps", "the cat", "I drink tea")]
 SETTINGS = {"max_new_tokens": 8, "num_beams": 4}
@@ -56,6 +57,17 @@ def test_a_weight_weighs_the_reverse_score(both, writer):
     assert chosen[1e9] != chosen[1e-9]
     twins = generate_best(Ensemble([writer, writer]), both, prompts(both), settings, rows=ROWS)
     assert twins == chosen[1e9]
+
+
+def test_what_is_chosen_is_allowed_and_counted(both, writer):
+    settings = GenerationArguments(**SETTINGS, rerank_reverse=1e9)
+    rule = Automaton(0, 0.1, size=len(both.vocabulary.tokens))
+    chosen = generate_best(writer, both, prompts(both), settings, rows=ROWS, constraint=rule)
+    counted = rule.removed, rule.tokens
+    found = n_best(writer, prompts(both), settings, both.vocabulary, constraint=rule)
+    taken = [next(each for each in some if each.ids == ids) for ids, some in zip(chosen, found, strict=True)]
+    assert counted == (sum(each.removed for each in taken), sum(each.length for each in taken))
+    assert chosen != [best.ids for best, *_ in found]
 
 
 def test_a_hypothesis_that_leaves_no_room_is_never_the_best(both, writer):

@@ -7,6 +7,8 @@ from datasets import Dataset
 from symusic import Score
 
 from shared.errors import UserError
+from shared.generation.arguments import GenerationArguments
+from shared.generation.generate import n_best
 from tasks.chorales.grid import HARMONIZE, REST, VOICES, ChoraleVocabulary
 from tasks.chorales.harmony import SopranoConstraint, parallels
 from tasks.chorales.task import ChoraleArguments, ChoraleRequestArguments, Chorales
@@ -60,6 +62,21 @@ def test_whatever_is_drawn_has_the_given_soprano_and_ends_with_it():
     again = constraint.new_state(1, "cpu")
     constraint.begin(again, 0, [*sopranos[0], SEPARATOR], 20, written=[1] * 8)
     assert constraint.allowed(again)[0].nonzero().tolist() == [[sopranos[0][2]]]
+
+
+def test_beams_sing_the_given_soprano_and_end_with_it(new_decoder):
+    """Where the soprano is due, all beams of a chorale have one token."""
+    decoder = new_decoder(len(VOCABULARY.tokens), context=64)
+    sopranos = [CHORALE[:20:VOICES], CHORALE[20:52:VOICES]]
+    settings = GenerationArguments(num_beams=4, max_new_tokens=60)
+    constraint = SopranoConstraint(VOCABULARY, 64)
+    found = n_best(
+        decoder, [[*soprano, SEPARATOR] for soprano in sopranos], settings, VOCABULARY, constraint=constraint
+    )
+    for soprano, hypotheses in zip(sopranos, found, strict=True):
+        assert len({tuple(each.ids) for each in hypotheses}) == 4
+        for each in hypotheses:
+            assert each.ids[::VOICES] == soprano and each.length == VOICES * len(soprano) + 1
 
 
 def test_no_step_asks_for_a_value():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.generation.sampling import constrained
 from tasks.midi.codec import columns, one_piano
-from tasks.midi.lengths import TOKENIZER, decode, encode
+from tasks.midi.lengths import TOKENIZER, clocked, decode, encode, unclocked
 from tasks.midi.vocabulary import LengthsVocabulary
 from tasks.music.grammar import LONGEST_SILENCE
 from tasks.music.lengths import LengthsConstraint
@@ -24,7 +24,7 @@ CONTEXT = 96
 
 
 def ids(*tokens):
-    return [TOKENIZER[token] for token in tokens]
+    return [TOKENIZER[token if "_" in token else f"{token}_None"] for token in tokens]
 
 
 def played(rows):
@@ -41,8 +41,10 @@ notes = st.lists(note, min_size=1)
 @settings(max_examples=12)
 def test_every_walk_is_a_whole_performance_and_the_only_way_to_write_it(seed, new_tokens, job):
     for events, _ in walk([[job]] * 32, new_tokens, seed, GRAMMAR):
-        assert encode(decode(events)) == events
-        assert bool(events) or job == ACCOMPANY
+        plain = unclocked(events)
+        assert encode(decode(events)) == plain
+        assert events == (clocked(plain) if job == ACCOMPANY else plain)
+        assert bool(plain) or job == ACCOMPANY
         onsets = columns(decode(events))[0]
         assert np.diff(onsets, prepend=0).max(initial=0) <= LONGEST_SILENCE
 
@@ -52,18 +54,29 @@ def test_every_performance_is_allowed(rows):
     assert lets_through(GRAMMAR, encode(played(rows)))
 
 
-@given(notes, st.floats(0, 1))
-def test_a_prompt_read_at_once_leaves_the_state_that_its_events_leave_one_by_one(rows, share):
+@given(notes)
+def test_every_performance_with_its_seconds_is_allowed_beside_a_melody(rows):
+    grammar = LengthsConstraint(VOCABULARY)
+    state, events = grammar.new_state(1, "cpu"), clocked(encode(played(rows)))
+    grammar.begin(state, 0, [*events, ACCOMPANY], len(events) + 1)
+    for event in [*events, END]:
+        assert grammar.allowed(state)[0, event]
+        grammar.advance(state, torch.tensor([event]))
+
+
+@given(notes, st.floats(0, 1), st.sampled_from([COMPOSE, ACCOMPANY]))
+def test_a_prompt_read_at_once_leaves_the_state_that_its_events_leave_one_by_one(rows, share, job):
     events = encode(played(rows))
+    events = clocked(events) if job == ACCOMPANY else events
     events = events[: round(share * len(events))]
     at_once, by_events, as_written = (GRAMMAR.new_state(2, "cpu") for _ in range(3))
-    GRAMMAR.begin(at_once, 1, [COMPOSE, *events], 30)
-    GRAMMAR.begin(as_written, 1, [COMPOSE], 30, events)
-    GRAMMAR.begin(by_events, 1, [COMPOSE], 30 + len(events))
+    GRAMMAR.begin(at_once, 1, [job, *events], 30)
+    GRAMMAR.begin(as_written, 1, [job], 30, events)
+    GRAMMAR.begin(by_events, 1, [job], 30 + len(events))
     for event in events:
         GRAMMAR.advance(by_events, torch.tensor([END, event]))
     assert torch.equal(GRAMMAR.allowed(at_once)[1], GRAMMAR.allowed(by_events)[1])
-    for name in ("silence", "begun", "velocity", "length", "shifted", "owing", "left"):
+    for name in ("silence", "begun", "velocity", "length", "shifted", "owing", "left", "due", "clock"):
         assert torch.equal(at_once[name][1], by_events[name][1]), name
     left = [(state["ends"][1] - state["now"][1]).clamp(min=0) for state in (at_once, as_written, by_events)]
     assert torch.equal(left[0], left[2]) and torch.equal(left[1], left[2])
@@ -111,7 +124,6 @@ STRUCK = ("Pitch_60", "Velocity_63", "Duration_1.0.50")
 
 def test_what_may_follow_what():
     assert names_allowed() == {f"Pitch_{pitch}" for pitch in range(21, 109)}
-    assert kinds_allowed(job=ACCOMPANY) == {"Pitch", "TimeShift", "<|endoftext|>"}
     assert names_allowed("Pitch_60") == {f"Velocity_{4 * bin_ + 3}" for bin_ in range(32)}
     assert kinds_allowed("Pitch_60", "Velocity_63") == {"Duration"}
     assert len(names_allowed("Pitch_60", "Velocity_63")) == 180
@@ -122,6 +134,20 @@ def test_what_may_follow_what():
     assert "Pitch_59" in soon and "Pitch_60" not in soon and {name.split("_")[0] for name in soon} == {"Pitch"}
     assert "Pitch_60" in names_allowed(*STRUCK, "TimeShift_1.0.50")  # its note has ended
     assert kinds_allowed(*STRUCK, "TimeShift_2.0.10") == {"Pitch", "TimeShift"}
+
+
+def test_beside_a_melody_the_seconds_are_said_and_no_wait_passes_one():
+    assert names_allowed(job=ACCOMPANY) == {"<|0:00|>"}
+    assert kinds_allowed("<|0:00|>", job=ACCOMPANY) == {"Pitch", "TimeShift", "<|endoftext|>"}
+    begun = ("<|0:00|>", *STRUCK, "TimeShift_1.20.50")
+    assert kinds_allowed(*begun, job=ACCOMPANY) == {"Pitch"}
+    waits = {name for name in names_allowed(*begun, *STRUCK, job=ACCOMPANY) if name.startswith("TimeShift")}
+    assert waits == {f"TimeShift_0.{ticks}.50" for ticks in range(1, 31)}
+    up_to_it = (*begun, *STRUCK, "TimeShift_0.30.50")
+    assert names_allowed(*up_to_it, job=ACCOMPANY) == {"<|0:01|>"}
+    assert kinds_allowed(*up_to_it, "<|0:01|>", job=ACCOMPANY) == {"Pitch", "TimeShift"}  # a wait leads to a note
+    minute = [name for second in range(60) for name in (f"<|0:{second:02}|>", *STRUCK, "TimeShift_2.0.10")]
+    assert names_allowed(*minute, job=ACCOMPANY) == {"<|0:00|>"}
 
 
 def test_a_note_begins_only_where_all_of_it_may_still_be_written():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from tasks.midi.codec import columns, one_piano, save
-from tasks.midi.lengths import MEANING, decode, encode
+from tasks.midi.lengths import MEANING, clocked, decode, encode, unclocked
 from tasks.midi.vocabulary import LengthsVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -50,6 +50,9 @@ def test_melody_and_performance_of_a_segment_are_in_the_same_time(rows, max_leng
     assert sum(part.shape[1] for part in found) == columns(whole).shape[1] or None in lines
     assert all(part[1].max(initial=0) <= 205 for part in found)  # lengths above a second are rounded
     assert all(line.context[-1] == ACCOMPANY for line in lines if line)
+    for line in filter(None, lines):
+        for part in (line.context[:-1], line.target[:-1]):
+            assert clocked(unclocked(part)) == part and encode(decode(part)) == unclocked(part)
 
 
 @given(notes, st.floats(0, 1))
@@ -115,7 +118,7 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
         *(decoder, [prompt], GenerationArguments(do_sample=True, max_new_tokens=4000), VOCABULARY),
         constraint=task.constraint(), look=lambda _, written: task.window(row, prompt, written, CONTEXT),
     )  # fmt: skip
-    assert encode(decode(written)) == written
+    assert encode(decode(written)) == unclocked(written) == task.decode(written)
     assert columns(decode(written))[0].max() >= 3000 - 400
     made = piece(row, written, task.request_arguments, VOCABULARY)
     assert made.given == decode(melody)

@@ -20,7 +20,7 @@ from tasks.music.melody import skyline
 from tasks.music.playing import FIRST, LATER, READ, STOPPED, Manner, Player
 
 # Each with its grammar, and the seed of random weights that write some notes in each job.
-VOCABULARIES = {MusicVocabulary(): (EventConstraint, 11), LengthsVocabulary(): (LengthsConstraint, 34)}
+VOCABULARIES = {MusicVocabulary(): (EventConstraint, 11), LengthsVocabulary(): (LengthsConstraint, 65)}
 CONTEXT, MOST, SILENCE = 192, 60, 50  # tokens, tokens, ticks
 GREEDY = GenerationArguments(max_new_tokens=MOST)
 # Onset, offset, pitch, velocity: what hands can do, a key that is struck again among it.
@@ -136,7 +136,7 @@ def prompt_of(vocabulary):
     def prompt(job, notes, until):
         separator = vocabulary.tokens[JOBS[job]]
         if job == "accompany":
-            return [*vocabulary.encode(skyline(piece(notes))), separator]
+            return [*vocabulary.clocked(vocabulary.encode(skyline(piece(notes)))), separator]
         line = vocabulary.encode(piece(notes))
         line += waits(until - int(vocabulary.ticks[line].sum()), vocabulary.shifts)
         return [separator, *line] if job == "compose" else [*line, separator]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
+from shared.data.arguments import TextRequestArguments
 from shared.data.vocabulary import TextVocabulary
 from tasks.summarization.constraint import NAME, NamesFromSource
 from tasks.summarization.task import Summarization, SummarizationArguments
@@ -53,3 +54,21 @@ def test_it_is_asked_for(vocabulary):
     assert Summarization(SummarizationArguments(), vocabulary).constraint() is None
     asked = Summarization(SummarizationArguments(names_from_source=True), vocabulary)
     assert isinstance(asked.constraint(), NamesFromSource)
+
+
+@pytest.mark.parametrize(("prefix", "free"), [("", True), ("The river", False), ("The river froze.", True)])
+def test_a_beginning_that_is_given_is_no_beginning_of_a_sentence(vocabulary, prefix, free):
+    asked = TextRequestArguments(target_prefix=prefix)
+    task = Summarization(SummarizationArguments(names_from_source=True), vocabulary, asked)
+    prompt = task.prompt({"document": "The river Tamm", "summary": ""}, 64, 9).context
+    constraint = task.constraint()
+    state = constraint.new_state(1, "cpu")
+    constraint.begin(state, 0, prompt, 9)
+    assert ("ĠLorvia" in allowed_words(vocabulary, constraint, state)) is free
+
+
+def test_no_step_asks_for_a_value(vocabulary):
+    constraint = NamesFromSource(vocabulary)
+    state = constraint.new_state(2, "meta")
+    constraint.advance(state, torch.zeros(2, dtype=torch.long, device="meta"))
+    assert constraint.allowed(state).shape == (2, len(vocabulary.tokens))
