@@ -133,17 +133,12 @@ def music(decoder: LoadedDecoder) -> dict[str, Any]:
         return {"kind": "grid", "step": STEP, "velocities": [*VELOCITIES.values()], "rest": REST, "special": special}
     if not isinstance(vocabulary, MusicVocabulary):
         raise UserError(f"{decoder.name}: the page does not know this task's music: open the local page")
-    if arguments.velocity != "note":
-        raise UserError(
-            f"{decoder.name} was trained with --velocity {arguments.velocity}, which the page does not read: look.py "
-            "draws its attention"
-        )
     size = decoder.model.config.vocab_size
     meaning = [vocabulary.meaning.get(index, ("", 0)) for index in range(size)]
     special = {job: vocabulary.tokens[token] for job, token in JOBS.items()} | {"end": vocabulary.end}
     return {
         "kind": "events",
-        "lengths": arguments.lengths,
+        "notation": arguments.lengths if arguments.velocity == "note" else arguments.velocity,
         "meaning": [[KINDS.get(kind, 0), value] for kind, value in meaning],
         "special": special,
         "segmentSeconds": arguments.segment_seconds,

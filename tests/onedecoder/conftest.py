@@ -49,6 +49,7 @@ SHAPES = {
     "summarization relative": ("summarization", {"mask": "prefix", "relative_attention": 7}),
     "music": ("music", {"relative_attention": 20}),
     "music with lengths": ("music", {"arguments": {"lengths": "with_note"}}),
+    "music on change": ("music", {"arguments": {"velocity": "on_change", "job": ["compose", "continue"]}}),
     "chorales": ("chorales", {"relative_attention": 200, "position_period": 16}),
     "language_modeling": ("language_modeling", {}),
 }
@@ -121,7 +122,7 @@ def composer(decoders):
     return decoders["music"]
 
 
-@pytest.fixture(scope="session", params=["music", "music with lengths"])
+@pytest.fixture(scope="session", params=["music", "music with lengths", "music on change"])
 def musician(request, decoders):
     """A decoder of events, of every notation that the page knows."""
     return decoders[request.param]

@@ -1,11 +1,9 @@
-"""A decoder of music whose velocities come on change: it composes, goes on and is looked into; the page refuses it."""
+"""A decoder of music whose velocities come on change: it composes, goes on and is looked into."""
 
 import pytest
 
 from onedecoder import UserError, load
 from onedecoder.arcs import arcs
-from onedecoder.engine import Engine
-from onedecoder.export import export
 from onedecoder.looking import look
 from shared.runs.folder import Run
 from tasks import TASKS
@@ -39,22 +37,6 @@ def test_its_arcs_count_the_velocity_before_a_note(sparse, primer, tmp_path):
     trace = sparse.trace(primer, max_new_tokens=12)
     assert tmp_path / "arcs.svg" in look(sparse, trace, tmp_path, 0, 3, "svg")
     assert arcs(trace, 0, sparse.task.vocabulary).axes[0].patches
-
-
-def test_the_page_refuses_it_in_one_line(sparse, tmp_path):
-    for refused in (lambda: export([sparse], tmp_path / "page.html"), lambda: Engine(sparse)):
-        with pytest.raises(
-            UserError, match="was trained with --velocity on_change, which the page does not read"
-        ) as error:
-            refused()
-        assert "\n" not in str(error.value)
-
-
-def test_no_address_is_said_before_the_page_is_refused(sparse, capsys):
-    serve = pytest.importorskip("onedecoder.server", reason="it needs Starlette: pip install -e .[explore]").serve
-    with pytest.raises(UserError, match="which the page does not read"):
-        serve([sparse], None, 0)
-    assert not capsys.readouterr().err
 
 
 def test_it_is_not_scored_as_if_its_events_were_others(sparse):

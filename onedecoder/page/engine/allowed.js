@@ -1,6 +1,7 @@
 /** What may come next, beside what is likely: the grammar of music, and what the settings rule out. */
 
 import { NoteOffGrammar } from "onedecoder/engine/grammar_note_off.js";
+import { OnChangeGrammar } from "onedecoder/engine/grammar_on_change.js";
 import { WithNoteGrammar } from "onedecoder/engine/grammar_with_note.js";
 
 /** 1 for each id that may come after `ids`, of which the first `context` are given (null: any may). */
@@ -21,10 +22,10 @@ function without(allowed, ruledOut, vocabulary) {
   return left.includes(1) ? left : allowed;
 }
 
+const GRAMMARS = { note_off: NoteOffGrammar, with_note: WithNoteGrammar, on_change: OnChangeGrammar };
+
 /** The grammar of a notation of events. */
-export function grammarOf({ lengths, special }, codec) {
-  return new (lengths === "with_note" ? WithNoteGrammar : NoteOffGrammar)(codec, special);
-}
+export const grammarOf = ({ notation, special }, codec) => new GRAMMARS[notation](codec, special);
 
 function byGrammar({ sliding, generation, config }, music, codec, ids, context) {
   const most = sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);

@@ -76,9 +76,9 @@ export class Events {
     return this.encode(notes);
   }
 
-  /** The place from `start` on where a line may begin that is read without what came before. */
-  beginning(ids, start) {
-    return start;
+  /** The last of some events, at most `room`, as they say the same without the others. */
+  ending(ids, room) {
+    return ids.slice(Math.max(0, ids.length - room));
   }
 
   /** The tick at each of `ids`; a shift counts as passed. */

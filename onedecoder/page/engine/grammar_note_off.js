@@ -13,10 +13,12 @@ import { LONGEST_NOTE, OFF, ON, SHIFT, VELOCITY } from "onedecoder/engine/events
 import { Grammar, LONGEST_SILENCE } from "onedecoder/engine/grammar.js";
 
 const PITCHES = 128;
-const WHOLE_NOTE = 4; // tokens of a note from silence: note-on, velocity, shift, note-off
+export const WHOLE_NOTE = 4; // tokens of a note from silence: note-on, velocity, shift, note-off
 
 /** `sounding` says when each key was struck. */
 export class NoteOffGrammar extends Grammar {
+  noteTakes = WHOLE_NOTE; // tokens from a note-on to the note's release, at least
+
   sound(state, kind, value) {
     if (kind === SHIFT) state.owing ||= !state.sounding.size;
     else if (kind === OFF) state.sounding.delete(value);
@@ -34,7 +36,7 @@ export class NoteOffGrammar extends Grammar {
     const late = !silent && age >= LONGEST_NOTE;
     // Then the oldest ends first.
     const inOrder = late || state.silence >= LONGEST_SILENCE || left <= notes;
-    const canBegin = !late && left >= notes + WHOLE_NOTE; // itself, its velocity, a shift, and all releases
+    const canBegin = !late && left >= notes + this.noteTakes; // itself, its velocity, a shift, and all releases
     let room = LONGEST_SILENCE - state.silence;
     if (!silent) room = Math.max(Math.min(room, LONGEST_NOTE - age), Number(waiting));
     if (state.shifted || !(waiting || left > (silent ? WHOLE_NOTE : notes))) room = 0;

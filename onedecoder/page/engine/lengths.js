@@ -64,9 +64,9 @@ export class EventsWithLengths extends Events {
     return seconds[Math.floor(tick / TICKS_PER_SECOND) % seconds.length];
   }
 
-  /** The first wait or note, so that none is cut. */
-  beginning(ids, start) {
-    const whole = ids.findIndex((id, place) => place >= start && [ON, SHIFT].includes(this.kind[id]));
-    return whole < 0 ? start : whole;
+  /** From a note or a wait on, so that no note is cut. */
+  ending(ids, room) {
+    const kept = super.ending(ids, room);
+    return kept.slice(Math.max(0, kept.findIndex((id) => [ON, SHIFT].includes(this.kind[id]))));
   }
 }

@@ -35,9 +35,9 @@ export class LocalEngine {
   /** Scores [V] over what comes after the last of `ids`, and what a grammar allows there (null: anything). */
   async next(ids, context) {
     if (!ids.length) throw new EngineError("There is no line yet: give something to begin with.");
-    const window = windowStart(ids.length, this.data.config.context, this.about.sliding);
-    const start = window && (this.tools.codec?.beginning?.(ids, window) ?? window);
-    const line = ids.slice(start), given = Math.max(0, context - start);
+    const start = windowStart(ids.length, this.data.config.context, this.about.sliding), rest = ids.slice(start);
+    const line = (start && this.tools.codec?.ending?.(rest, rest.length)) || rest;
+    const given = Math.max(0, context - ids.length + line.length);
     const logits = await this.#queue.run(async () => {
       const states = await inSlices(this.decoder.read(line, given, this.cache));
       return this.decoder.next(states, states.length - this.data.config.width, line.length - 1, this.cache);

@@ -1,5 +1,6 @@
 /** The notes of a line, and the line as a MIDI file, for all notations. */
 
+import { EventsWithChanges } from "onedecoder/engine/changes.js";
 import { Grid } from "onedecoder/engine/chorales.js";
 import { Events, TICKS_PER_SECOND } from "onedecoder/engine/events.js";
 import { EventsWithLengths } from "onedecoder/engine/lengths.js";
@@ -7,10 +8,9 @@ import { writeMidi } from "onedecoder/engine/midi.js";
 
 const DOUBLED = TICKS_PER_SECOND / 10; // a note struck so near to the melody's own on its key is the melody
 
-export function codecOf(music) {
-  if (music.kind === "grid") return new Grid(music);
-  return music.lengths === "with_note" ? new EventsWithLengths(music.meaning) : new Events(music.meaning);
-}
+const EVENTS = { note_off: Events, with_note: EventsWithLengths, on_change: EventsWithChanges };
+
+export const codecOf = (music) => (music.kind === "grid" ? new Grid(music) : new EVENTS[music.notation](music.meaning));
 
 /** A melody and its accompaniment begin at the same time: they are two stretches of time, all else is one. */
 function stretches(music, ids) {

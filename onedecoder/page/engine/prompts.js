@@ -68,7 +68,7 @@ function midiPrompt({ about, music }, { codec }, input, { newTokens, length }) {
     const melody = codec.melody(fromItsFirstNote(whole, Math.round(music.segmentSeconds * TICKS_PER_SECOND)));
     return { line: [...melody.slice(0, room), music.special.accompany], cut: Math.max(0, melody.length - room) };
   }
-  const events = codec.encode(performanceOf(input.midi)), cut = Math.max(0, events.length - room);
-  const kept = events.slice(cut && codec.beginning(events, cut)), separator = music.special[job];
+  const events = codec.encode(performanceOf(input.midi)), kept = codec.ending(events, room);
+  const separator = music.special[job], cut = Math.max(0, events.length - room);
   return { line: job === "continue" ? [...kept, separator] : [separator, ...kept], cut };
 }

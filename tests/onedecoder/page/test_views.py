@@ -39,7 +39,11 @@ def test_every_view_shows_itself_and_names_its_section_of_the_article(open_mock,
 
 
 @pytest.mark.parametrize(
-    "name", ["translation", "summarization relative", "language_modeling", "music", "music with lengths", "chorales"]
+    "name",
+    [
+        *("translation", "summarization relative", "language_modeling", "chorales"),
+        *("music", "music with lengths", "music on change"),
+    ],
 )
 def test_every_view_of_a_real_decoder_shows_itself(open_file, write, decoders, tmp_path, name):
     texts = ["The small dog sleeps."] if name in {"translation", "summarization relative"} else []
