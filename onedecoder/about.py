@@ -36,13 +36,28 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
         "input": "text" if isinstance(task, TextTask) else "midi",
         "needsInput": task.needs_input,
         "sliding": task.sliding,
-        "jobs": list(getattr(task.arguments, "job", ["compose"])) if not isinstance(task, TextTask) else [],
+        "jobs": [] if isinstance(task, TextTask) else jobs(decoder),
         "separators": list(task.separators(task.arguments)) if isinstance(task, TextTask) else [],
         "end": task.vocabulary.end,
         "moves": moves(task.constraint()),
         "matrices": matrices(decoder),
         "examples": [{"text": text} for text in examples],
     }
+
+
+def jobs(decoder: LoadedDecoder) -> list[str]:
+    """What a decoder of music can be asked for on the page, which has no place to say where a hole is.
+
+    Raises:
+        UserError: if that is nothing.
+    """
+    arguments: Any = decoder.task.arguments  # of music; chorales have no choice
+    found = [job for job in getattr(arguments, "job", ["compose"]) if job != "infill"]
+    if not found:
+        raise UserError(
+            f"{decoder.name} has learned to infill alone, which the page does not: give generate.py --from and --to"
+        )
+    return found
 
 
 def moves(constraint: Constraint | None) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from onedecoder import UserError, load
+from onedecoder.about import about
 from onedecoder.arcs import _strike, arcs, notes
 from onedecoder.engine import Engine
 from onedecoder.export import exported
@@ -71,6 +72,16 @@ def test_a_line_longer_than_the_context_is_read_on_from_a_whole_note(lengthy, ja
         np.testing.assert_allclose(numbers(logits), engine.next(line, 1)[0], atol=1e-3)
         first = next(reversed(engine.lines.lines.values())).ids[0]
         assert len(line) < context or vocabulary.pitches[first] >= 0 or vocabulary.ticks[first]
+
+
+def test_the_page_offers_no_hole_to_fill(tmp_path):
+    both, alone = (
+        load(new_run(tmp_path / str(len(jobs)), "music", arguments={"job": jobs, "lengths": "with_note"}), device="cpu")
+        for jobs in (["infill", "compose"], ["infill"])
+    )
+    assert about(both, "int8")["jobs"] == ["compose"]
+    with pytest.raises(UserError, match="has learned to infill alone, which the page does not: give"):
+        exported(alone)
 
 
 def test_a_run_of_note_offs_is_no_partner(lengthy, run_folders):
