@@ -34,7 +34,7 @@ class Hole:
     future: list[int]
 
     @classmethod
-    def cut(cls, piece: Score, start: int, stop: int, vocabulary: MusicVocabulary) -> "Hole":
+    def cut(cls, piece: Score, vocabulary: MusicVocabulary, start: int, stop: int) -> "Hole":
         """The hole of a piece that the vocabulary's own `decode` gave, so that all parts say the same lengths."""
         past = vocabulary.encode((shifted if vocabulary.says_lengths else excerpt)(piece, 0, start))
         return cls(
@@ -67,7 +67,8 @@ def infill(
     end = int(notes[0, -1]) + 1 if notes.size else 0
     lines: list[Sequence | None] = []
     for number, start in enumerate(range(0, end, length)):
-        hole = Hole.cut(*_around(notes, start, start + length, max_length), vocabulary)
+        near, *place = _around(notes, start, start + length, max_length)
+        hole = Hole.cut(near, vocabulary, *place)
         given = number % WITHOUT_FUTURE != WITHOUT_FUTURE - 1 if future is None else future
         target = [*hole.middle, vocabulary.end]
         if len(target) > max_length // 2:

@@ -46,7 +46,7 @@ notes = st.lists(
 @settings(max_examples=40)
 def test_a_hole_and_what_was_in_it_are_the_piece(vocabulary, rows, start, length):
     whole = piece(rows, vocabulary)
-    hole = Hole.cut(whole, start, start + length, vocabulary)
+    hole = Hole.cut(whole, vocabulary, start, start + length)
     assert vocabulary.times(hole.past)[-1:].sum() == start
     middle = vocabulary.decode(hole.middle)
     assert filled(whole, start, start + length, middle) == whole
@@ -62,7 +62,7 @@ def test_a_hole_and_what_was_in_it_are_the_piece(vocabulary, rows, start, length
 def test_past_middle_and_future_say_the_lengths_of_the_piece(rows, start, length):
     """So that what reaches into the hole, and out of it, is known."""
     whole = piece(rows, WITH_NOTE)
-    hole = Hole.cut(whole, start, start + length, WITH_NOTE)
+    hole = Hole.cut(whole, WITH_NOTE, start, start + length)
     times = {"past": 0, "middle": start, "future": start}
     parts = [
         columns(WITH_NOTE.decode(getattr(hole, name))) + np.array([[at], [at], [0], [0]]) for name, at in times.items()
@@ -77,7 +77,7 @@ def test_lines_of_a_piece_are_as_if_each_was_cut_from_all_of_it(vocabulary, rows
     whole = piece(rows, vocabulary)
     lines = infill({"events": vocabulary.encode(whole)}, vocabulary, room, 1.0, future)
     for number, line in enumerate(lines):
-        hole = Hole.cut(whole, 100 * number, 100 * (number + 1), vocabulary)
+        hole = Hole.cut(whole, vocabulary, 100 * number, 100 * (number + 1))
         target = [*hole.middle, vocabulary.end]
         if len(target) > room // 2:
             assert line is None
@@ -91,7 +91,7 @@ def test_lines_of_a_piece_are_as_if_each_was_cut_from_all_of_it(vocabulary, rows
 @given(notes, st.integers(20, 200))
 @settings(max_examples=40)
 def test_a_line_keeps_what_is_next_to_the_hole(vocabulary, rows, room):
-    hole = Hole.cut(piece(rows, vocabulary), 300, 500, vocabulary)
+    hole = Hole.cut(piece(rows, vocabulary), vocabulary, 300, 500)
     line = hole.line(vocabulary, room)
     context = list(line.context)
     gap = context.index(SEPARATORS[0])
@@ -136,7 +136,7 @@ def test_every_note_is_learned_once_and_validation_may_do_without_the_future(voc
 def test_whatever_fills_a_hole_begins_in_it_and_is_joined_to_both_sides(vocabulary, rows, seed, length):
     start = min(onset for onset, *_ in rows) + 1
     whole = piece(rows, vocabulary)
-    hole = Hole.cut(whole, start, start + length, vocabulary)
+    hole = Hole.cut(whole, vocabulary, start, start + length)
     prompt = list(hole.line(vocabulary, 400).context)
     within = length_of_hole(prompt, vocabulary)
     for written, _ in walk([prompt] * 8, 80, seed, GRAMMARS[vocabulary]):
@@ -163,7 +163,7 @@ def test_whatever_fills_a_hole_begins_in_it_and_is_joined_to_both_sides(vocabula
 @given(notes)
 @settings(max_examples=30)
 def test_what_was_in_the_hole_is_allowed(vocabulary, rows):
-    hole = Hole.cut(piece(rows, vocabulary), 200, 500, vocabulary)
+    hole = Hole.cut(piece(rows, vocabulary), vocabulary, 200, 500)
     grammar = GRAMMARS[vocabulary]
     state = grammar.new_state(1, "cpu")
     grammar.begin(state, 0, list(hole.line(vocabulary, 600).context), len(hole.middle) + 1)
@@ -173,7 +173,7 @@ def test_what_was_in_the_hole_is_allowed(vocabulary, rows):
 
 
 def test_a_key_of_the_past_is_struck_again_only_when_its_length_is_over():
-    hole = Hole.cut(piece([(0, 150, 60, 64), (300, 50, 60, 64)], WITH_NOTE), 100, 300, WITH_NOTE)
+    hole = Hole.cut(piece([(0, 150, 60, 64), (300, 50, 60, 64)], WITH_NOTE), WITH_NOTE, 100, 300)
     prompt, grammar = list(hole.line(WITH_NOTE, 60).context), GRAMMARS[WITH_NOTE]
     state, strike = grammar.new_state(1, "cpu"), WITH_NOTE.tokens["Pitch_60"]
     found = []
@@ -193,7 +193,7 @@ def test_a_key_of_the_past_is_struck_again_only_when_its_length_is_over():
 @given(notes, st.integers(0, 2**32))
 @settings(max_examples=10, deadline=None)
 def test_a_hole_at_the_end_of_a_piece_is_filled_to_where_it_was_asked_to_end(vocabulary, rows, seed):
-    hole = Hole.cut(piece(rows, vocabulary), 1300, 1400, vocabulary)
+    hole = Hole.cut(piece(rows, vocabulary), vocabulary, 1300, 1400)
     grammar = music(vocabulary, {"hole_from": 13, "hole_to": 14}).constraint()
     for written, _ in walk([list(hole.line(vocabulary, 400).context)] * 8, 80, seed, grammar):
         assert (columns(vocabulary.decode(written))[0] < 100).all()
