@@ -73,7 +73,7 @@ class MusicVocabulary:
 
     def ending(self, events: Sequence[int], room: int) -> list[int]:
         """The last of the events, at most `room`, as they say the same without the others."""
-        return list(events[-room:])
+        return list(events[max(0, len(events) - room) :])
 
     def words(self, token: str) -> str:
         """What an event does, in English: from it a pre-trained text decoder's embedding for it starts."""
@@ -147,7 +147,7 @@ class LengthsVocabulary(MusicVocabulary):
 
     def ending(self, events: Sequence[int], room: int) -> list[int]:
         """From a note-on or a wait on, so that no note is cut."""
-        kept = list(events[-room:])
+        kept = super().ending(events, room)
         begun = self.pitches[kept] >= 0
         return kept[int(np.argmax(begun | (self.ticks[kept] > 0))) :] if kept else kept
 

@@ -15,13 +15,16 @@ export class EventsWithLengths extends Events {
 
   /** The events of a performance, lengths being the nearest there are, after which the key may be struck again. */
   encode(notes) {
-    const again = new Map(), found = []; // when each key is struck next
-    for (const { pitch, onset, offset, velocity } of [...notes].reverse()) {
-      const free = Math.max(1, (again.get(pitch) ?? Infinity) - onset);
-      const length = Math.min(this.#nearest(offset - onset), this.lengths.findLast((each) => each <= free));
-      again.set(pitch, onset);
-      found.unshift([onset, this.id[ON][pitch]], [onset, this.id[VELOCITY][velocity]], [onset, this.id[LENGTH][length]]);
-    }
+    const free = notes.map(() => Infinity), last = new Map(); // ticks until a note's key is struck again
+    notes.forEach(({ pitch, onset }, index) => {
+      if (last.has(pitch)) free[last.get(pitch)] = onset - notes[last.get(pitch)].onset;
+      last.set(pitch, index);
+    });
+    const found = notes.flatMap(({ pitch, onset, offset, velocity }, index) => {
+      const length = Math.min(this.#nearest(offset - onset), this.lengths.findLast((each) => each <= free[index]));
+      const ids = [this.id[ON][pitch], this.id[VELOCITY][velocity], this.id[LENGTH][length]];
+      return ids.map((id) => [onset, id]);
+    });
     return this.inTime(found);
   }
 
