@@ -240,7 +240,7 @@ def pack(
         rows = concatenate_datasets([rows] * model.bpe_samples)
     return pack_split(
         rows,
-        lambda row: task.sequences(row, model.max_length, training),
+        lambda rows: task.all_sequences(rows, model.max_length, training),
         split,
         max_length=model.max_length,
         pack_length=model.pack_length,
