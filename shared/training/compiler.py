@@ -17,8 +17,11 @@ from shared.training.arguments import TrainingArguments
 
 @contextmanager
 def compiler_beside(training: TrainingArguments) -> Iterator[None]:
-    """Load the compiler while what is inside is done, where the `training` will compile; it is there at the end."""
-    if not training.torch_compile:
+    """Load the compiler while what is inside is done, where the `training` compiles for a GPU; it is there at the end.
+
+    Without a GPU the compiler's processes would take the cores that the data need.
+    """
+    if not training.torch_compile or training.device.type != "cuda":
         yield
         return
     thread = Thread(target=_load, args=(training.device,))
@@ -32,7 +35,6 @@ def compiler_beside(training: TrainingArguments) -> Iterator[None]:
 def _load(device: torch.device) -> None:
     with suppress(Exception):  # where the compiler is used, it is raised anew
         import_module("torch._inductor.async_compile").maybe_warm_pool()  # as PyTorch does when it first compiles
-        if device.type == "cuda":
-            matrix = torch.zeros(16, 16, device=device)
-            torch.mm(matrix, matrix)
         import_module("torch._inductor.compile_fx")
+        matrix = torch.zeros(16, 16, device=device)
+        torch.mm(matrix, matrix)

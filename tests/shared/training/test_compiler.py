@@ -12,8 +12,8 @@ from shared.training import compiler
 from shared.training.compiler import compiler_beside
 
 
-def training(compiles):
-    return SimpleNamespace(torch_compile=compiles, device=torch.device("cpu"))
+def training(compiles, device="cuda"):
+    return SimpleNamespace(torch_compile=compiles, device=torch.device(device))
 
 
 def test_it_is_there_at_the_end_and_drew_nothing(monkeypatch):
@@ -27,8 +27,9 @@ def test_it_is_there_at_the_end_and_drew_nothing(monkeypatch):
 
 def test_without_compilation_nothing_is_loaded_and_an_error_within_is_the_only_one(monkeypatch, capfd):
     monkeypatch.setattr(compiler, "import_module", pytest.fail)
-    with compiler_beside(training(False)):
-        pass
+    for idle in (training(False), training(True, "cpu")):
+        with compiler_beside(idle):
+            pass
     broken = threading.Event()
 
     def fail(name):
