@@ -4,9 +4,8 @@ python recipes/chorales.py
 python recipes/chorales.py --config recipes/configs/chorales/jsb.yaml --jsb_file jsb16.json.xz
 """
 
-from shared.runs.cli import run
-from shared.runs.recipe import recipe
-from tasks.chorales import Chorales
+from shared.runs.recipe import start
+from tasks import TASKS
 
 if __name__ == "__main__":
-    run(recipe(Chorales))
+    start(TASKS, "chorales")

@@ -4,9 +4,8 @@ python recipes/language_modeling.py
 python recipes/language_modeling.py --train_file train.jsonl --test_file test.jsonl
 """
 
-from shared.runs.cli import run
-from shared.runs.recipe import recipe
-from tasks.language_modeling import LanguageModeling
+from shared.runs.recipe import start
+from tasks import TASKS
 
 if __name__ == "__main__":
-    run(recipe(LanguageModeling))
+    start(TASKS, "language_modeling")

@@ -4,9 +4,8 @@ python recipes/music.py
 python recipes/music.py --midi_dir maestro-v3.0.0 --size medium --max_length 2048
 """
 
-from shared.runs.cli import run
-from shared.runs.recipe import recipe
-from tasks.music import Music
+from shared.runs.recipe import start
+from tasks import TASKS
 
 if __name__ == "__main__":
-    run(recipe(Music))
+    start(TASKS, "music")

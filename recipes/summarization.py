@@ -4,9 +4,8 @@ python recipes/summarization.py
 python recipes/summarization.py --train_file train.jsonl --test_file test.jsonl
 """
 
-from shared.runs.cli import run
-from shared.runs.recipe import recipe
-from tasks.summarization import Summarization
+from shared.runs.recipe import start
+from tasks import TASKS
 
 if __name__ == "__main__":
-    run(recipe(Summarization))
+    start(TASKS, "summarization")

@@ -5,9 +5,8 @@
         --test_file test.jsonl --source_lang en --target_lang de --output_dir outputs/en-de
 """
 
-from shared.runs.cli import run
-from shared.runs.recipe import recipe
-from tasks.translation import Translation
+from shared.runs.recipe import start
+from tasks import TASKS
 
 if __name__ == "__main__":
-    run(recipe(Translation))
+    start(TASKS, "translation")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as Tokens
 from functools import cache
 from pathlib import Path
@@ -113,6 +113,10 @@ class Task(ABC):
         Raises:
             UserError: if the task's `arguments` do not go with that length.
         """
+
+    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
+        """The sequences of some rows, in their order."""
+        return (sequence for row in rows for sequence in self.sequences(row, max_length, training))
 
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
@@ -257,9 +261,17 @@ class TextTask(Task):
         texts: Iterable[str] = (text for row in rows or () for text in cls.texts(row, arguments))
         return TextVocabulary.train(texts, size, cls.separators(arguments))
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> Tokens[Sequence | None]:
-        source, target = (self.vocabulary.encode(text) for text in self.texts(row, self.arguments))
-        return [build_sequence(source, self.separator_ids(row), target, self.vocabulary.end, max_length)]
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
+        return list(self.all_sequences([row], max_length, training))
+
+    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
+        ids = self.vocabulary.encode_all([text for row in rows for text in self.texts(row, self.arguments)])
+        for row, *texts in zip(rows, ids[::2], ids[1::2], strict=True):
+            yield from self.lines(row, texts, max_length, training)
+
+    def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[Sequence | None]:
+        """The sequences of a row whose source and target have these ids."""
+        return [build_sequence(texts[0], self.separator_ids(row), texts[1], self.vocabulary.end, max_length)]
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         source, begun = self.vocabulary.encode(self.texts(row, self.arguments)[0]), self.prefix_ids()

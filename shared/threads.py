@@ -46,8 +46,9 @@ def settle_threads() -> None:
     threads = processors()
     if confined or threads < len(os.sched_getaffinity(0)):  # PyTorch itself knows of no quota
         os.environ[THREADS] = str(threads)
-        if torch := sys.modules.get("torch"):  # which has read its environment already
-            torch.set_num_threads(threads)
+        # PyTorch has read its environment, but where another thread is just loading it.
+        if set_threads := getattr(sys.modules.get("torch"), "set_num_threads", None):
+            set_threads(threads)
 
 
 def _set_by_launcher(launcher: Path | None = None) -> bool:

@@ -138,7 +138,7 @@ class TaskContract:
 
     def test_its_targets_are_learned_and_nothing_else(self, case):
         task = case.task
-        table, counts = encode(case.scored, lambda row: task.sequences(row, LENGTH, True), "test")
+        table, counts = encode(case.scored, lambda rows: task.all_sequences(rows, LENGTH, True), "test")
         packed = PackedDataset(table, LENGTH, task.vocabulary.padding)
         rows = [packed[index] for index in range(len(packed))]
         learned = np.concatenate([row["labels"][row["labels"] != IGNORED] for row in rows])

@@ -16,6 +16,10 @@ from tasks import TASKS
 
 RECIPES = Path(__file__).parents[1]
 CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "HF_DATASETS_CACHE", "XDG_CACHE_HOME")
+LAUNCHERS = {
+    "python": [],
+    "accelerate": ["-m", "accelerate.commands.launch", f"--config_file={RECIPES / 'accelerate' / 'one_process.yaml'}"],
+}
 ONE_STEP = ["--max_steps=1", "--eval_strategy=no", "--save_strategy=no", "--do_eval=false", "--do_predict=false"]
 
 
@@ -24,6 +28,10 @@ class StartCases:
     """What to start."""
 
     start_recipe: str = field(default="translation", metadata={"help": "Start this recipe, on its sample."})
+    start_by: str = field(
+        default="python",
+        metadata={"help": "Launch it by python, or by accelerate (python -m accelerate.commands.launch)."},
+    )
 
     def check(self) -> None:
         """Refuse a recipe that there is not.
@@ -33,6 +41,8 @@ class StartCases:
         """
         if self.start_recipe not in TASKS:
             raise UserError(f"--start_recipe {self.start_recipe}: choose one of {', '.join(TASKS)}")
+        if self.start_by not in LAUNCHERS:
+            raise UserError(f"--start_by {self.start_by}: choose one of {', '.join(LAUNCHERS)}")
 
 
 def start_results(cases: StartCases, device: torch.device) -> Iterator[Result]:
@@ -40,21 +50,23 @@ def start_results(cases: StartCases, device: torch.device) -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as folder:
         for note in ("nothing cached", "the second time"):
             yield {
-                "case": f"start {cases.start_recipe}, launch to the end of one step",
+                "case": f"start {cases.start_recipe} by {cases.start_by}, launch to the end of one step",
                 "system": OURS,
-                "first_call_s": timed(lambda: one_step(cases.start_recipe, Path(folder), device), device)[0],
+                "first_call_s": timed(lambda: one_step(cases, Path(folder), device), device)[0],
                 "note": note,
             }
 
 
-def one_step(recipe: str, folder: Path, device: torch.device) -> None:
-    """Launch a recipe for one step, with all its caches in `folder`.
+def one_step(cases: StartCases, folder: Path, device: torch.device) -> None:
+    """Launch the recipe for one step, with all its caches in `folder`.
 
     Raises:
         UserError: with the last line of what it says, if it fails.
     """
     environment = {**os.environ, **{name: str(folder / name.lower()) for name in CACHES}}
-    command = [sys.executable, str(RECIPES / f"{recipe}.py"), *ONE_STEP, f"--output_dir={folder / 'run'}"]
+    recipe = cases.start_recipe
+    command = [sys.executable, *LAUNCHERS[cases.start_by], str(RECIPES / f"{recipe}.py"), *ONE_STEP]
+    command += [f"--output_dir={folder / 'run'}"]
     command += ["--overwrite_output_dir=true", *(["--use_cpu=true"] if device.type == "cpu" else [])]
     finished = subprocess.run(command, env=environment, cwd=RECIPES.parent, capture_output=True, text=True, check=False)
     if finished.returncode:

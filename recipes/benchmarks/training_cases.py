@@ -133,7 +133,7 @@ def pairs_training(cases: TrainingCases) -> Training:
     arguments = TranslationArguments(train_file=cases.pairs)
     rows = Translation.load_rows(arguments)["train"]
     task = Translation(arguments, Translation.build_vocabulary(arguments, None, rows, cases.pairs_vocab_size))
-    lines, _ = encode(rows, lambda row: task.sequences(row, cases.pairs_length, True), "train")
+    lines, _ = encode(rows, lambda rows: task.all_sequences(rows, cases.pairs_length, True), "train")
     packed = PackedDataset(lines, max(cases.pairs_row_length, cases.pairs_length), task.vocabulary.padding)
     if len(packed) < cases.pairs_batch_size:
         raise UserError(f"--pairs_batch_size {cases.pairs_batch_size}: the pairs fill {len(packed)} rows only")

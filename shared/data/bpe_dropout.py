@@ -8,6 +8,7 @@ seed: two processes would train on different rows, and a resumed training on oth
 
 import json
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
 from tokenizers import Tokenizer
@@ -61,5 +62,5 @@ class DropoutVocabulary(TextVocabulary):
         super().__init__(vocabulary.tokenizer, vocabulary.separators)
         self.sampler = SubwordSampler(vocabulary.tokenizer.backend_tokenizer, dropout, seed)
 
-    def encode(self, text: str) -> list[int]:
-        return self.sampler(text)
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.sampler(text) for text in texts]

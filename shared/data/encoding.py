@@ -20,7 +20,8 @@ COLUMNS = Features(
     }
 )
 
-Sequences = Callable[[Mapping[str, Any]], Iterable[Sequence | None]]  # the sequences of a row; None: one does not fit
+# The sequences of some rows, in their order; None: one does not fit.
+Sequences = Callable[[list[Mapping[str, Any]]], Iterable[Sequence | None]]
 
 
 def encode(
@@ -33,14 +34,13 @@ def encode(
 
     def encode_batch(batch: dict[str, list]) -> dict[str, list]:
         columns: dict[str, list] = {name: [] for name in COLUMNS}
-        for values in zip(*batch.values(), strict=True):
-            for found in sequences(dict(zip(batch, values, strict=True))):
-                sequence = found or Sequence([])  # an empty one stands for one that did not fit
-                columns["input_ids"].append([*sequence.context, *sequence.target])
-                columns["context"].append(len(sequence.context))
-                columns["length"].append(len(sequence))
-                columns["dropped"].append(int(found is None))
-                columns["cut"].append(int(sequence.cut > 0))
+        for found in sequences([dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]):
+            sequence = found or Sequence([])  # an empty one stands for one that did not fit
+            columns["input_ids"].append([*sequence.context, *sequence.target])
+            columns["context"].append(len(sequence.context))
+            columns["length"].append(len(sequence))
+            columns["dropped"].append(int(found is None))
+            columns["cut"].append(int(sequence.cut > 0))
         return columns
 
     table = rows.map(

@@ -7,7 +7,7 @@ name the new ones (`shared.model.build.new_embeddings`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -109,10 +109,27 @@ class TextVocabulary:
         Raises:
             UserError: for what is no Unicode, such as a byte of a command line that is not UTF-8.
         """
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, as `encode` gives them; a text that comes again is read once.
+
+        Raises:
+            UserError: as `encode`.
+        """
+        # What transformers' tokenizer calls, without its masks and checks, which take as long as the reading itself.
+        backend: Tokenizer = self.tokenizer.backend_tokenizer
+        backend.encode_special_tokens = True
+        backend.no_truncation()
+        backend.no_padding()
+        once = list(dict.fromkeys(texts))
         try:
-            return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+            found = backend.encode_batch_fast(once, add_special_tokens=False)
         except TypeError as error:  # of a lone surrogate
-            raise UserError(f"{text[:40]!a} holds what is no Unicode: give text in UTF-8") from error
+            wrong = next((text for text in once if not _is_unicode(text)), once[0])
+            raise UserError(f"{wrong[:40]!a} holds what is no Unicode: give text in UTF-8") from error
+        ids = {text: encoding.ids for text, encoding in zip(once, found, strict=True)}
+        return [ids[text] for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens left out."""
@@ -127,6 +144,15 @@ class TextVocabulary:
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save_pretrained(folder)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def vocabulary_folder(name: str) -> str:

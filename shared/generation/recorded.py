@@ -4,7 +4,7 @@ To copy the weights, to make room for a cache and to record a step takes a GPU a
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import chain
 from weakref import WeakKeyDictionary
 
@@ -24,10 +24,12 @@ LENGTHS = 256  # a cache's length is a multiple, so that a prompt of another len
 
 @dataclass(eq=False)
 class RecordedStep:
-    """A `step` of the `sampler` in all its slots; `case` says what it is kept for, if it is."""
+    """A `step` of the `sampler` in all its slots. `case` says what it is kept for, if it is, and `room` how many tokens
+    a slot holds, and how many of them may be written."""
 
     sampler: Sampler
     step: Callable[[], None]
+    room: tuple[int, int]
     case: Hashable = None
 
 
@@ -45,23 +47,25 @@ def recorded_step(
 ) -> RecordedStep:
     """A step for so many `slots` of at least `length` tokens, each of which writes up to `longest`.
 
-    It is the one that `keep` was given last for this decoder, if that was for the same, and a new one otherwise.
+    It is the one that `keep` was given last for this decoder, if that was for the same settings and has the room, and a
+    new one otherwise.
     """
     case = None
     if not (isinstance(decoder, Ensemble) or constraint or decoder.device.type not in DEVICES):
         length = min(decoder.context, -(-length // LENGTHS) * LENGTHS)
         # Weights may have changed where they are, but a recorded step reads no others.
         weights = tuple(tensor.data_ptr() for tensor in chain(decoder.parameters(), decoder.buffers()))
-        case = (slots, length, longest, astuple(settings), end, compute_dtype(decoder), weights)
+        alike = astuple(replace(settings, max_new_tokens=1))  # each slot has a limit of its own
+        case = (slots, alike, end, compute_dtype(decoder), weights)
         kept = _kept.pop(decoder, None)  # taken out, as a second thread must not write with it
-        if kept is not None and kept.case == case:
+        if kept is not None and kept.case == case and kept.room[0] >= length and kept.room[1] >= longest:
             assert isinstance(kept.sampler.decode, DecodeStep)
             kept.sampler.decode.decoder = decoder
             kept.sampler.decode.renew()
             return kept
         del kept  # its memory may be needed
     sampler = Sampler(new_step(decoder, slots, length), longest, settings, end, constraint)
-    return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), case)
+    return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), (length, longest), case)
 
 
 def keep(decoder: Decoder | Ensemble, step: RecordedStep) -> None:

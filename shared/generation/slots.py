@@ -34,7 +34,7 @@ class Slots:
     ) -> None:
         """Begin the slots `places`, whose prompts are in the cache, or go on with those that have `written` something.
 
-        Each ends with its limit of tokens, those included; `uniform` [places, longest] draw all it may ever write.
+        Each ends with its limit of tokens, those included; `uniform` [places, most] draw all it may ever write.
         """
         numbers = [
             places,
@@ -53,7 +53,7 @@ class Slots:
             if ids:
                 self.ids[slot, : len(ids)] = torch.tensor(ids)
         if uniform is not None:
-            self.uniform[slots] = torch.from_numpy(uniform).to(self.uniform)
+            self.uniform[slots, : uniform.shape[1]] = torch.from_numpy(uniform).to(self.uniform)
 
     def seen(self) -> Callable[[], tuple[list[bool], list[int]]]:
         """What `finished` and `count` are now. A GPU is waited for when that is called, and may have gone on."""

@@ -34,6 +34,7 @@ from shared.runs.resuming import check_resumed, clear, find_checkpoint
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
 from shared.training.checkpoints import checkpoints, tidy
+from shared.training.compiler import compiler_beside
 from shared.training.hub import push
 from shared.training.sharded import whole
 from shared.training.trainer import Trainer
@@ -65,7 +66,9 @@ def train(kind: type[Task], arguments: list[str]) -> None:
     with reserved(folder) if training.should_save else nullcontext():
         if training.should_save:
             tidy(folder)
-        start = prepare(kind, folder, data, model, training)
+        # What forks must not do so beside a thread.
+        with nullcontext() if data.preprocessing_num_workers else compiler_beside(training):
+            start = prepare(kind, folder, data, model, training)
         settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
         for name in OF_THE_WEIGHTS:
             settings["model"][name] = getattr(start.decoder.config, name)
@@ -240,7 +243,7 @@ def pack(
         rows = concatenate_datasets([rows] * model.bpe_samples)
     return pack_split(
         rows,
-        lambda row: task.sequences(row, model.max_length, training),
+        lambda rows: task.all_sequences(rows, model.max_length, training),
         split,
         max_length=model.max_length,
         pack_length=model.pack_length,

@@ -1,16 +1,37 @@
 """What a recipe does with its command line."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from shared.runs.flags import parse
-from shared.task import Task
+from shared.runs.beside import import_beside
+from shared.threads import settle_threads
+
+if TYPE_CHECKING:
+    from shared.task import Task
+
+HELP = {"-h", "--help", "--help_all", "--help-all"}
+# What a training loads in any case, and what waits for none of transformers' files, which are as many again.
+BESIDE = ("torch._dynamo", "datasets")
 
 
-def recipe(kind: type[Task]) -> Callable[[list[str]], None]:
+def start(tasks: "Mapping[str, type[Task]]", name: str) -> None:
+    """The recipe of the task of that `name`, with the command line of this process."""
+    if not HELP & set(sys.argv[1:]):
+        settle_threads()  # PyTorch reads how many when it is loaded
+        import_beside(*BESIDE)
+    from shared.runs.cli import run  # noqa: PLC0415 (which loads transformers)
+
+    run(recipe(tasks[name]))
+
+
+def recipe(kind: "type[Task]") -> Callable[[list[str]], None]:
     """Trains, scores and saves a decoder for a task; --help does not wait for the Trainer."""
 
     def main(arguments: list[str]) -> None:
-        if {"-h", "--help", "--help_all", "--help-all"} & set(arguments):
+        if HELP & set(arguments):
+            from shared.runs.flags import parse  # noqa: PLC0415 (as below)
+
             parse(kind, arguments)
         from shared.runs.pipeline import train  # noqa: PLC0415 (the Trainer takes seconds to import)
 

@@ -6,6 +6,7 @@ For pre-training what the other recipes start from, and for writing freely.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -76,12 +77,12 @@ class LanguageModeling(TextTask):
     def texts(cls, row: Row, arguments: LanguageModelingArguments) -> tuple[str, str]:
         return "", row["text"]
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+    def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[Sequence]:
         end = self.vocabulary.end
         stride = self.arguments.stride or (max_length - 1 if training else max_length // 2)
         if not 0 < stride < max_length:
             raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
-        return windows([end, *self.vocabulary.encode(row["text"]), end], max_length, stride)
+        return windows([end, *texts[1], end], max_length, stride)
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
         """`<|endoftext|>` and the beginning of the text, of which the last tokens are kept if there are too many."""

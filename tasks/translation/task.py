@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +77,10 @@ class Translation(TextTask):
             raise UserError(f"--target_lang {language}: the run has not learned to write it")
         return [self.vocabulary.tokens[separator(language)]]
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
-        lines = [*super().sequences(row, max_length, training)]
+    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
         if training and self.arguments.both_directions:
-            lines += super().sequences(self._turned(row, row["target"]), max_length, training)
-        return lines
+            rows = [each for row in rows for each in (row, self._turned(row, row["target"]))]
+        return super().all_sequences(rows, max_length, training)
 
     def _turned(self, row: Row, text: str) -> Row:
         """The row whose source is a `text` in the language that this row is translated to."""
@@ -90,7 +91,7 @@ class Translation(TextTask):
     def reversed_sequence(self, row: Row, output: str, max_length: int) -> Sequence | None:
         if not self.arguments.both_directions:
             return super().reversed_sequence(row, output, max_length)
-        return super().sequences(self._turned(row, output), max_length, training=False)[0]
+        return self.sequences(self._turned(row, output), max_length, training=False)[0]
 
     @classmethod
     def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:

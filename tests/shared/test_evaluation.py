@@ -38,7 +38,7 @@ def rows(task):
 
 @pytest.fixture
 def packed(task, rows):
-    lines, _ = encode(rows, lambda row: task.sequences(row, 64, training=False), "test")
+    lines, _ = encode(rows, lambda rows: task.all_sequences(rows, 64, training=False), "test")
     return PackedDataset(lines, max(lines["length"]), task.vocabulary.padding)
 
 

@@ -18,8 +18,8 @@ def rows(task):
 
 
 def lengths(task, max_length):
-    """The sequences of a row in training, of at most `max_length` tokens."""
-    return lambda row: task.sequences(row, max_length, training=True)
+    """The sequences of rows in training, of at most `max_length` tokens."""
+    return lambda rows: task.all_sequences(rows, max_length, training=True)
 
 
 def test_several_processes_tokenise_as_one(task, rows):
@@ -33,7 +33,7 @@ def test_what_one_process_left_is_not_tokenised_again(task, rows, tmp_path):
         return pack_split(rows, sequences, "train", max_length=LENGTH, pack_length=None, padding=0, shared=tmp_path)
 
     first = pack(lengths(task, LENGTH))
-    second = pack(lambda row: pytest.fail("tokenised again"))
+    second = pack(lambda rows: pytest.fail("tokenised again"))
     assert second.rows == first.rows
     assert all((second[index][name] == first[index][name]).all() for index in range(len(first)) for name in first[0])
 

@@ -52,6 +52,16 @@ def test_any_text_survives_gpt2s_own_bpe(grown, text):
     assert not ids or max(ids) < 50256
 
 
+@given(texts=st.lists(text))
+def test_texts_read_at_once_are_those_that_transformers_reads_one_by_one(learned, grown, texts):
+    for vocabulary in (learned, grown.vocabulary):
+        plain = [
+            vocabulary.tokenizer(each, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            for each in texts
+        ]
+        assert vocabulary.encode_all(texts) == plain == [vocabulary.encode(each) for each in texts]
+
+
 def test_special_tokens_are_left_out_of_decoded_text(learned):
     dog = learned.encode("dog")
     ids = [learned.tokens["<|copy|>"], *dog, learned.padding, learned.end]

@@ -73,6 +73,14 @@ def test_other_settings_have_a_step_of_their_own(decoder, steps, changes):
     assert len(steps) == 2
 
 
+def test_fewer_tokens_are_written_by_the_step_for_more(decoder, steps):
+    written(decoder)
+    fewer = written(decoder, max_new_tokens=LONG // 4, seed=4)
+    assert len(steps) == 1 and {*map(len, fewer)} == {LONG // 4}
+    recorded._kept.clear()
+    assert written(decoder, max_new_tokens=LONG // 4, seed=4) == fewer
+
+
 def test_weights_elsewhere_have_a_step_of_their_own(decoder, steps):
     written(decoder)
     decoder.transformer.wpe.weight.data = decoder.transformer.wpe.weight.data.clone()
