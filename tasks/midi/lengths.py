@@ -28,18 +28,19 @@ from tasks.midi.codec import (
     waits,
 )
 
-SECONDS = [f"<|0:{second:02}|>" for second in range(60)]
-"""Special tokens that say which second begins, as a clock does; see `clocked`."""
+PART = TICKS_PER_SECOND // 4  # ticks
+TIMES = [f"<|0:{PART * part / TICKS_PER_SECOND:05.2f}|>" for part in range(60 * TICKS_PER_SECOND // PART)]
+"""Special tokens that say the time, as a clock does, in steps of a quarter of a second; see `clocked`."""
 
-SPECIAL = {**EVENTS, "special_tokens": [*EVENTS["special_tokens"], *SECONDS]}
+SPECIAL = {**EVENTS, "special_tokens": [*EVENTS["special_tokens"], *TIMES]}
 
 # Steps by beats of half a second: 10 ms up to 1 s, 50 ms up to 2 s, 100 ms up to 5 s, half a second up to 20 s.
 TOKENIZER = TSD(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT, (2, 4): 10, (4, 10): 5, (10, 40): 1}, **SPECIAL))
-"""587 ids, special tokens first: those of the codec, then the seconds."""
+"""767 ids, special tokens first: those of the codec, then the times."""
 
 MEANING = {
     **meaning_of(TOKENIZER),
-    **{TOKENIZER[f"{name}_None"]: ("Second", second) for second, name in enumerate(SECONDS)},
+    **{TOKENIZER[f"{name}_None"]: ("Time", part) for part, name in enumerate(TIMES)},
 }
 LENGTHS = np.unique(values_of("Duration", otherwise=0, meaning=MEANING))[1:]
 """The lengths that a note may have, in ticks of 10 ms: 180 from 1 to 2,000. The nearest is at most 5 % off."""
@@ -49,7 +50,7 @@ _NOTE_ON, _VELOCITY, _DURATION, _TIME_SHIFT = (
 )
 _PITCHES, _VELOCITIES, _LENGTHS = (values_of(kind, meaning=MEANING) for kind in ("NoteOn", "Velocity", "Duration"))
 _TICKS = values_of("TimeShift", otherwise=0, meaning=MEANING)
-_SECOND = ids_of("Second", MEANING)[: len(SECONDS)]
+_TIME = ids_of("Time", MEANING)
 
 
 def rounded(lengths: np.ndarray) -> np.ndarray:
@@ -97,19 +98,17 @@ def length(ticks: int) -> int:
 
 
 def clocked(events: Iterable[int]) -> list[int]:
-    """The same with every second said when it begins, also the first: a wait that passes one is parted there.
+    """The same with the time said before a note begins, wherever it is another than was said last.
 
     So, in two lines of the same time, what belongs together comes after the same token.
     """
-    line, now = [int(_SECOND[0])], 0
+    line, now, said = [], 0, -1
     for wait, event in _after_waits(events):
-        then = now + wait
-        while now < then:
-            step = min(then - now, TICKS_PER_SECOND - now % TICKS_PER_SECOND)
-            line.append(int(_TIME_SHIFT[step]))
-            now += step
-            if now % TICKS_PER_SECOND == 0:
-                line.append(int(_SECOND[now // TICKS_PER_SECOND % len(SECONDS)]))
+        now += wait
+        line += waits(wait, _TIME_SHIFT)
+        if event and now // PART != said:
+            said = now // PART
+            line.append(int(_TIME[said % len(TIMES)]))
         line += event
     return line
 
@@ -120,13 +119,13 @@ def unclocked(events: Iterable[int]) -> list[int]:
 
 
 def _after_waits(events: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-    """Each event but waits and seconds, after the ticks since the one before it; at last the ticks that remain."""
+    """Each event but waits and times, after the ticks since the one before it; at last the ticks that remain."""
     wait = 0
     for event in events:
         kind, value = MEANING.get(event, ("", 0))
         if kind == "TimeShift":
             wait += value
-        elif kind != "Second":
+        elif kind != "Time":
             yield wait, [event]
             wait = 0
     yield wait, []

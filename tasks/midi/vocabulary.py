@@ -60,7 +60,7 @@ class MusicVocabulary:
         return np.cumsum(self.ticks[np.array(events, dtype=int)])
 
     def clocked(self, events: Sequence[int]) -> list[int]:
-        """Events from time 0 on with the seconds said, where the vocabulary can say them."""
+        """Events from time 0 on with the times said, where the vocabulary can say them."""
         return list(events)
 
     def unclocked(self, events: Sequence[int]) -> list[int]:

@@ -19,9 +19,9 @@ class Table:
     """What the ids of a vocabulary say, as arrays [V] with -1 for all others, and the ids that say it."""
 
     def __init__(self, meaning: Meaning):
-        self.pitch, self.velocity, self.ticks, self.length, self.struck, self.second = (
+        self.pitch, self.velocity, self.ticks, self.length, self.struck, self.time = (
             values_of(*kinds, meaning=meaning)
-            for kinds in (("NoteOn", "NoteOff"), ("Velocity",), ("TimeShift",), ("Duration",), ("NoteOn",), ("Second",))
+            for kinds in (("NoteOn", "NoteOff"), ("Velocity",), ("TimeShift",), ("Duration",), ("NoteOn",), ("Time",))
         )
         self.velocities, self.shifts, self.lengths = (
             ids_of(kind, meaning) for kind in ("Velocity", "TimeShift", "Duration")
@@ -74,7 +74,7 @@ def stretched(ids: np.ndarray, factor: float, table: Table = EVENTS) -> np.ndarr
     not drift apart. Every special token starts anew from time 0. The length of a note, where events say it, becomes the
     nearest to its new one after which the key may be struck again.
     """
-    said = np.stack([values[ids] for values in (table.pitch, table.velocity, table.ticks, table.length, table.second)])
+    said = np.stack([values[ids] for values in (table.pitch, table.velocity, table.ticks, table.length, table.time)])
     parts = np.split(ids, np.flatnonzero((said < 0).all(0)))
     return np.concatenate([_longer(_stretched(part, factor, table), factor, table) for part in parts])
 

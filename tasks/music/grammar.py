@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import PIANO, TICKS_PER_SECOND
+from tasks.midi.lengths import PART
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 from tasks.music.infilling import length_of_hole, ringing
 
@@ -18,8 +19,8 @@ PITCHES = 128
 NEVER = 2**40  # later than any tick
 RINGING = TICKS_PER_SECOND  # after the last note may begin
 
-KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration", "Second")
-NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION, SECOND = range(len(KINDS))
+KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration", "Time")
+NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION, TIME = range(len(KINDS))
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Line:
     """What the events of a line have come to; all times in ticks of 10 ms.
 
     `struck` and `ends`, by pitch, say when a key that sounds was struck and when it is silent, where events say so
-    beforehand; `origin` is the time at which the prompt ended. Where seconds are said, `clocked`, one may be `due`.
+    beforehand; `origin` is the time at which the prompt ended. Where times are said, `clocked`, the last one is `said`.
     """
 
     now: int = 0
@@ -38,7 +39,7 @@ class Line:
     shifted: bool = False
     owing: bool = False
     clocked: bool = False
-    due: bool = False
+    said: int = -1
     struck: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
 
@@ -47,16 +48,15 @@ class Line:
         if kind == "TimeShift":
             self.now, self.silence, self.begun = self.now + value, self.silence + value, -1
             self.owing |= not self.struck
-            self.due = self.clocked and self.now % TICKS_PER_SECOND == 0
-        elif kind == "Second":
-            self.due = False
+        elif kind == "Time":
+            self.said, self.owing = self.now // PART, True
         elif kind == "NoteOff":
             self.struck.pop(value, None)
         elif kind == "NoteOn":
             self.struck[value], self.begun, self.silence, self.owing = self.now, value, 0, False
         elif kind == "Duration" and self.struck.pop(self.begun, None) is not None:
             self.ends[self.begun] = self.now + value
-        self.latest, self.shifted = kind, kind == "TimeShift" and value < TICKS_PER_SECOND
+        self.latest, self.shifted = kind, kind == "Time" or (kind == "TimeShift" and value < TICKS_PER_SECOND)
 
 
 class Grammar(ABC):
@@ -133,8 +133,8 @@ class Grammar(ABC):
         compose, continue_, accompany, infill = (tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY, INFILL))
         start = max((place for place, token in enumerate(prompt) if token in (compose, accompany, infill)), default=-1)
         from_nothing = (start >= 0 and prompt[start] == compose) or list(prompt) == [continue_]
-        clocked = start >= 0 and prompt[start] == accompany and SECOND in self.kind
-        line = Line(shifted=from_nothing, owing=from_nothing, clocked=clocked, due=clocked)
+        clocked = start >= 0 and prompt[start] == accompany and TIME in self.kind
+        line = Line(shifted=from_nothing, owing=from_nothing, clocked=clocked)
         if start >= 0 and prompt[start] == infill:
             line.ends = ringing(prompt, self.vocabulary)
         for place, token in enumerate([*prompt, *written][start + 1 :], start + 1):
@@ -173,7 +173,7 @@ class Grammar(ABC):
         state["silence"].add_(ticks).masked_fill_(on, 0)
         self._sound(state, kind, value, on, shift)
         state["velocity"].copy_(on)
-        state["shifted"].copy_(shift & (value < TICKS_PER_SECOND))
+        state["shifted"].copy_((shift & (value < TICKS_PER_SECOND)) | (kind == TIME))
         state["paused"].logical_or_(shift & (state["now"] >= state["until"]))
         state["ended"].logical_or_(tokens == self.vocabulary.end)
         state["left"].sub_(1)

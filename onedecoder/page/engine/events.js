@@ -9,7 +9,7 @@
 export const TICKS_PER_SECOND = 100;
 const LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND; // a piano string left alone is silent by then
 export const LONGEST_NOTE = 20 * TICKS_PER_SECOND;
-export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5, SECOND = 6;
+export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5, TIME = 6;
 
 export class Events {
   /** `meaning` has [kind, value] for every id; kind 0 is a special token. */

@@ -4,7 +4,7 @@
  * what begins goes upward.
  */
 
-import { ON, SHIFT, TICKS_PER_SECOND } from "onedecoder/engine/events.js";
+import { ON, SHIFT, TICKS_PER_SECOND, TIME } from "onedecoder/engine/events.js";
 
 export const LONGEST_SILENCE = 10 * TICKS_PER_SECOND;
 const LOWEST = 21, HIGHEST = 108; // of a piano
@@ -55,7 +55,7 @@ export class Grammar {
       state.silence = 0;
       state.owing = false;
     }
-    state.shifted = kind === SHIFT && value < TICKS_PER_SECOND;
+    state.shifted = kind === TIME || (kind === SHIFT && value < TICKS_PER_SECOND);
     this.sound(state, kind, value);
   }
 

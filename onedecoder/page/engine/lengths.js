@@ -3,9 +3,10 @@
  * key, how loud, for how long, wait for the next one.
  */
 
-import { Events, LENGTH, ON, SECOND, SHIFT, TICKS_PER_SECOND, VELOCITY, onePiano } from "onedecoder/engine/events.js";
+import { Events, LENGTH, ON, SHIFT, TICKS_PER_SECOND, TIME, VELOCITY, onePiano } from "onedecoder/engine/events.js";
 
 const NOTE = [ON, VELOCITY, LENGTH];
+const PART = TICKS_PER_SECOND / 4; // how exactly a time is said
 
 export class EventsWithLengths extends Events {
   constructor(meaning) {
@@ -45,26 +46,22 @@ export class EventsWithLengths extends Events {
     return onePiano(notes);
   }
 
-  /** With every second said when it begins, also the first, so that a wait that passes one is parted there. */
+  /** With the time said before a note begins, wherever it is another than was said last. */
   melody(notes) {
-    const line = [this.second(0)], ids = this.encode(notes), ticks = this.ticks(ids);
-    let now = 0;
-    ids.forEach((id, index) => {
-      if (this.kind[id] === SHIFT) return;
-      while (now < ticks[index]) {
-        const step = Math.min(ticks[index] - now, TICKS_PER_SECOND - (now % TICKS_PER_SECOND));
-        now += step;
-        line.push(this.id[SHIFT][step], ...(now % TICKS_PER_SECOND ? [] : [this.second(now)]));
-      }
-      line.push(id);
+    const ids = this.encode(notes), ticks = this.ticks(ids);
+    let said = null;
+    return ids.flatMap((id, index) => {
+      const time = this.time(ticks[index]);
+      if (this.kind[id] === SHIFT || time === said) return [id];
+      said = time;
+      return [time, id];
     });
-    return line;
   }
 
-  /** The event that says which second begins at a tick. */
-  second(tick) {
-    const seconds = this.id[SECOND];
-    return seconds[Math.floor(tick / TICKS_PER_SECOND) % seconds.length];
+  /** The event that says what the time is at a tick. */
+  time(tick) {
+    const times = this.id[TIME];
+    return times[Math.floor(tick / PART) % times.length];
   }
 
   /** From a note or a wait on, so that no note is cut. */

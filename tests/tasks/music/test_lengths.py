@@ -55,7 +55,7 @@ def test_every_performance_is_allowed(rows):
 
 
 @given(notes)
-def test_every_performance_with_its_seconds_is_allowed_beside_a_melody(rows):
+def test_every_performance_with_its_times_is_allowed_beside_a_melody(rows):
     grammar = LengthsConstraint(VOCABULARY)
     state, events = grammar.new_state(1, "cpu"), clocked(encode(played(rows)))
     grammar.begin(state, 0, [*events, ACCOMPANY], len(events) + 1)
@@ -76,7 +76,7 @@ def test_a_prompt_read_at_once_leaves_the_state_that_its_events_leave_one_by_one
     for event in events:
         GRAMMAR.advance(by_events, torch.tensor([END, event]))
     assert torch.equal(GRAMMAR.allowed(at_once)[1], GRAMMAR.allowed(by_events)[1])
-    for name in ("silence", "begun", "velocity", "length", "shifted", "owing", "left", "due", "clock"):
+    for name in ("silence", "begun", "velocity", "length", "shifted", "owing", "left", "said", "clock"):
         assert torch.equal(at_once[name][1], by_events[name][1]), name
     left = [(state["ends"][1] - state["now"][1]).clamp(min=0) for state in (at_once, as_written, by_events)]
     assert torch.equal(left[0], left[2]) and torch.equal(left[1], left[2])
@@ -136,18 +136,18 @@ def test_what_may_follow_what():
     assert kinds_allowed(*STRUCK, "TimeShift_2.0.10") == {"Pitch", "TimeShift"}
 
 
-def test_beside_a_melody_the_seconds_are_said_and_no_wait_passes_one():
-    assert names_allowed(job=ACCOMPANY) == {"<|0:00|>"}
-    assert kinds_allowed("<|0:00|>", job=ACCOMPANY) == {"Pitch", "TimeShift", "<|endoftext|>"}
-    begun = ("<|0:00|>", *STRUCK, "TimeShift_1.20.50")
-    assert kinds_allowed(*begun, job=ACCOMPANY) == {"Pitch"}
-    waits = {name for name in names_allowed(*begun, *STRUCK, job=ACCOMPANY) if name.startswith("TimeShift")}
-    assert waits == {f"TimeShift_0.{ticks}.50" for ticks in range(1, 31)}
-    up_to_it = (*begun, *STRUCK, "TimeShift_0.30.50")
-    assert names_allowed(*up_to_it, job=ACCOMPANY) == {"<|0:01|>"}
-    assert kinds_allowed(*up_to_it, "<|0:01|>", job=ACCOMPANY) == {"Pitch", "TimeShift"}  # a wait leads to a note
-    minute = [name for second in range(60) for name in (f"<|0:{second:02}|>", *STRUCK, "TimeShift_2.0.10")]
-    assert names_allowed(*minute, job=ACCOMPANY) == {"<|0:00|>"}
+def test_beside_a_melody_the_time_is_said_before_a_note_begins():
+    assert kinds_allowed(job=ACCOMPANY) == {"<|0:00.00|>", "TimeShift", "<|endoftext|>"}
+    assert kinds_allowed("<|0:00.00|>", job=ACCOMPANY) == {"Pitch"}
+    begun = ("<|0:00.00|>", *STRUCK)
+    assert "<|0:00.00|>" not in kinds_allowed(*begun, job=ACCOMPANY)
+    assert kinds_allowed(*begun, "TimeShift_0.24.50", job=ACCOMPANY) == {"Pitch"}  # no other time than was said
+    later = (*begun, "TimeShift_2.0.10", "TimeShift_0.25.50")
+    assert kinds_allowed(*later, job=ACCOMPANY) == {"<|0:01.25|>"}
+    assert kinds_allowed(*later, "<|0:01.25|>", job=ACCOMPANY) == {"Pitch"}
+    minute = [name for second in range(60) for name in (f"<|0:{second:02}.00|>", *STRUCK, "TimeShift_2.0.10")]
+    assert kinds_allowed(*minute, job=ACCOMPANY) == {"<|0:00.00|>", "TimeShift"}
+    assert kinds_allowed(job=ACCOMPANY, new_tokens=3) == {"<|endoftext|>"}
 
 
 def test_a_note_begins_only_where_all_of_it_may_still_be_written():
