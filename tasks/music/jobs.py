@@ -2,7 +2,7 @@
 
                <|compose|>    events …        <|endoftext|>
     primer     <|continue|>   continuation …
-    melody     <|accompany|>  accompaniment   <|endoftext|>
+    melody     <|accompany|>  performance     <|endoftext|>
     past <|gap|> future <|infill|>   middle   <|endoftext|>
     └── context: attended to ┘└── learned ────────────────┘
 
@@ -49,15 +49,17 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
 
 
 def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[Sequence | None]:
-    """Segments of `seconds`, melody and accompaniment in the same time, where need be halved until they fit a line.
+    """Segments of `seconds`, melody and performance in the same time, where need be halved until they fit a line.
 
     A note belongs to the segment in which it begins, and ends with it. None for a second of music that does not fit.
     """
-    parts = [vocabulary.decode(row[name]) for name in ("melody", "accompaniment")]
+    melody, performance = vocabulary.decode(row["melody"]), vocabulary.decode(row["events"])
     length = round(seconds * TICKS_PER_SECOND)
 
     def lines(start: int, stop: int) -> Iterator[Sequence | None]:
-        source, target = (vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop))) for part in parts)
+        source, target = (
+            vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop))) for part in (melody, performance)
+        )
         line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
         if len(line) <= max_length:
             yield line
@@ -68,7 +70,7 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
         else:
             yield None
 
-    return [line for start in range(0, max(map(_end, parts)), length) for line in lines(start, start + length)]
+    return [line for start in range(0, _end(performance), length) for line in lines(start, start + length)]
 
 
 def _end(score: Score) -> int:

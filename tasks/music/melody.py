@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 from symusic import Score
 
-from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, merged, one_piano, read_pitched, sustain
+from tasks.midi.codec import TICKS_PER_SECOND, excerpt, merged, one_piano, read_pitched, sustain
 
 TRACK = "melody"  # the name, in any case, of the track that is the melody: in POP909, and in many files of songs
 CHORD = TICKS_PER_SECOND // 20  # notes struck within so many ticks are one chord
-DOUBLED = TICKS_PER_SECOND // 10  # a note struck so near to the melody's own on its key is the melody
 
 
 def melody_and_performance(path: str | Path) -> tuple[Score, Score]:
@@ -52,10 +51,3 @@ def from_its_first_note(melody: Score, ticks: int) -> Score:
     notes = melody.tracks[0].notes
     start = notes[0].time if notes else 0
     return excerpt(melody, start, start + ticks)
-
-
-def without(performance: Score, melody: Score) -> Score:
-    """A performance without the notes that double the melody: on its key, and struck at nearly the same time."""
-    notes, sung = columns(performance), columns(melody)
-    near = np.abs(np.subtract.outer(notes[0], sung[0])) <= DOUBLED
-    return one_piano(*notes[:, ~(near & np.equal.outer(notes[2], sung[2])).any(1)])

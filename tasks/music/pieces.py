@@ -1,16 +1,17 @@
 """What a decoder has written, beside what it was given: as one performance, and as the tracks of a MIDI file."""
 
+import numpy as np
 from symusic import Score
 
 from shared.task import Row
-from tasks.midi.codec import TEMPO, later, together
+from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, later, one_piano, together
 from tasks.midi.rendering import Piece
 from tasks.midi.sequencer import Source, arranged
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import filled
-from tasks.music.melody import without
 
+DOUBLED = TICKS_PER_SECOND // 10  # a note struck so near to the melody's own on its key is the melody
 Tracks = dict[str, Score]
 
 
@@ -61,3 +62,10 @@ def _file(
 ) -> Score:
     """The tempo is the one asked for, or else the source's; the one of MIDI where there is neither."""
     return arranged(parts, source, given, asked.tempo or tempo or TEMPO, asked.pedal)
+
+
+def without(performance: Score, melody: Score) -> Score:
+    """A performance without the notes that double the melody: on its key, and struck at nearly the same time."""
+    notes, sung = columns(performance), columns(melody)
+    near = np.abs(np.subtract.outer(notes[0], sung[0])) <= DOUBLED
+    return one_piano(*notes[:, ~(near & np.equal.outer(notes[2], sung[2])).any(1)])

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from shared.data.loading import SPLITS, quiet
 from shared.errors import UserError
 from shared.files import atomic_directory
-from tasks.midi.codec import VERSION, decode, encode, performance
+from tasks.midi.codec import VERSION, encode, performance
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.melody import melody_and_performance, without
+from tasks.music.melody import melody_and_performance
 
 KEPT = 100  # fewer files than this are read in no time, and not kept
 CHUNK = 16  # files that a process reads at a time
@@ -81,19 +81,10 @@ def rewritten(splits: DatasetDict, vocabulary: MusicVocabulary) -> DatasetDict:
     """The same music in a vocabulary's own events."""
     if type(vocabulary) is MusicVocabulary:
         return splits
-    columns = {"events", "melody", "accompaniment"} & {*splits["train"].column_names}
+    columns = {"events", "melody"} & {*splits["train"].column_names}
     with quiet():
         return splits.map(
             lambda row: {name: vocabulary.rewritten(row[name]) for name in columns}, load_from_cache_file=False
-        )
-
-
-def with_accompaniment(splits: DatasetDict) -> DatasetDict:
-    """The same with the events of what goes with each melody: all notes but the melody's own."""
-    with quiet():
-        return splits.map(
-            lambda row: {"accompaniment": encode(without(decode(row["events"]), decode(row["melody"])))},
-            load_from_cache_file=False,
         )
 
 

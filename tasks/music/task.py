@@ -29,7 +29,7 @@ from tasks.music.lengths import LengthsConstraint
 from tasks.music.melody import melody_and_performance
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
-from tasks.music.reading import read_folder, rewritten, shuffled, with_accompaniment
+from tasks.music.reading import read_folder, rewritten, shuffled
 from tasks.music.single_row import SingleRowConstraint
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
@@ -61,7 +61,7 @@ class Music(Task):
         lines = {
             "compose": "<|compose|> events … <|endoftext|>",
             "continue": "primer … <|continue|> continuation …",
-            "accompany": "melody … <|accompany|> accompaniment … <|endoftext|>",
+            "accompany": "melody … <|accompany|> performance … <|endoftext|>",
             "infill": "past … <|gap|> future … <|infill|> middle … <|endoftext|>",
         }
         return "\n    ".join(lines[job] for job in self.arguments.job)
@@ -84,9 +84,8 @@ class Music(Task):
             splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, "accompany" in arguments.job, CACHE)
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
-            print(f"{sum(map(len, splits.values())):,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
-        if "accompany" in arguments.job:
-            splits = with_accompaniment(splits)
+            read = sum(map(len, splits.values()))
+            print(f"{read:,} MIDI files read, {len(skipped):,} skipped", file=sys.stderr)
         splits = rewritten(splits, vocabulary_of(arguments.velocity, arguments.lengths))
         if arguments.shuffle_melodies:
             splits = DatasetDict({name: rows if name == "train" else shuffled(rows) for name, rows in splits.items()})
@@ -156,7 +155,7 @@ class Music(Task):
 
     @property
     def segment(self) -> int:
-        """The ticks of melody and accompaniment in a line, at most, to accompany."""
+        """The ticks of melody and performance in a line, at most, to accompany."""
         return round(self.arguments.segment_seconds * TICKS_PER_SECOND)
 
     @property
@@ -247,13 +246,7 @@ class Music(Task):
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
         """Nats per event and per note, and what a model of event frequencies alone would get."""
-        rows, training_rows = self._of_lines(rows), self._of_lines(training_rows)
         return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
-
-    def _of_lines(self, rows: Dataset) -> Dataset:
-        """The rows with what the first job's lines teach as their events."""
-        accompanies = self.arguments.job[0] == "accompany"
-        return rows.remove_columns("events").rename_column("accompaniment", "events") if accompanies else rows
 
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied.
@@ -263,7 +256,6 @@ class Music(Task):
         stands beside what was there.
         """
         job, longest = self.arguments.job[0], max(map(len, outputs))
-        rows = self._of_lines(rows)
         melodies, real = None, rows["events"]
         if job == "accompany":
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
@@ -278,7 +270,7 @@ class Music(Task):
             start = PRIMER_SECONDS * TICKS_PER_SECOND
             rests = (excerpt(whole, start, max(start, whole.end())) for whole in wholes)
             real = [self.vocabulary.encode(rest)[:longest] for rest in rests]
-        return score_pieces(outputs, real, self._of_lines(training_rows), self.vocabulary, melodies)
+        return score_pieces(outputs, real, training_rows, self.vocabulary, melodies)
 
     def report(self, metrics: Mapping[str, Any]) -> str:
         return tables(metrics)

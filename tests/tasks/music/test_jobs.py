@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,6 @@ from tasks.midi.codec import TOKENIZER, decode, encode, one_piano, save
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
-from tasks.music.reading import with_accompaniment
 
 COMPOSE, CONTINUE, ACCOMPANY = (TOKENIZER[f"<|{job}|>_None"] for job in ("compose", "continue", "accompany"))
 END = TOKENIZER["<|endoftext|>_None"]
@@ -45,11 +44,6 @@ def rows(draw):
     return {"events": encode(piece(*played)), "melody": encode(piece(*melody))}
 
 
-def accompanied(row):
-    (row,) = with_accompaniment(DatasetDict(train=Dataset.from_list([row])))["train"]
-    return row
-
-
 @given(rows(), st.integers(30, 80))
 def test_composing_and_continuing_learn_every_event_once(row, max_length):
     whole = [*row["events"], END]
@@ -69,22 +63,20 @@ def test_composing_and_continuing_learn_every_event_once(row, max_length):
 
 
 @given(rows(), st.sampled_from([60, 100, 400]))
-def test_melody_and_accompaniment_of_a_segment_are_in_the_same_time(row, max_length):
-    row = accompanied(row)
+def test_melody_and_performance_of_a_segment_are_in_the_same_time(row, max_length):
     lines = music("accompany", segment_seconds=8).sequences(row, max_length, training=True)
-    names = "melody", "accompaniment"
-    onsets = {name: decode(row[name]).tracks[0].notes.numpy()["time"] for name in names}
-    found = {name: [] for name in names}
+    onsets = {name: decode(row[name]).tracks[0].notes.numpy()["time"] for name in row}
+    found = {"melody": [], "events": []}
     for line in lines:
         *source, separator = line.context
         *target, end = line.target
         assert (separator, end) == (ACCOMPANY, END)
         assert len(line) <= max_length and not line.cut
-        parts = {"melody": decode(source), "accompaniment": decode(target)}
+        parts = {"melody": decode(source), "events": decode(target)}
         assert all(part.end() <= 800 for part in parts.values())
         for name, part in parts.items():
             found[name].append(part.tracks[0].notes.numpy()["time"].tolist())
-    for name in names if max_length == 400 else ():  # elsewhere a second of many notes may not fit
+    for name in row if max_length == 400 else ():  # elsewhere a second of many notes may not fit
         starts = range(0, 800 * len(lines), 800)
         placed = [start + time for start, times in zip(starts, found[name], strict=True) for time in times]
         assert placed == onsets[name].tolist()
@@ -92,7 +84,7 @@ def test_melody_and_accompaniment_of_a_segment_are_in_the_same_time(row, max_len
 
 def test_a_segment_that_is_too_long_is_halved_and_a_second_that_is_too_long_dropped():
     played = [(10 * index, 10 * index + 8, 60 + index % 5, 64) for index in range(160)]  # 16 s, 4 events a note
-    row = {"accompaniment": encode(piece(*played)), "melody": encode(piece(*played[::16]))}
+    row = {"events": encode(piece(*played)), "melody": encode(piece(*played[::16]))}
     task = music("accompany", segment_seconds=16)
     assert len(task.sequences(row, 1024, True)) == 1
     lines = task.sequences(row, 250, True)
@@ -102,7 +94,7 @@ def test_a_segment_that_is_too_long_is_halved_and_a_second_that_is_too_long_drop
 
 
 def test_training_has_lines_of_every_job_and_scoring_of_the_first():
-    row = accompanied({"events": encode(piece((0, 50, 60, 64))), "melody": encode(piece((0, 50, 60, 64)))})
+    row = {"events": encode(piece((0, 50, 60, 64))), "melody": encode(piece((0, 50, 60, 64)))}
     task = music("accompany", "compose", "continue")
     assert [line.context[-1] for line in task.sequences(row, 64, training=True)] == [ACCOMPANY, COMPOSE, CONTINUE]
     assert [line.context[-1] for line in task.sequences(row, 64, training=False)] == [ACCOMPANY]

@@ -42,9 +42,9 @@ def test_composing_and_continuing_learn_every_event_once_and_primers_are_whole(r
 
 
 @given(notes, st.sampled_from([60, 400]))
-def test_melody_and_accompaniment_of_a_segment_are_in_the_same_time(rows, max_length):
+def test_melody_and_performance_of_a_segment_are_in_the_same_time(rows, max_length):
     whole = played(rows)
-    row = {"accompaniment": encode(whole), "melody": encode(played(rows[:1]))}
+    row = {"events": encode(whole), "melody": encode(played(rows[:1]))}
     lines = music("accompany", segment_seconds=2).sequences(row, max_length, training=True)
     found = [columns(decode(line.target[:-1])) for line in lines if line]
     assert sum(part.shape[1] for part in found) == columns(whole).shape[1] or None in lines

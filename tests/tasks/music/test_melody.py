@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from symusic import ControlChange, Track
 
 from tasks.midi.codec import decode, one_piano, performance, save
-from tasks.music.melody import from_its_first_note, melody_and_performance, skyline, without
+from tasks.music.melody import from_its_first_note, melody_and_performance, skyline
 
 
 def piece(*rows):
@@ -63,19 +63,3 @@ def test_the_pedal_does_not_hold_a_melody(tmp_path):
 def test_no_melody_is_none():
     assert rows(skyline(decode([]))) == []
     assert rows(from_its_first_note(decode([]), 100)) == []
-
-
-def test_an_accompaniment_is_a_performance_without_its_melodys_notes():
-    heard = piece((0, 100, 72, 64), (0, 100, 60, 64), (107, 200, 74, 64), (100, 200, 62, 64), (300, 400, 72, 64))
-    melody = piece((0, 90, 72, 64), (100, 190, 74, 64), (200, 290, 76, 64))
-    assert rows(without(heard, melody)) == [(0, 100, 60), (100, 200, 62), (300, 400, 72)]
-    assert rows(without(heard, piece((400, 500, 72, 64)))) == rows(heard)
-
-
-@given(notes)
-def test_what_a_melody_leaves_of_a_piece_and_the_melody_are_all_of_it(found):
-    heard = piece(*((onset, onset + length, pitch, 64) for onset, length, pitch in found))
-    melody = skyline(heard)
-    struck = {(start, pitch) for start, _, pitch in [*rows(without(heard, melody)), *rows(melody)]}
-    near = {(start + late, pitch) for start, pitch in struck for late in range(-10, 11)}
-    assert struck <= {(start, pitch) for start, _, pitch in rows(heard)} <= near
