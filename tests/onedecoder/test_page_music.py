@@ -16,7 +16,8 @@ from onedecoder.export import exported
 from tasks.chorales.grid import ChoraleVocabulary
 from tasks.midi.codec import TICKS_PER_SECOND, performance, save
 from tasks.midi.vocabulary import ACCOMPANY
-from tasks.music.melody import from_its_first_note, melody_and_performance, without
+from tasks.music.melody import from_its_first_note, melody_and_performance
+from tasks.music.pieces import without
 
 IMPORTS = """
 import { codecOf, midiOf, notesOf } from "onedecoder/engine/music.js";
