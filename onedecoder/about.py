@@ -8,7 +8,7 @@ from onedecoder.core import MASKS, Constraint, TextTask, UserError
 from onedecoder.core_music import COMPOSE, JOBS, REST, STEP, VELOCITIES, ChoraleVocabulary, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 
-KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4, "Duration": 5, "Time": 6, "Tick": 7}
+KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4, "Duration": 5, "Time": 6}
 OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_new_tokens", *MASKS)
 
 

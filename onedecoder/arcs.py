@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from onedecoder.core_music import ACCOMPANY, TICKS_PER_SECOND, LineTime, MusicVocabulary
+from onedecoder.core_music import TICKS_PER_SECOND, MusicVocabulary
 from onedecoder.trace import Trace
 
 FAINT = 0.01  # of the weight, below which no arc is drawn
@@ -13,14 +13,12 @@ HEADS = ("#d9480f", "#2b8a3e", "#1864ab", "#862e9c", "#e67700", "#0b7285", "#a61
 
 def notes(trace: Trace, vocabulary: MusicVocabulary) -> np.ndarray:
     """The notes of a line of music events: onset and offset in seconds, pitch, and place of the note-on. [notes, 4]"""
-    found, sounding, time, start = [], {}, LineTime(), 0
+    found, sounding, now = [], {}, 0
     for place, index in enumerate(trace.ids):
-        kind, value = vocabulary.meaning.get(index, ("", 0))
-        time.take(kind, value)
-        if index == vocabulary.tokens[ACCOMPANY]:  # what follows is drawn behind the melody, whose time it is in
-            time, start = LineTime(), start + time.now
-        now = start + time.now
-        if kind == "NoteOn":
+        kind, value = vocabulary.meaning.get(index, (None, 0))
+        if kind == "TimeShift":
+            now += value
+        elif kind == "NoteOn":
             sounding[value] = [now, now, value, place]
             found.append(sounding[value])
         elif kind == "NoteOff" and value in sounding:
@@ -28,7 +26,7 @@ def notes(trace: Trace, vocabulary: MusicVocabulary) -> np.ndarray:
         elif kind == "Duration" and found and found[-1][2] in sounding:
             sounding.pop(found[-1][2])[1] = now + value
     for note in sounding.values():
-        note[1] = start + time.now
+        note[1] = now
     return np.array(found, dtype=float).reshape(-1, 4) / [TICKS_PER_SECOND, TICKS_PER_SECOND, 1, 1]
 
 

@@ -2,16 +2,14 @@
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
 from tasks.midi.codec import TICKS_PER_SECOND, save
-from tasks.midi.lengths import LineTime
 from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import record
 from tasks.midi.rendering import draw_piano_roll
 from tasks.midi.sample import VELOCITIES
-from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, MusicVocabulary
+from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
 from tasks.music.jobs import JOBS
 
 __all__ = [
-    "ACCOMPANY",
     "COMPOSE",
     "JOBS",
     "REST",
@@ -19,7 +17,6 @@ __all__ = [
     "TICKS_PER_SECOND",
     "VELOCITIES",
     "ChoraleVocabulary",
-    "LineTime",
     "MusicVocabulary",
     "draw_piano_roll",
     "record",

@@ -30,19 +30,17 @@ from tasks.midi.codec import (
 
 PART = TICKS_PER_SECOND // 4  # ticks
 TIMES = [f"<|0:{PART * part / TICKS_PER_SECOND:05.2f}|>" for part in range(60 * TICKS_PER_SECOND // PART)]
-TICKS = [f"<|+{tick / TICKS_PER_SECOND:.2f}|>" for tick in range(PART)]
-"""Special tokens that say a time, as a clock does: the quarter of a second, and the ticks since; see `clocked`."""
+"""Special tokens that say the time, as a clock does, in steps of a quarter of a second; see `clocked`."""
 
-SPECIAL = {**EVENTS, "special_tokens": [*EVENTS["special_tokens"], *TIMES, *TICKS]}
+SPECIAL = {**EVENTS, "special_tokens": [*EVENTS["special_tokens"], *TIMES]}
 
 # Steps by beats of half a second: 10 ms up to 1 s, 50 ms up to 2 s, 100 ms up to 5 s, half a second up to 20 s.
 TOKENIZER = TSD(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT, (2, 4): 10, (4, 10): 5, (10, 40): 1}, **SPECIAL))
-"""792 ids, special tokens first: those of the codec, then the times."""
+"""767 ids, special tokens first: those of the codec, then the times."""
 
 MEANING = {
     **meaning_of(TOKENIZER),
     **{TOKENIZER[f"{name}_None"]: ("Time", part) for part, name in enumerate(TIMES)},
-    **{TOKENIZER[f"{name}_None"]: ("Tick", tick) for tick, name in enumerate(TICKS)},
 }
 LENGTHS = np.unique(values_of("Duration", otherwise=0, meaning=MEANING))[1:]
 """The lengths that a note may have, in ticks of 10 ms: 180 from 1 to 2,000. The nearest is at most 5 % off."""
@@ -52,9 +50,7 @@ _NOTE_ON, _VELOCITY, _DURATION, _TIME_SHIFT = (
 )
 _PITCHES, _VELOCITIES, _LENGTHS = (values_of(kind, meaning=MEANING) for kind in ("NoteOn", "Velocity", "Duration"))
 _TICKS = values_of("TimeShift", otherwise=0, meaning=MEANING)
-_TIME, _TICK = (ids_of(kind, MEANING) for kind in ("Time", "Tick"))
-_NOTHING = ("", 0)
-_SAYS_TIME = values_of("Time", "Tick", meaning=MEANING) >= 0
+_TIME = ids_of("Time", MEANING)
 
 
 def rounded(lengths: np.ndarray) -> np.ndarray:
@@ -90,7 +86,7 @@ def decode(events: Iterable[int]) -> Score:
     """
     ids = np.fromiter(events, dtype=int)
     ids = np.append(ids[ids < len(_TICKS)], [0, 0])
-    now, notes = times(ids)[:-2], np.stack([_PITCHES[ids[:-2]], _VELOCITIES[ids[1:-1]], _LENGTHS[ids[2:]]])
+    now, notes = np.cumsum(_TICKS[ids])[:-2], np.stack([_PITCHES[ids[:-2]], _VELOCITIES[ids[1:-1]], _LENGTHS[ids[2:]]])
     whole = (notes >= 0).all(0)
     now, (pitch, velocity, length) = now[whole], notes[:, whole]
     return one_piano(now, now + length, pitch, velocity)
@@ -101,61 +97,35 @@ def length(ticks: int) -> int:
     return int(_DURATION[rounded(np.array(ticks))])
 
 
-def times(events: np.ndarray) -> np.ndarray:
-    """The tick at which each event [T] comes; what lets time pass counts as passed. Shape [T]."""
-    if not _SAYS_TIME[events].any():
-        return np.cumsum(_TICKS[events])
-    time = LineTime()
-    return np.array([time.take(*MEANING.get(event, _NOTHING)) for event in events.tolist()])
+def clocked(events: Iterable[int]) -> list[int]:
+    """The same with the time said before a note begins, wherever it is another than was said last.
 
-
-class LineTime:
-    """The time of a line, event by event: `now` in ticks. A minute after a time, the same one is said again."""
-
-    def __init__(self, now: int = 0):
-        self.now, self.said = now, 0
-
-    def take(self, kind: str, value: int) -> int:
-        """Go on by one event; returns what it is then."""
-        if kind == "TimeShift":
-            self.now += value
-        elif kind == "Time":
-            part = self.now // PART
-            self.said = PART * (part + (value - part) % len(TIMES))
-        elif kind == "Tick":
-            self.now = max(self.now, self.said + value)
-        return self.now
-
-
-def clocked(events: Iterable[int], start: int = 0) -> list[int]:
-    """The same in a line that begins at tick `start`, with the time of what comes next in place of each wait for it.
-
-    So, in two lines of the same time, what belongs together follows the same tokens, and neither has to add up waits.
+    So, in two lines of the same time, what belongs together comes after the same token.
     """
-    line, last = [], None
-    for now, event in _in_time(events, LineTime(start)):
-        if now != last and (event or now > (start if last is None else last)):
-            line += [int(_TIME[now // PART % len(TIMES)]), int(_TICK[now % PART])]
-            last = now
+    line, now, said = [], 0, -1
+    for wait, event in _after_waits(events):
+        now += wait
+        line += waits(wait, _TIME_SHIFT)
+        if event and now // PART != said:
+            said = now // PART
+            line.append(int(_TIME[said % len(TIMES)]))
         line += event
     return line
 
 
-def unclocked(events: Iterable[int], start: int = 0) -> list[int]:
-    """What `clocked` was made of, or what was clocked already, with waits."""
-    line, last = [], start
-    for now, event in _in_time(events, LineTime(start)):
-        line += [*waits(now - last, _TIME_SHIFT), *event]
-        last = now
-    return line
+def unclocked(events: Iterable[int]) -> list[int]:
+    """What `clocked` was made of."""
+    return [each for wait, event in _after_waits(events) for each in [*waits(wait, _TIME_SHIFT), *event]]
 
 
-def _in_time(events: Iterable[int], clock: LineTime) -> Iterator[tuple[int, list[int]]]:
-    """Each event that takes no time, after the tick at which it comes; and the tick at which all are over."""
+def _after_waits(events: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each event but waits and times, after the ticks since the one before it; at last the ticks that remain."""
+    wait = 0
     for event in events:
-        kind, value = MEANING.get(event, _NOTHING)
-        if kind in ("TimeShift", "Time", "Tick"):
-            clock.take(kind, value)
-        else:
-            yield clock.now, [event]
-    yield clock.now, []
+        kind, value = MEANING.get(event, ("", 0))
+        if kind == "TimeShift":
+            wait += value
+        elif kind != "Time":
+            yield wait, [event]
+            wait = 0
+    yield wait, []

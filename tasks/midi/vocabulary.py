@@ -59,8 +59,8 @@ class MusicVocabulary:
         """When each event comes, in ticks from the start. Shape [events]; a wait counts as passed."""
         return np.cumsum(self.ticks[np.array(events, dtype=int)])
 
-    def clocked(self, events: Sequence[int], start: int = 0) -> list[int]:
-        """Events from tick `start` on with the times said, where the vocabulary can say them."""
+    def clocked(self, events: Sequence[int]) -> list[int]:
+        """Events from time 0 on with the times said, where the vocabulary can say them."""
         return list(events)
 
     def unclocked(self, events: Sequence[int]) -> list[int]:
@@ -136,14 +136,11 @@ class LengthsVocabulary(MusicVocabulary):
     def decode(self, ids: Sequence[int]) -> Score:
         return lengths.decode(ids)
 
-    def times(self, events: Sequence[int]) -> np.ndarray:
-        return lengths.times(np.array(events, dtype=int))
-
     def rewritten(self, events: Sequence[int]) -> list[int]:
         return lengths.encode(decode(events))
 
-    def clocked(self, events: Sequence[int], start: int = 0) -> list[int]:
-        return lengths.clocked(events, start)
+    def clocked(self, events: Sequence[int]) -> list[int]:
+        return lengths.clocked(events)
 
     def unclocked(self, events: Sequence[int]) -> list[int]:
         return lengths.unclocked(events)

@@ -10,22 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.midi.codec import MEANING, PIANO, TICKS_PER_SECOND, Meaning, ids_of, values_of
-from tasks.midi.lengths import PART, TIMES, fitting
+from tasks.midi.lengths import fitting
 
 BINS = 4 * np.arange(32) + 3  # velocities
-MINUTE = PART * len(TIMES)  # ticks
 
 
 class Table:
     """What the ids of a vocabulary say, as arrays [V] with -1 for all others, and the ids that say it."""
 
     def __init__(self, meaning: Meaning):
-        kinds = ("NoteOn", "NoteOff"), ("Velocity",), ("TimeShift",), ("Duration",), ("NoteOn",), ("Time",), ("Tick",)
-        self.pitch, self.velocity, self.ticks, self.length, self.struck, self.part, self.tick = (
-            values_of(*each, meaning=meaning) for each in kinds
+        self.pitch, self.velocity, self.ticks, self.length, self.struck, self.time = (
+            values_of(*kinds, meaning=meaning)
+            for kinds in (("NoteOn", "NoteOff"), ("Velocity",), ("TimeShift",), ("Duration",), ("NoteOn",), ("Time",))
         )
-        self.velocities, self.shifts, self.lengths, self.parts, self.ticks_of_part = (
-            ids_of(kind, meaning) for kind in ("Velocity", "TimeShift", "Duration", "Time", "Tick")
+        self.velocities, self.shifts, self.lengths = (
+            ids_of(kind, meaning) for kind in ("Velocity", "TimeShift", "Duration")
         )
 
 
@@ -72,12 +71,10 @@ def stretched(ids: np.ndarray, factor: float, table: Table = EVENTS) -> np.ndarr
     Each event falls on the tick nearest to its new time, as far as the number of shifts before it allows: k successive
     ones, all of a second but the last, take from 100 (k - 1) + 1 to 100 k ticks. What one wait has thus too little or
     too much (one of nearly a second, or of a single tick) the next ones make up for, so that melody and performance do
-    not drift apart. Every special token starts anew from time 0. Where times are said in place of waits, each becomes
-    the nearest to its new one, later than the one before. The length of a note, where events say it, becomes the
+    not drift apart. Every special token starts anew from time 0. The length of a note, where events say it, becomes the
     nearest to its new one after which the key may be struck again.
     """
-    kinds = table.pitch, table.velocity, table.ticks, table.length, table.part, table.tick
-    said = np.stack([values[ids] for values in kinds])
+    said = np.stack([values[ids] for values in (table.pitch, table.velocity, table.ticks, table.length, table.time)])
     parts = np.split(ids, np.flatnonzero((said < 0).all(0)))
     return np.concatenate([_longer(_stretched(part, factor, table), factor, table) for part in parts])
 
@@ -88,35 +85,13 @@ def _longer(ids: np.ndarray, factor: float, table: Table) -> np.ndarray:
     ends = ends[ends >= 2]  # a line may begin within a note
     if not len(ends):
         return ids
-    onset = _times(ids, table)[ends]
+    onset = np.cumsum(np.maximum(table.ticks[ids], 0))[ends]
     ids = ids.copy()
     ids[ends] = table.lengths[fitting(onset, np.rint(factor * table.length[ids[ends]]), table.struck[ids[ends - 2]])]
     return ids
 
 
-def _times(ids: np.ndarray, table: Table) -> np.ndarray:
-    """The tick at which each event [T] of a part comes; what lets time pass counts as passed."""
-    if not (table.tick[ids] >= 0).any():
-        return np.cumsum(np.maximum(table.ticks[ids], 0))
-    said = np.flatnonzero(table.tick[ids] >= 0)
-    time = PART * table.part[ids[said - 1]] + table.tick[ids[said]]
-    time += MINUTE * np.cumsum(np.diff(time, prepend=time[0]) < 0)  # after a minute the same times come again
-    return np.concatenate([time[:1], time])[np.cumsum(table.tick[ids] >= 0)]
-
-
-def _said_later(ids: np.ndarray, factor: float, table: Table) -> np.ndarray:
-    """A part with other times said."""
-    said = np.flatnonzero(table.tick[ids] >= 0)
-    order = np.arange(len(said))
-    time = order + np.maximum.accumulate(np.rint(factor * _times(ids, table)[said]).astype(int) - order)
-    ids = ids.copy()
-    ids[said - 1], ids[said] = table.parts[time % MINUTE // PART], table.ticks_of_part[time % PART]
-    return ids
-
-
 def _stretched(ids: np.ndarray, factor: float, table: Table) -> np.ndarray:
-    if (table.tick[ids] >= 0).any():
-        return _said_later(ids, factor, table)
     ticks = np.maximum(table.ticks[ids], 0)
     shift = ticks > 0
     last = np.flatnonzero(shift & ~np.append(shift[1:], False))  # of each wait

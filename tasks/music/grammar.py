@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import PIANO, TICKS_PER_SECOND
-from tasks.midi.lengths import LineTime
+from tasks.midi.lengths import PART
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 from tasks.music.infilling import length_of_hole, ringing
 
@@ -19,8 +19,8 @@ PITCHES = 128
 NEVER = 2**40  # later than any tick
 RINGING = TICKS_PER_SECOND  # after the last note may begin
 
-KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration", "Time", "Tick")
-NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION, TIME, TICK = range(len(KINDS))
+KINDS = ("NoteOn", "NoteOff", "Velocity", "TimeShift", "special", "Duration", "Time")
+NOTE_ON, NOTE_OFF, VELOCITY, TIME_SHIFT, _, DURATION, TIME = range(len(KINDS))
 
 
 @dataclass
@@ -28,11 +28,10 @@ class Line:
     """What the events of a line have come to; all times in ticks of 10 ms.
 
     `struck` and `ends`, by pitch, say when a key that sounds was struck and when it is silent, where events say so
-    beforehand; `origin` is the time at which the prompt ended. Where times are said, `clocked`, none may be yet
-    (`open`), and a tick may be `due`.
+    beforehand; `origin` is the time at which the prompt ended. Where times are said, `clocked`, the last one is `said`.
     """
 
-    time: LineTime = field(default_factory=LineTime)
+    now: int = 0
     origin: int = 0
     silence: int = 0
     begun: int = -1
@@ -40,30 +39,24 @@ class Line:
     shifted: bool = False
     owing: bool = False
     clocked: bool = False
-    open: bool = False
-    due: bool = False
+    said: int = -1
     struck: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
 
     def take(self, kind: str, value: int) -> None:
         """Go on by one event."""
-        before = self.now
-        self.time.take(kind, value)
-        self.silence, self.due = self.silence + self.now - before, kind == "Time"
-        if kind in ("TimeShift", "Tick"):
-            self.begun, self.open = -1, kind == "Tick"
+        if kind == "TimeShift":
+            self.now, self.silence, self.begun = self.now + value, self.silence + value, -1
             self.owing |= not self.struck
+        elif kind == "Time":
+            self.said, self.owing = self.now // PART, True
         elif kind == "NoteOff":
             self.struck.pop(value, None)
         elif kind == "NoteOn":
             self.struck[value], self.begun, self.silence, self.owing = self.now, value, 0, False
         elif kind == "Duration" and self.struck.pop(self.begun, None) is not None:
             self.ends[self.begun] = self.now + value
-        self.latest, self.shifted = kind, kind == "TimeShift" and value < TICKS_PER_SECOND
-
-    @property
-    def now(self) -> int:
-        return self.time.now
+        self.latest, self.shifted = kind, kind == "Time" or (kind == "TimeShift" and value < TICKS_PER_SECOND)
 
 
 class Grammar(ABC):
@@ -173,25 +166,21 @@ class Grammar(ABC):
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
         kind, value = self.kind[tokens], self.value[tokens]
-        on, shift = kind == NOTE_ON, (kind == TIME_SHIFT) | (kind == TICK)
-        ticks = self._takes(state, kind, value)
+        on, shift = kind == NOTE_ON, kind == TIME_SHIFT
+        ticks = torch.where(shift, value, 0)
         state["begun"].copy_(torch.where(shift, -1, torch.where(on, value, state["begun"])))
         state["now"].add_(ticks)
         state["silence"].add_(ticks).masked_fill_(on, 0)
         self._sound(state, kind, value, on, shift)
         state["velocity"].copy_(on)
-        state["shifted"].copy_((kind == TIME_SHIFT) & (value < TICKS_PER_SECOND))
+        state["shifted"].copy_((shift & (value < TICKS_PER_SECOND)) | (kind == TIME))
         state["paused"].logical_or_(shift & (state["now"] >= state["until"]))
         state["ended"].logical_or_(tokens == self.vocabulary.end)
         state["left"].sub_(1)
-
-    def _takes(self, state: dict[str, Tensor], kind: Tensor, value: Tensor) -> Tensor:
-        """The ticks that events [R] take."""
-        return torch.where(kind == TIME_SHIFT, value, 0)
 
     @abstractmethod
     def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
         """Take in events [R] in what sounds, and in whether a note is owed, in place; their time has passed.
 
-        `on` and `shift` [R] say which of them begin a note, and which let time pass.
+        `on` and `shift` [R] say which of them are of these kinds.
         """

@@ -58,7 +58,7 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
 
     def lines(start: int, stop: int) -> Iterator[Sequence | None]:
         source, target = (
-            vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop)), start) for part in (melody, performance)
+            vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop))) for part in (melody, performance)
         )
         line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
         if len(line) <= max_length:

@@ -4,7 +4,7 @@
 - A key is struck only where its note has ended; what begins at one tick goes upward.
 - Time is shifted by whole seconds first, then by the rest; a shift leads to a note.
 - The end comes after any note: how long all that sounds will last is said by then.
-- Beside a melody no time is shifted: the time is said at which a note begins, later than all before.
+- Beside a melody the time is said before a note begins, where it is another than was said last.
 
 So there is nothing to release. No 10 s pass without a new note, and a note whose tokens would not all fit does not
 begin. Where seconds are asked for, no note begins later, and no length goes on for more than a second after that. What
@@ -18,21 +18,19 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import TICKS_PER_SECOND
-from tasks.midi.lengths import LENGTHS, PART, TICKS, TIMES
+from tasks.midi.lengths import LENGTHS, PART, TIMES
 from tasks.midi.vocabulary import MusicVocabulary
-from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, TICK, TIME, VELOCITY, Grammar, Line
+from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, TIME, VELOCITY, Grammar, Line
 
 VELOCITIES = PITCHES  # the column that says whether any may come; then lengths, shifts, times, the end, all else
 SHIFTS = VELOCITIES + 1 + len(LENGTHS)
 FIRST_TIME = SHIFTS + TICKS_PER_SECOND
-FIRST_TICK = FIRST_TIME + len(TIMES)
-END = FIRST_TICK + len(TICKS)
+END = FIRST_TIME + len(TIMES)
 
 
 class LengthsConstraint(Grammar):
     """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
-    is due. Where times are said, `clocked`, it says the line's time, `clock`, the one that was `said` last, in ticks,
-    whether a tick is `due` after it, and whether one was said at all, `open`."""
+    is due; also whether times are said, `clocked`, the one that was `said` last, and the line's time, `clock`."""
 
     def __init__(
         self,
@@ -43,8 +41,7 @@ class LengthsConstraint(Grammar):
         hole: int = NEVER,
     ):
         super().__init__(vocabulary, seconds, all_keys, filled, hole)
-        self.lengths = torch.from_numpy(LENGTHS)
-        self.parts, self.ticks_of_part = torch.arange(len(TIMES)), torch.arange(PART)
+        self.lengths, self.times = torch.from_numpy(LENGTHS), torch.arange(len(TIMES))
 
     def _stands_for(self, size: int) -> np.ndarray:
         """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
@@ -65,8 +62,6 @@ class LengthsConstraint(Grammar):
                 columns[index] = VELOCITIES + 1 + np.searchsorted(LENGTHS, value)
             elif kind == "Time":
                 columns[index] = FIRST_TIME + value
-            elif kind == "Tick":
-                columns[index] = FIRST_TICK + value
             elif value <= TICKS_PER_SECOND:
                 columns[index] = SHIFTS + value - 1
         columns[self.vocabulary.end] = END
@@ -77,10 +72,8 @@ class LengthsConstraint(Grammar):
             "ends": [line.ends.get(pitch, line.origin) - line.origin for pitch in range(PITCHES)],
             "length": line.latest == "Velocity" and line.begun >= 0,
             "clocked": line.clocked,
+            "said": line.said,
             "clock": line.now,
-            "said": line.time.said,
-            "due": line.due,
-            "open": line.open,
         }
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
@@ -88,23 +81,24 @@ class LengthsConstraint(Grammar):
         silent = ends <= now[:, None]
         begin_by = state["hole"].clamp(max=self.limit)
         can_begin = (left >= self.vocabulary.note_size) & (now < begin_by)
-        can_begin &= ~state["clocked"] | state["open"]
-        note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & can_begin[:, None]
+        time = state["clock"] // PART
+        unsaid = state["clocked"] & (time != state["said"])
+        note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & (can_begin & ~unsaid)[:, None]
         # A shift leads to a note: tokens and time have to be left for it.
         room = torch.minimum(begin_by - 1 - now, LONGEST_SILENCE - state["silence"])
-        can_shift = ~state["shifted"] & ~state["clocked"] & (left > self.vocabulary.note_size)
+        can_shift = ~state["shifted"] & (left > self.vocabulary.note_size + state["clocked"])
         shift = can_shift[:, None] & (self.ticks <= room[:, None])
         over = now >= self.limit - TICKS_PER_SECOND  # then an end may come, also before `until`
         may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
         end = (~state["owing"] & (may_end | over))[:, None]
 
-        velocity, length, due = (state[name][:, None] for name in ("velocity", "length", "due"))
-        times, ticks = self._times(state, room)
+        velocity, length = state["velocity"][:, None], state["length"][:, None]
+        may_say = unsaid & can_begin & (left > self.vocabulary.note_size)
+        times = may_say[:, None] & (self.times == (time % len(TIMES))[:, None])
         lengths = length & (self.lengths <= (self.limit + RINGING - now)[:, None])
-        free = ~(velocity | length | due)
+        free = ~(velocity | length)
         other = torch.zeros_like(end)
-        times, ticks, end = times & free, ticks & due, end & free
-        columns = torch.cat([note_on & free, velocity, lengths, shift & free, times, ticks, end, other], -1)
+        columns = torch.cat([note_on & free, velocity, lengths, shift & free, times & free, end & free, other], -1)
         columns &= ~(state["ended"] | (left <= 0))[:, None]
         columns[:, END] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
         return columns[:, self.column]
@@ -112,27 +106,7 @@ class LengthsConstraint(Grammar):
     def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
         key = (self.pitches == state["begun"][:, None]) & (kind == DURATION)[:, None]
         state["ends"].copy_(torch.where(key, (state["now"] + value)[:, None], state["ends"]))
-        state["owing"].logical_or_(shift).logical_and_(~on)
+        state["owing"].logical_or_(shift | (kind == TIME)).logical_and_(~on)
         state["length"].copy_(kind == VELOCITY)
-        state["said"].copy_(torch.where(kind == TIME, PART * self._parts(state, value[:, None])[:, 0], state["said"]))
-        state["due"].copy_(kind == TIME)
-        state["open"].logical_or_(kind == TICK)
-        state["clock"].add_(self._takes(state, kind, value))
-
-    def _takes(self, state: dict[str, Tensor], kind: Tensor, value: Tensor) -> Tensor:
-        until_tick = (state["said"] + value - state["clock"]).clamp(min=0)
-        return torch.where(kind == TICK, until_tick, super()._takes(state, kind, value))
-
-    def _parts(self, state: dict[str, Tensor], times: Tensor) -> Tensor:
-        """The quarter of a second, counted from the line's time 0, that each of the `times` [R, N] names next."""
-        part = (state["clock"] // PART)[:, None]
-        return part + (times - part) % len(TIMES)
-
-    def _times(self, state: dict[str, Tensor], room: Tensor) -> tuple[Tensor, Tensor]:
-        """Which times [R, 240], and which ticks [R, 25] after the one that was said, lie at most `room` [R] ahead."""
-        may_say = state["clocked"] & ~state["owing"] & (state["left"] >= self.vocabulary.note_size + 2)
-        earliest, latest = ((state["clock"] + ticks)[:, None] for ticks in (state["open"], room))
-        begin = PART * self._parts(state, self.parts)
-        times = torch.maximum(begin, earliest) <= torch.minimum(begin + PART - 1, latest)
-        ticks = state["said"][:, None] + self.ticks_of_part
-        return may_say[:, None] & times, (earliest <= ticks) & (ticks <= latest)
+        state["clock"].add_(torch.where(shift, value, 0))
+        state["said"].copy_(torch.where(kind == TIME, state["clock"] // PART, state["said"]))

@@ -25,7 +25,6 @@ from typing import Protocol
 from shared.generation.stream import Stream
 from tasks.midi.codec import TICKS_PER_SECOND, columns, waits
 from tasks.midi.latency import Latencies
-from tasks.midi.lengths import LineTime
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.grammar import Grammar
 from tasks.music.hearing import Heard, Message, settled
@@ -94,7 +93,7 @@ class Answer:
     tick: int  # the same in ticks of the session, to which those of its own notes are added
     # A heap: the tick, whether a note begins then (and does not end), its pitch and velocity.
     notes: list[tuple[int, bool, int, int]] = field(default_factory=list)
-    time: LineTime = field(default_factory=LineTime)  # how far it is written
+    now: int = 0
     struck: int = -1  # the last key
     written: int = 0  # notes
     sent: int = 0
@@ -104,16 +103,16 @@ class Answer:
 
     def take(self, kind: str, value: int) -> bool:
         """One more event is written; whether it makes the first note whole."""
-        self.time.take(kind, value)
-        now = self.time.now
-        if kind == "NoteOn":
+        if kind == "TimeShift":
+            self.now += value
+        elif kind == "NoteOn":
             self.struck = value
         elif kind == "NoteOff":
-            heapq.heappush(self.notes, (now, False, value, 0))
+            heapq.heappush(self.notes, (self.now, False, value, 0))
         elif kind == "Duration":
-            heapq.heappush(self.notes, (now + value, False, self.struck, 0))
+            heapq.heappush(self.notes, (self.now + value, False, self.struck, 0))
         elif kind == "Velocity":
-            heapq.heappush(self.notes, (now, True, self.struck, value))
+            heapq.heappush(self.notes, (self.now, True, self.struck, value))
             self.written += 1
             return self.written == 1
         return False
@@ -197,7 +196,7 @@ class Player:
         if not answer:
             return
         if not answer.begun:
-            if now < answer.due or not (answer.notes or answer.time.now or answer.whole):
+            if now < answer.due or not (answer.notes or answer.now or answer.whole):
                 return
             answer.begun, answer.origin = True, now
             self.heard.end([*self.heard.sounding], answer.tick)  # what the pedal alone has held

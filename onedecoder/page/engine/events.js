@@ -9,15 +9,14 @@
 export const TICKS_PER_SECOND = 100;
 const LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND; // a piano string left alone is silent by then
 export const LONGEST_NOTE = 20 * TICKS_PER_SECOND;
-export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5, TIME = 6, TICK = 7;
-export const PART = TICKS_PER_SECOND / 4; // a time is a quarter of a second, and ticks since
+export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5, TIME = 6;
 
 export class Events {
   /** `meaning` has [kind, value] for every id; kind 0 is a special token. */
   constructor(meaning) {
     this.kind = Uint8Array.from(meaning, ([kind]) => kind);
     this.value = Int16Array.from(meaning, ([, value]) => value);
-    this.id = Array.from({ length: 8 }, () => []); // by kind, and then by value
+    this.id = Array.from({ length: 7 }, () => []); // by kind, and then by value
     meaning.forEach(([kind, value], id) => { if (kind) this.id[kind][value] = id; });
   }
 
@@ -82,37 +81,10 @@ export class Events {
     return ids.slice(Math.max(0, ids.length - room));
   }
 
-  /** The tick at each of `ids`; what lets time pass counts as passed. */
+  /** The tick at each of `ids`; a shift counts as passed. */
   ticks(ids) {
-    const time = this.lineTime();
-    return Float64Array.from(ids, (id) => time.take(this.kind[id], this.value[id]));
-  }
-
-  lineTime() {
-    return new LineTime(this.id[TIME].length);
-  }
-}
-
-/** The time of a line, event by event: `now` in ticks. After so many `times`, the same one is said again. */
-class LineTime {
-  constructor(times) {
-    this.times = times;
-    this.now = 0;
-    this.said = 0;
-  }
-
-  /** Go on by one event; returns what it is then. */
-  take(kind, value) {
-    if (kind === SHIFT) this.now += value;
-    else if (kind === TIME) this.said = this.next(value);
-    else if (kind === TICK) this.now = Math.max(this.now, this.said + value);
-    return this.now;
-  }
-
-  /** The tick at which a time begins when it comes next. */
-  next(value) {
-    const part = Math.floor(this.now / PART);
-    return PART * (part + ((value - part) % this.times + this.times) % this.times);
+    let now = 0;
+    return Float64Array.from(ids, (id) => (now += this.kind[id] === SHIFT ? this.value[id] : 0));
   }
 }
 

@@ -4,7 +4,7 @@
  * what begins goes upward.
  */
 
-import { ON, SHIFT, TICK, TICKS_PER_SECOND } from "onedecoder/engine/events.js";
+import { ON, SHIFT, TICKS_PER_SECOND, TIME } from "onedecoder/engine/events.js";
 
 export const LONGEST_SILENCE = 10 * TICKS_PER_SECOND;
 const LOWEST = 21, HIGHEST = 108; // of a piano
@@ -26,7 +26,6 @@ export class Grammar {
       isBesideMelody: start >= 0 && prompt[start] === accompany,
       sounding: new Map(), // what is to be known of each key that sounds
       now: 0,
-      time: this.events.lineTime(),
       silence: 0, // ticks since a note began
       begun: -1, // the pitch of the last that began in it
       due: null, // the events of which one has to come, if there are such
@@ -47,17 +46,16 @@ export class Grammar {
   #take(state, id) {
     const kind = this.events.kind[id], value = this.events.value[id];
     if (!kind) return;
-    const before = state.now;
-    state.now = state.time.take(kind, value);
-    state.silence += state.now - before;
-    if (kind === SHIFT || kind === TICK) {
+    if (kind === SHIFT) {
+      state.now += value;
+      state.silence += value;
       state.begun = -1;
     } else if (kind === ON) {
       state.begun = value;
       state.silence = 0;
       state.owing = false;
     }
-    state.shifted = kind === SHIFT && value < TICKS_PER_SECOND;
+    state.shifted = kind === TIME || (kind === SHIFT && value < TICKS_PER_SECOND);
     this.sound(state, kind, value);
   }
 

@@ -3,9 +3,10 @@
  * key, how loud, for how long, wait for the next one.
  */
 
-import { Events, LENGTH, ON, PART, SHIFT, TICK, TIME, VELOCITY, onePiano } from "onedecoder/engine/events.js";
+import { Events, LENGTH, ON, SHIFT, TICKS_PER_SECOND, TIME, VELOCITY, onePiano } from "onedecoder/engine/events.js";
 
 const NOTE = [ON, VELOCITY, LENGTH];
+const PART = TICKS_PER_SECOND / 4; // how exactly a time is said
 
 export class EventsWithLengths extends Events {
   constructor(meaning) {
@@ -45,17 +46,22 @@ export class EventsWithLengths extends Events {
     return onePiano(notes);
   }
 
-  /** With the time of what comes next in place of each wait for it. */
+  /** With the time said before a note begins, wherever it is another than was said last. */
   melody(notes) {
-    const ids = this.encode(notes), ticks = this.ticks(ids), times = this.id[TIME];
-    let last = null;
+    const ids = this.encode(notes), ticks = this.ticks(ids);
+    let said = null;
     return ids.flatMap((id, index) => {
-      const now = ticks[index];
-      if (this.kind[id] === SHIFT) return [];
-      const said = now === last ? [] : [times[Math.floor(now / PART) % times.length], this.id[TICK][now % PART]];
-      last = now;
-      return [...said, id];
+      const time = this.time(ticks[index]);
+      if (this.kind[id] === SHIFT || time === said) return [id];
+      said = time;
+      return [time, id];
     });
+  }
+
+  /** The event that says what the time is at a tick. */
+  time(tick) {
+    const times = this.id[TIME];
+    return times[Math.floor(tick / PART) % times.length];
   }
 
   /** From a note or a wait on, so that no note is cut. */

@@ -1,7 +1,5 @@
 """The grammar of events with lengths."""
 
-import functools
-
 import numpy as np
 import pytest
 import torch
@@ -78,7 +76,7 @@ def test_a_prompt_read_at_once_leaves_the_state_that_its_events_leave_one_by_one
     for event in events:
         GRAMMAR.advance(by_events, torch.tensor([END, event]))
     assert torch.equal(GRAMMAR.allowed(at_once)[1], GRAMMAR.allowed(by_events)[1])
-    for name in ("silence", "begun", "velocity", "length", "shifted", "owing", "left", "due", "open", "clock"):
+    for name in ("silence", "begun", "velocity", "length", "shifted", "owing", "left", "said", "clock"):
         assert torch.equal(at_once[name][1], by_events[name][1]), name
     left = [(state["ends"][1] - state["now"][1]).clamp(min=0) for state in (at_once, as_written, by_events)]
     assert torch.equal(left[0], left[2]) and torch.equal(left[1], left[2])
@@ -139,25 +137,17 @@ def test_what_may_follow_what():
 
 
 def test_beside_a_melody_the_time_is_said_before_a_note_begins():
-    at = functools.partial(names_allowed, job=ACCOMPANY)
-    # 10 s of silence at most: of the part of the last tick, no more than that one.
-    soon = {f"<|0:{part / 4:05.2f}|>" for part in range(40)}
-    assert at() == {*soon, "<|0:10.00|>", "<|endoftext|>"}
-    assert at("<|0:00.25|>") == {f"<|+{tick / 100:.2f}|>" for tick in range(25)}
-    assert at("<|0:10.00|>") == {"<|+0.00|>"}
-    begun = ("<|0:00.25|>", "<|+0.10|>")
-    assert at(*begun) == {f"Pitch_{pitch}" for pitch in range(21, 109)}
-    later = at(*begun, *STRUCK)
-    assert {"Pitch_61", "<|0:00.25|>", "<|0:10.25|>", "<|endoftext|>"} <= later
-    assert not {"<|0:00.00|>", "<|0:10.50|>"} & later and not any(name.startswith("TimeShift") for name in later)
-    assert at(*begun, *STRUCK, "<|0:00.25|>") == {f"<|+{tick / 100:.2f}|>" for tick in range(11, 25)}
-    assert at(*begun, *STRUCK, "<|0:10.25|>") == {f"<|+{tick / 100:.2f}|>" for tick in range(11)}
-    assert "Pitch_60" not in at(*begun, *STRUCK, "<|0:00.50|>", "<|+0.00|>")  # it sounds until 0.85 s
-    assert "Pitch_60" in at(*begun, *STRUCK, "<|0:00.75|>", "<|+0.10|>")
-    minute = [name for second in range(60) for name in (f"<|0:{second:02}.00|>", "<|+0.00|>", *STRUCK)]
-    assert {"<|0:59.00|>", "<|0:00.00|>", "<|0:09.00|>"} <= at(*minute)
-    assert "<|0:09.25|>" not in at(*minute) and "<|0:58.75|>" not in at(*minute)
-    assert at(new_tokens=4) == {"<|endoftext|>"} and at(new_tokens=5) > soon
+    assert kinds_allowed(job=ACCOMPANY) == {"<|0:00.00|>", "TimeShift", "<|endoftext|>"}
+    assert kinds_allowed("<|0:00.00|>", job=ACCOMPANY) == {"Pitch"}
+    begun = ("<|0:00.00|>", *STRUCK)
+    assert "<|0:00.00|>" not in kinds_allowed(*begun, job=ACCOMPANY)
+    assert kinds_allowed(*begun, "TimeShift_0.24.50", job=ACCOMPANY) == {"Pitch"}  # no other time than was said
+    later = (*begun, "TimeShift_2.0.10", "TimeShift_0.25.50")
+    assert kinds_allowed(*later, job=ACCOMPANY) == {"<|0:01.25|>"}
+    assert kinds_allowed(*later, "<|0:01.25|>", job=ACCOMPANY) == {"Pitch"}
+    minute = [name for second in range(60) for name in (f"<|0:{second:02}.00|>", *STRUCK, "TimeShift_2.0.10")]
+    assert kinds_allowed(*minute, job=ACCOMPANY) == {"<|0:00.00|>", "TimeShift"}
+    assert kinds_allowed(job=ACCOMPANY, new_tokens=3) == {"<|endoftext|>"}
 
 
 def test_a_note_begins_only_where_all_of_it_may_still_be_written():
