@@ -15,11 +15,13 @@ class Window(NamedTuple):
     """What is read before writing (on): `ids`, fewer than the context holds.
 
     Another window follows where the context is full or a constraint's time is `until`, unless this one is the `last`.
+    Where tokens say a time, it counts from `start`, by the constraint's time.
     """
 
     ids: list[int]
     until: int | None = None
     last: bool = False
+    start: int = 0
 
 
 Look = Callable[[int, Tokens[int]], Window]  # prompt i and what is written after it -> what is read to write on
@@ -50,7 +52,7 @@ class Constraint(Protocol):
     nor `advance` waits for the device, so that both can be part of a CUDA graph.
 
     One that knows time has `until` and `paused` in its state: a slot is paused, and waits for another window, once its
-    time is `until`. There are no beams then.
+    time is `until`. There are no beams then. What says times has the `start` from which a window counts them, too.
 
     Beam search moves no probability: what is allowed keeps that which the decoder gives it.
     """

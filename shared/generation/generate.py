@@ -216,6 +216,8 @@ class _RunningBatch:
                 self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
                 if window.until is not None:
                     self.sampler.state["until"][slot] = window.until
+                if "start" in self.sampler.state:
+                    self.sampler.state["start"][slot] = window.start
         uniform = None
         if self.settings.do_sample:
             streams = (self.streams[request.index] for request in begun.values())

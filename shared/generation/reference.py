@@ -70,6 +70,8 @@ def write(
             constraint.begin(state, 0, prompt, left, written)
             if window.until is not None:
                 state["until"][0] = window.until
+            if "start" in state:
+                state["start"][0] = window.start
         while len(written) < limit and not state.get("paused"):
             logits = next_logits(decoder, read, given)
             if constraint:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import PIANO, TICKS_PER_SECOND
-from tasks.midi.lengths import PART
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 from tasks.music.infilling import length_of_hole, ringing
 
@@ -28,7 +27,8 @@ class Line:
     """What the events of a line have come to; all times in ticks of 10 ms.
 
     `struck` and `ends`, by pitch, say when a key that sounds was struck and when it is silent, where events say so
-    beforehand; `origin` is the time at which the prompt ended. Where times are said, `clocked`, the last one is `said`.
+    beforehand; `origin` is the time at which the prompt ended. Where times are said, `clocked`, the last one was
+    `said` at this tick.
     """
 
     now: int = 0
@@ -39,7 +39,7 @@ class Line:
     shifted: bool = False
     owing: bool = False
     clocked: bool = False
-    said: int = -1
+    said: int = -NEVER
     struck: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
 
@@ -49,11 +49,12 @@ class Line:
             self.now, self.silence, self.begun = self.now + value, self.silence + value, -1
             self.owing |= not self.struck
         elif kind == "Time":
-            self.said, self.owing = self.now // PART, True
+            self.said, self.owing = self.now, True
         elif kind == "NoteOff":
             self.struck.pop(value, None)
         elif kind == "NoteOn":
             self.struck[value], self.begun, self.silence, self.owing = self.now, value, 0, False
+            self.said = self.now
         elif kind == "Duration" and self.struck.pop(self.begun, None) is not None:
             self.ends[self.begun] = self.now + value
         self.latest, self.shifted = kind, kind == "Time" or (kind == "TimeShift" and value < TICKS_PER_SECOND)

@@ -30,7 +30,8 @@ END = FIRST_TIME + len(TIMES)
 
 class LengthsConstraint(Grammar):
     """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
-    is due; also whether times are said, `clocked`, the one that was `said` last, and the line's time, `clock`."""
+    is due. Where times are said, `clocked`, it says the line's time, `clock`, from where the window that is read counts
+    it, `start`, and at which tick the last one was `said`, or a note that needed none began."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class LengthsConstraint(Grammar):
             "length": line.latest == "Velocity" and line.begun >= 0,
             "clocked": line.clocked,
             "said": line.said,
+            "start": 0,
             "clock": line.now,
         }
 
@@ -81,8 +83,8 @@ class LengthsConstraint(Grammar):
         silent = ends <= now[:, None]
         begin_by = state["hole"].clamp(max=self.limit)
         can_begin = (left >= self.vocabulary.note_size) & (now < begin_by)
-        time = state["clock"] // PART
-        unsaid = state["clocked"] & (time != state["said"])
+        time, said = ((state[name] - state["start"]) // PART for name in ("clock", "said"))
+        unsaid = state["clocked"] & (time != said)
         note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & (can_begin & ~unsaid)[:, None]
         # A shift leads to a note: tokens and time have to be left for it.
         room = torch.minimum(begin_by - 1 - now, LONGEST_SILENCE - state["silence"])
@@ -109,4 +111,4 @@ class LengthsConstraint(Grammar):
         state["owing"].logical_or_(shift | (kind == TIME)).logical_and_(~on)
         state["length"].copy_(kind == VELOCITY)
         state["clock"].add_(torch.where(shift, value, 0))
-        state["said"].copy_(torch.where(kind == TIME, state["clock"] // PART, state["said"]))
+        state["said"].copy_(torch.where((kind == TIME) | on, state["clock"], state["said"]))

@@ -50,7 +50,7 @@ def accompaniment(
         source = source[: half // 2]
         target = target[len(target) - min(len(target), half - 1 - len(source)) :]
     until = None if start + length >= end else start + length - length // AROUND
-    return Window([*source, separator, *target], until, last=now >= end)
+    return Window([*source, separator, *target], until, last=now >= end, start=start)
 
 
 def composition(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:

@@ -26,7 +26,7 @@ def new_trainer(task, new_decoder, tmp_path):
         packed = {}
         for split, part in rows.items():
             training = split == "train"
-            lines, _ = encode(part, lambda row, training=training: task.sequences(row, LENGTH, training), split)
+            lines, _ = encode(part, lambda rows, training=training: task.all_sequences(rows, LENGTH, training), split)
             packed[split] = PackedDataset(lines, LENGTH, task.vocabulary.padding)
         dropouts = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
         shape = {"context": LENGTH, "spread": 0.02, "copy_attention": copy_attention}

@@ -126,6 +126,31 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     assert window.last and len(window.ids) <= CONTEXT // 2
 
 
+def test_every_window_over_a_melody_says_times_from_its_own_beginning(decoder):
+    melody = encode(played([(at, 60, 60 + at // 70 % 12, 64) for at in range(0, 3000, 70)]))
+    task, row = music("accompany", segment_seconds=4), {"job": "accompany", "given": melody, "at": 0}
+    prompt = task.prompt(row, CONTEXT, 1000).context
+    seen = []
+
+    def look(_, written):
+        seen.append((len(written), task.window(row, prompt, written, CONTEXT)))
+        return seen[-1][1]
+
+    (written,) = generate(
+        *(decoder, [prompt], GenerationArguments(do_sample=True, max_new_tokens=4000), VOCABULARY),
+        constraint=task.constraint(), look=look,
+    )  # fmt: skip
+    seen = dict(seen)  # the first is looked at twice
+    assert len(seen) > 5 and len({window.start for window in seen.values()}) > 3
+    for (done, window), until in zip(seen.items(), [*list(seen)[1:], len(written)], strict=True):
+        target = [*window.ids[window.ids.index(ACCOMPANY) + 1 :], *written[done:until]]
+        # A wait that a window ended in may go on in the next.
+        said, expected = (
+            [event for event in line if not VOCABULARY.ticks[event]] for line in (target, clocked(target))
+        )
+        assert said == expected
+
+
 @pytest.fixture
 def file(tmp_path):
     save(played([(100 * second, 150, 60 + second, 40 + second) for second in range(20)]), tmp_path / "given.mid")
