@@ -27,6 +27,14 @@ class Window(NamedTuple):
 Look = Callable[[int, Tokens[int]], Window]  # prompt i and what is written after it -> what is read to write on
 
 
+def show(window: Window, state: dict[str, Tensor], slot: int) -> None:
+    """Let a slot of a constraint's `state` know the window that is read, as far as it knows time."""
+    if window.until is not None:
+        state["until"][slot] = window.until
+    if "start" in state:
+        state["start"][slot] = window.start
+
+
 def everything(prompt: Tokens[int], written: Tokens[int]) -> Window:
     """All so far; the output ends with the context."""
     return Window([*prompt, *written], last=True)

@@ -24,7 +24,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
 from shared.generation.recorded import keep, recorded_step
 from shared.model.decoder import Decoder
-from shared.writing import Constraint, Look, looking
+from shared.writing import Constraint, Look, looking, show
 
 LONGEST = 1_000_000  # tokens of one output that slides along; for each of them there is room from the start
 STRIDE = 8  # steps of a GPU before a look at it, and as many while that is waited for
@@ -214,10 +214,7 @@ class _RunningBatch:
             if self.constraint:
                 left = (self.limits[slot] if window.last else request.longest) - done
                 self.constraint.begin(self.sampler.state, slot, request.prompt, left, request.written)
-                if window.until is not None:
-                    self.sampler.state["until"][slot] = window.until
-                if "start" in self.sampler.state:
-                    self.sampler.state["start"][slot] = window.start
+                show(window, self.sampler.state, slot)
         uniform = None
         if self.settings.do_sample:
             streams = (self.streams[request.index] for request in begun.values())

@@ -24,12 +24,10 @@ LENGTHS = 256  # a cache's length is a multiple, so that a prompt of another len
 
 @dataclass(eq=False)
 class RecordedStep:
-    """A `step` of the `sampler` in all its slots. `case` says what it is kept for, if it is, and `room` how many tokens
-    a slot holds, and how many of them may be written."""
+    """A `step` of the `sampler` in all its slots; `case` says what it is kept for, if it is."""
 
     sampler: Sampler
     step: Callable[[], None]
-    room: tuple[int, int]
     case: Hashable = None
 
 
@@ -58,14 +56,17 @@ def recorded_step(
         alike = astuple(replace(settings, max_new_tokens=1))  # each slot has a limit of its own
         case = (slots, alike, end, compute_dtype(decoder), weights)
         kept = _kept.pop(decoder, None)  # taken out, as a second thread must not write with it
-        if kept is not None and kept.case == case and kept.room[0] >= length and kept.room[1] >= longest:
-            assert isinstance(kept.sampler.decode, DecodeStep)
-            kept.sampler.decode.decoder = decoder
-            kept.sampler.decode.renew()
-            return kept
+        if kept is not None and kept.case == case:
+            decode = kept.sampler.decode
+            assert isinstance(decode, DecodeStep)
+            if decode.cache.length >= length and kept.sampler.slots.longest >= longest:
+                decode.decoder = decoder
+                decode.renew()
+                return kept
+            del decode
         del kept  # its memory may be needed
     sampler = Sampler(new_step(decoder, slots, length), longest, settings, end, constraint)
-    return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), (length, longest), case)
+    return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), case)
 
 
 def keep(decoder: Decoder | Ensemble, step: RecordedStep) -> None:

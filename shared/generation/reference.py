@@ -17,7 +17,7 @@ from shared.generation.ensemble import Ensemble
 from shared.generation.processors import MASKS, WARPERS, Written, active, process
 from shared.generation.sampling import constrained, draw
 from shared.model.decoder import Decoder
-from shared.writing import Constraint, Look, Window, looking
+from shared.writing import Constraint, Look, Window, looking, show
 
 
 @torch.no_grad()
@@ -68,10 +68,7 @@ def write(
         if constraint:
             left = (limit if window.last else settings.max_new_tokens) - len(written)
             constraint.begin(state, 0, prompt, left, written)
-            if window.until is not None:
-                state["until"][0] = window.until
-            if "start" in state:
-                state["start"][0] = window.start
+            show(window, state, 0)
         while len(written) < limit and not state.get("paused"):
             logits = next_logits(decoder, read, given)
             if constraint:

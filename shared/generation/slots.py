@@ -71,6 +71,11 @@ class Slots:
 
         return wait
 
+    @property
+    def longest(self) -> int:
+        """How many tokens a slot may write."""
+        return self.ids.shape[1]
+
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these."""
         for name, tensor in vars(self).items():

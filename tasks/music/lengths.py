@@ -18,31 +18,20 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import TICKS_PER_SECOND
-from tasks.midi.lengths import LENGTHS, PART, TIMES
-from tasks.midi.vocabulary import MusicVocabulary
+from tasks.midi.lengths import PART, TIMES
 from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, TIME, VELOCITY, Grammar, Line
 
-VELOCITIES = PITCHES  # the column that says whether any may come; then lengths, shifts, times, the end, all else
-SHIFTS = VELOCITIES + 1 + len(LENGTHS)
-FIRST_TIME = SHIFTS + TICKS_PER_SECOND
-END = FIRST_TIME + len(TIMES)
+# The columns of what may come: keys, then whether any velocity, length and time may, shifts, the end, all else.
+VELOCITIES, LENGTH, SAID = PITCHES, PITCHES + 1, PITCHES + 2
+SHIFTS = SAID + 1
+END = SHIFTS + TICKS_PER_SECOND
+ANY = {"Velocity": VELOCITIES, "Duration": LENGTH, "Time": SAID}
 
 
 class LengthsConstraint(Grammar):
     """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
-    is due. Where times are said, `clocked`, it says the line's time, `clock`, from where the window that is read counts
-    it, `start`, and at which tick the last one was `said`, or a note that needed none began."""
-
-    def __init__(
-        self,
-        vocabulary: MusicVocabulary,
-        seconds: float | None = None,
-        all_keys: bool = False,
-        filled: bool = False,
-        hole: int = NEVER,
-    ):
-        super().__init__(vocabulary, seconds, all_keys, filled, hole)
-        self.lengths, self.times = torch.from_numpy(LENGTHS), torch.arange(len(TIMES))
+    is due. Where times are said, `clocked`, it says from which tick the window that is read counts them, `start`, and
+    at which tick the last one was `said`, or a note that needed none began."""
 
     def _stands_for(self, size: int) -> np.ndarray:
         """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
@@ -57,12 +46,8 @@ class LengthsConstraint(Grammar):
         for index, (kind, value) in self.vocabulary.meaning.items():
             if kind == "NoteOn":
                 columns[index] = value
-            elif kind == "Velocity":
-                columns[index] = VELOCITIES
-            elif kind == "Duration":
-                columns[index] = VELOCITIES + 1 + np.searchsorted(LENGTHS, value)
-            elif kind == "Time":
-                columns[index] = FIRST_TIME + value
+            elif kind in ANY:
+                columns[index] = ANY[kind]
             elif value <= TICKS_PER_SECOND:
                 columns[index] = SHIFTS + value - 1
         columns[self.vocabulary.end] = END
@@ -73,9 +58,8 @@ class LengthsConstraint(Grammar):
             "ends": [line.ends.get(pitch, line.origin) - line.origin for pitch in range(PITCHES)],
             "length": line.latest == "Velocity" and line.begun >= 0,
             "clocked": line.clocked,
-            "said": line.said,
-            "start": 0,
-            "clock": line.now,
+            "said": line.said - line.origin,
+            "start": -line.origin,
         }
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
@@ -83,7 +67,7 @@ class LengthsConstraint(Grammar):
         silent = ends <= now[:, None]
         begin_by = state["hole"].clamp(max=self.limit)
         can_begin = (left >= self.vocabulary.note_size) & (now < begin_by)
-        time, said = ((state[name] - state["start"]) // PART for name in ("clock", "said"))
+        time, said = ((state[name] - state["start"]) // PART for name in ("now", "said"))
         unsaid = state["clocked"] & (time != said)
         note_on = silent & self.playable & (self.pitches > state["begun"][:, None]) & (can_begin & ~unsaid)[:, None]
         # A shift leads to a note: tokens and time have to be left for it.
@@ -95,20 +79,20 @@ class LengthsConstraint(Grammar):
         end = (~state["owing"] & (may_end | over))[:, None]
 
         velocity, length = state["velocity"][:, None], state["length"][:, None]
-        may_say = unsaid & can_begin & (left > self.vocabulary.note_size)
-        times = may_say[:, None] & (self.times == (time % len(TIMES))[:, None])
-        lengths = length & (self.lengths <= (self.limit + RINGING - now)[:, None])
+        may_say = (unsaid & can_begin & (left > self.vocabulary.note_size))[:, None]
         free = ~(velocity | length)
         other = torch.zeros_like(end)
-        columns = torch.cat([note_on & free, velocity, lengths, shift & free, times & free, end & free, other], -1)
+        columns = torch.cat([note_on & free, velocity, length, may_say & free, shift & free, end & free, other], -1)
         columns &= ~(state["ended"] | (left <= 0))[:, None]
         columns[:, END] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
-        return columns[:, self.column]
+        longest, said_now = self.limit + RINGING - now, time % len(TIMES)
+        too_long = (self.kind == DURATION) & (self.value > longest[:, None])
+        other_time = (self.kind == TIME) & (self.value != said_now[:, None])
+        return columns[:, self.column] & ~(too_long | other_time)
 
     def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
         key = (self.pitches == state["begun"][:, None]) & (kind == DURATION)[:, None]
         state["ends"].copy_(torch.where(key, (state["now"] + value)[:, None], state["ends"]))
         state["owing"].logical_or_(shift | (kind == TIME)).logical_and_(~on)
         state["length"].copy_(kind == VELOCITY)
-        state["clock"].add_(torch.where(shift, value, 0))
-        state["said"].copy_(torch.where((kind == TIME) | on, state["clock"], state["said"]))
+        state["said"].copy_(torch.where((kind == TIME) | on, state["now"], state["said"]))

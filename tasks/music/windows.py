@@ -33,7 +33,8 @@ def accompaniment(
     It is halved until it takes half of the context at most. The last one shows the end of the melody. Behind that, what
     is written ends with the context.
     """
-    song, now, half = vocabulary.decode(melody), int(vocabulary.ticks[[*written]].sum()), context // 2
+    song, events, half = vocabulary.decode(melody), vocabulary.unclocked(written), context // 2
+    now = int(vocabulary.ticks[events].sum())
     separator = vocabulary.tokens[ACCOMPANY]
     onsets, offsets, *_ = columns(song)
     end, length, past = int(offsets.max(initial=0)), segment, segment // AROUND
@@ -41,7 +42,7 @@ def accompaniment(
         near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
         start = int(near[-1]) if near.size else max(0, now - past)
         source = vocabulary.clocked(vocabulary.encode(excerpt(song, start, start + length)))
-        target = vocabulary.clocked(since(vocabulary.unclocked(written), start, vocabulary))
+        target = vocabulary.clocked(since(events, start, vocabulary))
         if len(source) + 1 + len(target) <= half or not past:
             break
         past //= 2
