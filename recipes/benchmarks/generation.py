@@ -1,6 +1,7 @@
 """Generation: ours and transformers' `generate`, on the same weights, prompts and settings."""
 
 import copy
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -62,7 +63,7 @@ class GenerationCases:
     single_tokens: int = field(default=128, metadata={"help": "New tokens for a prompt alone."})
     prompts: int = field(default=64, metadata={"help": "Prompts in a batch."})
     batch_tokens: int = field(default=64, metadata={"help": "New tokens for each prompt of the batch."})
-    calls: int = field(default=3, metadata={"help": "Calls that are measured, after a first that is shown apart."})
+    calls: int = field(default=3, metadata={"help": "Calls whose median is taken, after a first that is shown apart."})
     model: str | None = field(
         default=None, metadata={"help": "A run of the translation recipe, for beam search over its test split."}
     )
@@ -155,7 +156,7 @@ class Generation:
         first_token = min(
             timed(lambda: self.write(system, model, max_new_tokens=1), device)[0] for _ in range(self.calls)
         )
-        seconds, outputs = sum(seconds for seconds, _ in calls) / self.calls, calls[-1][1]
+        seconds, outputs = statistics.median(seconds for seconds, _ in calls), calls[-1][1]
         tokens = sum(map(len, outputs))
         result = {
             "case": self.name,

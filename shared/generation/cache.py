@@ -89,8 +89,7 @@ class KeyValueCache:
 
     def clear(self) -> None:
         """Be empty again."""
-        for tensor in (*self.pairs, *self.copied):
-            tensor.zero_()
+        torch._foreach_zero_((*self.pairs, *self.copied))
         self.prompts = [()] * self.slots
 
     def keep(self, slots: Tensor) -> None:

@@ -1,10 +1,26 @@
 """A step that a GPU replays as one CUDA graph."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 SHORT = 32  # steps for which capturing a graph is not worth while
+
+
+def captured(step: Callable[[], None], pool: Any = None) -> torch.cuda.CUDAGraph:
+    """What `step` launches, recorded and not run; its kernels must be loaded, as they are once it has run.
+
+    `pool` is the memory to work in (default: its own).
+    """
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # `torch.cuda.graph` would first give back all cached memory
+        graph.capture_begin(pool)
+        step()
+        graph.capture_end()
+    torch.cuda.current_stream().wait_stream(stream)
+    return graph
 
 
 def replayed(step: Callable[[], None], device: torch.device, times: int) -> Callable[[], None]:
@@ -15,22 +31,17 @@ def replayed(step: Callable[[], None], device: torch.device, times: int) -> Call
     """
     if device.type != "cuda" or times < SHORT:
         return step
-    graph, calls = torch.cuda.CUDAGraph(), 0
+    graph: torch.cuda.CUDAGraph | None = None
+    calls = 0
 
     def replay() -> None:
-        nonlocal calls
+        nonlocal graph, calls
         calls += 1
         if calls == 1:
             step()
             return
-        if calls == 2:
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):  # `torch.cuda.graph` would first give back all cached memory
-                graph.capture_begin()
-                step()
-                graph.capture_end()
-            torch.cuda.current_stream().wait_stream(stream)
+        if graph is None:
+            graph = captured(step)
         graph.replay()
 
     return replay

@@ -4,7 +4,7 @@ A step does what the decoder's modules do, for a single token in every slot: the
 the keys and values that the cache holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -69,6 +69,7 @@ class DecodeStep:
         self.layers = [self._layer(block) for block in decoder.blocks]
         self.head = self._weight(decoder.lm_head.weight)
         self.copy = None if decoder.copying is None else CopyStep(decoder.copying, cache)
+        self.recorded_reading: Callable[[DecodeStep, Tensor], None] | None = None
 
     def _weight(self, weight: Tensor) -> Tensor:
         # Of a decoder in 8 bits, the rounded floats: whole numbers made a GPU's step no faster (see LOG.md).
@@ -128,18 +129,27 @@ class DecodeStep:
             return
         unique = list(dict.fromkeys(new.values()))
         numbers = {prompt: number for number, prompt in enumerate(unique)}
-        cache.fill([*new], [numbers[prompt] for prompt in new.values()])
+        slots, sources = [*new], [numbers[prompt] for prompt in new.values()]
+        cache.fill(slots, sources)
         lengths = torch.tensor([len(prompt) for prompt in unique])
         longest = int(lengths.max())
         ids = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in unique])
-        positions = torch.arange(longest)
         if decoder.config.mask == "prefix":
+            positions = torch.arange(longest)
             row = positions.expand_as(ids)
-            mask: Mask = dense_mask(row, row < lengths[:, None]).to(device)
-        else:  # padding stands behind all that is read
-            relative = getattr(decoder.blocks[0].attn, "relative", None)
-            mask = choose_mask(ids.shape, None, None, device=device, dtype=self.dtype, relative=relative)
-        self.read(ids.to(device), positions.to(device), mask, cache)
+            mask = dense_mask(row, row < lengths[:, None]).to(device)
+            self.read(ids.to(device), positions.to(device), mask, cache)
+        elif self.recorded_reading is not None and slots == sources == [*range(len(slots))]:
+            self.recorded_reading(self, ids)
+        else:
+            self.read(ids.to(device), *self.causal(*ids.shape), cache)
+
+    def causal(self, rows: int, length: int) -> tuple[Tensor, Mask]:
+        """Positions [T] and mask of so many rows of `length` tokens: padding stands behind all that is read."""
+        device, relative = self.decoder.device, getattr(self.decoder.blocks[0].attn, "relative", None)
+        shape = torch.Size((rows, length))
+        mask = choose_mask(shape, None, None, device=device, dtype=self.dtype, relative=relative)
+        return torch.arange(length, device=device), mask
 
     def read(self, ids: Tensor, positions: Tensor, mask: Mask, cache: Update) -> None:
         """Give the `cache` the keys and values of tokens `ids` [N, T], which stand at `positions` [T] of each row."""
@@ -170,8 +180,9 @@ class DecodeStep:
 
     def renew(self) -> None:
         """Be as a new step over an empty cache, with the weights as they are now."""
-        for copy, weight in self.copies:
-            copy.copy_(weight)
+        if self.copies:
+            copies, weights = zip(*self.copies, strict=True)
+            torch._foreach_copy_(copies, weights)  # one call: a GPU's launcher is what takes time
         if self.copy is not None:
             self.copy.renew()
         self.cache.clear()

@@ -144,12 +144,14 @@ def _requests(decoder: Decoder | Ensemble, prompts: Tokens[Tokens[int]]) -> tupl
 def _writing(decoder: Decoder | Ensemble, count: int, progress: str | None) -> Iterator[tqdm]:
     """The decoder in its evaluation mode, with a bar of the outputs that are finished."""
     was_training = decoder.training
-    decoder.eval()
+    if was_training:
+        decoder.eval()
     try:
         with tqdm(total=count, desc=progress, disable=progress is None, unit="output") as bar:
             yield bar
     finally:
-        decoder.train(was_training)
+        if was_training:
+            decoder.train(True)
 
 
 class _RunningBatch:

@@ -12,6 +12,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.cuda_graph import replayed
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.ensemble import Ensemble
+from shared.generation.recorded_reading import RecordedReading
 from shared.generation.sampling import Sampler
 from shared.generation.steps import new_step
 from shared.model.decoder import Decoder
@@ -65,7 +66,11 @@ def recorded_step(
                 return kept
             del decode
         del kept  # its memory may be needed
-    sampler = Sampler(new_step(decoder, slots, length), longest, settings, end, constraint)
+    decode = new_step(decoder, slots, length)
+    if case is not None:
+        assert isinstance(decode, DecodeStep)
+        decode.recorded_reading = RecordedReading(decode.cache.device)
+    sampler = Sampler(decode, longest, settings, end, constraint)
     return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), case)
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from shared.generation import recorded
+from shared.generation import recorded, recorded_reading
 from shared.generation.arguments import GenerationArguments
+from shared.generation.cuda_graph import SHORT
 from shared.generation.decode_step import DecodeStep
 from shared.generation.generate import generate
 
@@ -49,6 +50,19 @@ def test_the_next_call_writes_what_a_new_step_would(decoder, steps):
         recorded._kept.clear()
     assert len(steps) == 1 + len(calls)
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("limit", ["SHAPES", "TOKENS", None])
+def test_prompts_of_any_shape_are_read(decoder, steps, monkeypatch, limit):
+    if limit:
+        monkeypatch.setattr(recorded_reading, limit, 1)
+    monkeypatch.setattr(recorded_reading, "LENGTHS", 4)
+    calls = [PROMPTS, [[7] * 9, [1, 2]], [[8, 7, 6, 5, 4], [3]], PROMPTS, [[2, 2], [2, 2]], [[9, 8], [7, 6, 5]]]
+    settings = GenerationArguments(max_new_tokens=SHORT)
+    found = [generate(decoder, prompts, settings, VOCABULARY) for prompts in calls]
+    assert len(steps) == 1
+    monkeypatch.setattr(recorded, "DEVICES", set())
+    assert [generate(decoder, prompts, settings, VOCABULARY) for prompts in calls] == found
 
 
 def test_it_has_the_weights_of_its_time(decoder, steps):
