@@ -66,7 +66,9 @@ class MusicArguments(WritingArguments):
                 f"--velocity on_change is for --job compose and continue: leave it out with {' '.join(self.job)}"
             )
         if self.lengths == "with_note" and self.velocity == "on_change":
-            raise ValueError("--lengths with_note is for --velocity note: leave one of the two out")
+            raise ValueError(
+                "--lengths with_note is for --velocity note: give --lengths note_off, or leave out --velocity"
+            )
         for name in ("shuffle_melodies", "whole_songs"):
             if getattr(self, name) and "accompany" not in self.job:
                 raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")
