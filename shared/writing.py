@@ -15,13 +15,14 @@ class Window(NamedTuple):
     """What is read before writing (on): `ids`, fewer than the context holds.
 
     Another window follows where the context is full or a constraint's time is `until`, unless this one is the `last`.
-    Where tokens say a time, it counts from `start`, by the constraint's time.
+    Where tokens say a time, it counts from `start`, by the constraint's time, and was said last at `said`.
     """
 
     ids: list[int]
     until: int | None = None
     last: bool = False
     start: int = 0
+    said: int = -1
 
 
 Look = Callable[[int, Tokens[int]], Window]  # prompt i and what is written after it -> what is read to write on
@@ -32,7 +33,7 @@ def show(window: Window, state: dict[str, Tensor], slot: int) -> None:
     if window.until is not None:
         state["until"][slot] = window.until
     if "start" in state:
-        state["start"][slot] = window.start
+        state["start"][slot], state["said"][slot] = window.start, window.said
 
 
 def everything(prompt: Tokens[int], written: Tokens[int]) -> Window:
@@ -60,7 +61,8 @@ class Constraint(Protocol):
     nor `advance` waits for the device, so that both can be part of a CUDA graph.
 
     One that knows time has `until` and `paused` in its state: a slot is paused, and waits for another window, once its
-    time is `until`. There are no beams then. What says times has the `start` from which a window counts them, too.
+    time is `until`. There are no beams then. What says times has the `start` from which a window counts them, too, and
+    when one was `said` last.
 
     Beam search moves no probability: what is allowed keeps that which the decoder gives it.
     """

@@ -1,6 +1,7 @@
 """A step that a GPU replays as one CUDA graph."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -16,8 +17,14 @@ def captured(step: Callable[[], None], pool: Any = None) -> torch.cuda.CUDAGraph
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):  # `torch.cuda.graph` would first give back all cached memory
-        graph.capture_begin(pool)
-        step()
+        # Only this thread is watched: where a training is evaluated, others pin the next batches' memory meanwhile.
+        graph.capture_begin(pool, capture_error_mode="thread_local")
+        try:
+            step()
+        except BaseException:
+            with suppress(RuntimeError):  # or the stream would go on recording what others launch
+                graph.capture_end()
+            raise
         graph.capture_end()
     torch.cuda.current_stream().wait_stream(stream)
     return graph

@@ -22,7 +22,7 @@ from shared.errors import UserError
 from shared.generation import beam_search
 from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
-from shared.generation.recorded import keep, recorded_step
+from shared.generation.recorded import forget, keep, recorded_step
 from shared.model.decoder import Decoder
 from shared.writing import Constraint, Look, looking, show
 
@@ -64,7 +64,8 @@ def generate(
     remove from how many is left in its `removed` and `tokens`. Beam search writes nothing past the context.
 
     Raises:
-        UserError: if beams are asked for under a constraint that knows time.
+        UserError: if beams are asked for under a constraint that knows time, or more tokens of what nothing else ends
+            than there is room for.
         ValueError: if a prompt is empty or fills the context.
     """
     if settings.num_beams > 1:
@@ -103,6 +104,7 @@ def n_best(
         ValueError: if a prompt is empty or fills the context.
     """
     requests, longest_first = _requests(decoder, prompts)
+    forget(decoder)
     with _writing(decoder, len(prompts), progress) as bar:
         ordered = [request.prompt for request in longest_first]
         end, found = vocabulary.end, []

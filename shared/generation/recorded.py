@@ -19,7 +19,7 @@ from shared.model.decoder import Decoder
 from shared.writing import Constraint
 
 DEVICES = {"cuda"}  # where it is kept
-MOST = 2**31  # bytes that are kept for a decoder: a batch of 64 lines of GPT-2 small takes 1.5 GB
+MOST = 2**31  # bytes that are kept for a decoder, beside its graphs: 64 lines of GPT-2 small take 1.5 GB
 LENGTHS = 256  # a cache's length is a multiple, so that a prompt of another length finds it, too
 
 
@@ -32,7 +32,7 @@ class RecordedStep:
     case: Hashable = None
 
 
-_kept: WeakKeyDictionary[Decoder, RecordedStep] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Decoder | Ensemble, RecordedStep] = WeakKeyDictionary()
 
 
 def recorded_step(
@@ -42,7 +42,7 @@ def recorded_step(
     longest: int,
     settings: GenerationArguments,
     end: int,
-    constraint: Constraint | None = None,
+    constraint: Constraint | None,
 ) -> RecordedStep:
     """A step for so many `slots` of at least `length` tokens, each of which writes up to `longest`.
 
@@ -50,13 +50,13 @@ def recorded_step(
     new one otherwise.
     """
     case = None
+    kept = _kept.pop(decoder, None)  # taken out: a second thread must not write with it, and its memory may be needed
     if not (isinstance(decoder, Ensemble) or constraint or decoder.device.type not in DEVICES):
         length = min(decoder.context, -(-length // LENGTHS) * LENGTHS)
         # Weights may have changed where they are, but a recorded step reads no others.
         weights = tuple(tensor.data_ptr() for tensor in chain(decoder.parameters(), decoder.buffers()))
         alike = astuple(replace(settings, max_new_tokens=1))  # each slot has a limit of its own
         case = (slots, alike, end, compute_dtype(decoder), weights)
-        kept = _kept.pop(decoder, None)  # taken out, as a second thread must not write with it
         if kept is not None and kept.case == case:
             decode = kept.sampler.decode
             assert isinstance(decode, DecodeStep)
@@ -65,11 +65,11 @@ def recorded_step(
                 decode.renew()
                 return kept
             del decode
-        del kept  # its memory may be needed
+    del kept
     decode = new_step(decoder, slots, length)
     if case is not None:
         assert isinstance(decode, DecodeStep)
-        decode.recorded_reading = RecordedReading(decode.cache.device)
+        decode.recorded_reading = RecordedReading()
     sampler = Sampler(decode, longest, settings, end, constraint)
     return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), case)
 
@@ -80,6 +80,11 @@ def keep(decoder: Decoder | Ensemble, step: RecordedStep) -> None:
         return
     decode = step.sampler.decode
     assert isinstance(decoder, Decoder) and isinstance(decode, DecodeStep)
-    if decode.nbytes <= MOST:
+    if decode.nbytes + step.sampler.slots.nbytes <= MOST:
         del decode.decoder  # or the dictionary would keep its key alive
         _kept[decoder] = step
+
+
+def forget(decoder: Decoder | Ensemble) -> None:
+    """Keep nothing for a decoder that needs the memory for something else."""
+    _kept.pop(decoder, None)

@@ -71,7 +71,7 @@ class Sampler:
         longest: int,
         settings: GenerationArguments,
         end: int,
-        constraint: Constraint | None = None,
+        constraint: Constraint | None,
     ):
         count, device = decode.cache.slots, decode.cache.device
         self.decode, self.settings, self.end, self.constraint = decode, settings, end, constraint

@@ -72,6 +72,11 @@ class Slots:
         return wait
 
     @property
+    def nbytes(self) -> int:
+        """Memory of all of them."""
+        return sum(tensor.nbytes for tensor in vars(self).values())
+
+    @property
     def longest(self) -> int:
         """How many tokens a slot may write."""
         return self.ids.shape[1]

@@ -20,6 +20,7 @@ from shared.data.packing import PackedDataset, collate_counted
 from shared.errors import UserError, first_line
 from shared.evaluation import evaluate
 from shared.generation.arguments import GenerationArguments
+from shared.generation.recorded import forget
 from shared.model.decoder import Decoder
 from shared.model.flops import mean_context, training_flops_per_token
 from shared.model.loss import Criterion
@@ -212,8 +213,9 @@ class Trainer(ResumableTrainer):
     ) -> dict[str, Any]:
         """Every metric of a split; with `generate` also those of what the decoder writes, kept in `samples`."""
         with self._averaged():
-            return evaluate(
-                whole(self.accelerator.unwrap_model(self.model)),
+            decoder = whole(self.accelerator.unwrap_model(self.model))
+            metrics = evaluate(
+                decoder,
                 self.task,
                 rows,
                 packed,
@@ -225,6 +227,8 @@ class Trainer(ResumableTrainer):
                 accelerator=self.accelerator,
                 samples=samples,
             )
+        forget(decoder)
+        return metrics
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         with self.throughput.paused():

@@ -242,8 +242,8 @@ def shifts_of(ticks: np.ndarray, time_shift: np.ndarray = _TIME_SHIFT) -> tuple[
     return shifts, count
 
 
-def waits(ticks: int, time_shift: np.ndarray = _TIME_SHIFT) -> list[int]:
-    """The shifts that take so many ticks."""
+def waits(ticks: int, time_shift: np.ndarray) -> list[int]:
+    """The shifts that take so many ticks; `time_shift` holds their ids, by ticks."""
     return shifts_of(np.array([ticks]), time_shift)[0].tolist()
 
 

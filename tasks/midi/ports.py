@@ -26,12 +26,12 @@ class PortSource:
 
     ended = False
 
-    def __init__(self, name: str | None, clock: Any = Seconds):
+    def __init__(self, name: str | None):
         self.waiting: deque[tuple[float, Any]] = deque()
         # Called from a thread of the port's: a message has its time even while the decoder is busy.
         self.port = _opened(
             "input", name, mido.get_input_names, mido.open_input,
-            callback=lambda message: self.waiting.append((clock.now(), message)),
+            callback=lambda message: self.waiting.append((Seconds.now(), message)),
         )  # fmt: skip
 
     def take(self, now: float) -> Sequence[tuple[float, Any]]:

@@ -128,7 +128,8 @@ class Music(Task):
         if row["job"] == "accompany":
             song = self.vocabulary.decode(given)
             first = self.vocabulary.clocked(self.vocabulary.encode(excerpt(song, 0, self.segment)))
-            return Sequence([*first[:room], separator], cut=max(0, len(first) - room))
+            shown = first[: room - jobs.splits_a_note(first, room, self.vocabulary)]
+            return Sequence([*shown, separator], cut=len(first) - len(shown))
         kept = self.vocabulary.ending(given, room)
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
         return Sequence(line, cut=max(0, len(given) - room))

@@ -42,16 +42,19 @@ def accompaniment(
         near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
         start = int(near[-1]) if near.size else max(0, now - past)
         source = vocabulary.clocked(vocabulary.encode(excerpt(song, start, start + length)))
-        target = vocabulary.clocked(since(events, start, vocabulary))
+        begun = since(events, start, vocabulary)
+        target = vocabulary.clocked(begun)
         if len(source) + 1 + len(target) <= half or not past:
             break
         past //= 2
         length = length // 2 if length >= 2 * SHORTEST_SEGMENT else length
     if len(source) + 1 + len(target) > half:  # very many notes at once
-        source = source[: half // 2]
-        target = target[len(target) - min(len(target), half - 1 - len(source)) :]
+        source = source[: half // 2 - splits_a_note(source, half // 2, vocabulary)]
+        target = vocabulary.ending(target, half - 1 - len(source))
     until = None if start + length >= end else start + length - length // AROUND
-    return Window([*source, separator, *target], until, last=now >= end, start=start)
+    at = [time for event, time in zip(begun, vocabulary.times(begun), strict=True) if not vocabulary.ticks[event]]
+    said = start + int(at[-1]) if at else -1  # the last event's time has been said
+    return Window([*source, separator, *target], until, last=now >= end, start=start, said=said)
 
 
 def composition(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:

@@ -28,16 +28,37 @@ def steps(monkeypatch):
     return made
 
 
+@pytest.fixture(autouse=True)
+def readings(monkeypatch):
+    """How often each reading was replayed that was recorded, in order; on a CPU, as if that recorded them."""
+    counts, captured = [], recorded_reading.captured
+
+    def counted(read, pool):
+        graph, number = captured(read, pool) if DEVICE.type == "cuda" else SimpleNamespace(replay=read), len(counts)
+        counts.append(0)
+
+        def replay():
+            counts[number] += 1
+            graph.replay()
+
+        return SimpleNamespace(replay=replay)
+
+    monkeypatch.setattr(recorded_reading, "captured", counted)
+    if DEVICE.type == "cpu":
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    return counts
+
+
 @pytest.fixture(params=[0, 5], ids=["plain", "copying"])
 def decoder(new_decoder, request):
     return new_decoder(copy_attention=request.param).to(DEVICE)
 
 
-def written(decoder, prompts=PROMPTS, seed=3, **changes):
-    """In bfloat16, which the weights have to be copied to."""
+def written(decoder, prompts=PROMPTS, seed=3, dtype=torch.bfloat16, vocabulary=VOCABULARY, **changes):
+    """By default in bfloat16, which the weights have to be copied to."""
     settings = GenerationArguments(**{"max_new_tokens": LONG, "do_sample": True} | changes)
-    with torch.autocast(DEVICE.type, torch.bfloat16):
-        return generate(decoder, prompts, settings, VOCABULARY, seed=seed)
+    with torch.autocast(DEVICE.type, dtype):
+        return generate(decoder, prompts, settings, vocabulary, seed=seed)
 
 
 def test_the_next_call_writes_what_a_new_step_would(decoder, steps):
@@ -52,17 +73,28 @@ def test_the_next_call_writes_what_a_new_step_would(decoder, steps):
     assert found[0] != found[1]
 
 
-@pytest.mark.parametrize("limit", ["SHAPES", "TOKENS", None])
-def test_prompts_of_any_shape_are_read(decoder, steps, monkeypatch, limit):
-    if limit:
-        monkeypatch.setattr(recorded_reading, limit, 1)
+def test_prompts_are_read_as_others_of_their_shape(decoder, steps, readings, monkeypatch):
     monkeypatch.setattr(recorded_reading, "LENGTHS", 4)
-    calls = [PROMPTS, [[7] * 9, [1, 2]], [[8, 7, 6, 5, 4], [3]], PROMPTS, [[2, 2], [2, 2]], [[9, 8], [7, 6, 5]]]
+    monkeypatch.setattr(recorded_reading, "SHAPES", 2)
+    monkeypatch.setattr(recorded_reading, "TOKENS", 2 * 12)
+    calls = {  # prompts, the shapes that are recorded by then, and how often each recording was replayed
+        "new": (PROMPTS, [(2, 4)], [0]),
+        "known": ([[8, 7], [3, 1, 2]], [(2, 4)], [1]),
+        "longer": ([[7] * 9, [1, 2]], [(2, 4), (2, 12)], [1, 0]),
+        "too long": ([[7] * 13, [1, 2]], [(2, 4), (2, 12)], [1, 0]),
+        "two the same": ([[2, 2], [2, 2]], [(2, 4), (2, 12)], [1, 0]),
+        "the longer's shape": ([[5] * 10, [1, 2]], [(2, 4), (2, 12)], [1, 1]),
+        "one too many": ([[8, 7, 6, 5, 4], [3]], [(2, 8)], [1, 1, 0]),
+        "forgotten": (PROMPTS, [(2, 8), (2, 4)], [1, 1, 0, 0]),
+    }
     settings = GenerationArguments(max_new_tokens=SHORT)
-    found = [generate(decoder, prompts, settings, VOCABULARY) for prompts in calls]
+    found = []
+    for prompts, shapes, replayed in calls.values():
+        found.append(generate(decoder, prompts, settings, VOCABULARY))
+        assert [*steps[0].recorded_reading.shapes] == shapes and readings == replayed
     assert len(steps) == 1
     monkeypatch.setattr(recorded, "DEVICES", set())
-    assert [generate(decoder, prompts, settings, VOCABULARY) for prompts in calls] == found
+    assert [generate(decoder, prompts, settings, VOCABULARY) for prompts, *_ in calls.values()] == found
 
 
 def test_it_has_the_weights_of_its_time(decoder, steps):
@@ -78,7 +110,10 @@ def test_it_has_the_weights_of_its_time(decoder, steps):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"temperature": 2.0}, {"max_new_tokens": LONG + 1}, {"prompts": PROMPTS[:1]}, {"do_sample": False}],
+    [
+        *({"temperature": 2.0}, {"max_new_tokens": LONG + 1}, {"prompts": PROMPTS[:1]}, {"do_sample": False}),
+        *({"dtype": torch.float16}, {"vocabulary": SimpleNamespace(end=0)}),
+    ],
     ids=str,
 )
 def test_other_settings_have_a_step_of_their_own(decoder, steps, changes):
@@ -123,3 +158,18 @@ def test_a_call_that_fails_leaves_nothing(decoder, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         written(decoder)
     assert decoder not in recorded._kept
+
+
+def test_what_needs_the_memory_otherwise_keeps_nothing(decoder):
+    written(decoder)
+    assert decoder in recorded._kept
+    written(decoder, num_beams=2, do_sample=False)
+    assert decoder not in recorded._kept
+
+
+def test_room_for_very_many_tokens_is_not_kept(decoder, monkeypatch):
+    monkeypatch.setattr(recorded, "MOST", 10**6)
+    for longest, kept in ((LONG, True), (10**5, False)):
+        step = recorded.recorded_step(decoder, 4, 8, longest, GenerationArguments(), -1, None)
+        recorded.keep(decoder, step)
+        assert (decoder in recorded._kept) == kept
