@@ -47,10 +47,12 @@ def main(arguments: list[str]) -> None:
             parse(TASKS[wanted.task], own)  # a mistake ends here, not in every run
         except ExclusiveSettingsError as error:
             notes.append(f"{name} is not defined: {error}.")
+        except UserError as error:
+            raise UserError(f"--variants {wanted.variants}, '{name}': {error}") from error
         else:
             cells[name] = [Cell(f"{name}-{seed}", [*own, f"--seed={seed}"]) for seed in wanted.seeds]
     every = [cell for row in cells.values() for cell in row]
-    metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", every, folder, wanted.processes)
+    metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", every, folder, wanted.processes, wanted.scores)
     rows = [
         {"variant": name}
         | (

@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
         return
     progress = "generating" if sys.stderr.isatty() else None
     written = decoder.write(task, rows, generation, seed=output.seed, progress=progress)
-    for number, cut in enumerate(written.cut, 1):
+    for number, cut in enumerate(written.cut[:: output.num_samples], 1):
         if cut:
             print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)
     if written.removed is not None:

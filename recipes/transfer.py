@@ -74,7 +74,9 @@ def main(arguments: list[str]) -> None:
         for seed in wanted.seeds
     }
     parse(TASKS[wanted.task], next(iter(cells.values())).flags)  # a mistake ends here, not in every run
-    metrics = run_cells(REPOSITORY / "recipes" / f"{wanted.task}.py", list(cells.values()), folder, wanted.processes)
+    metrics = run_cells(
+        REPOSITORY / "recipes" / f"{wanted.task}.py", list(cells.values()), folder, wanted.processes, wanted.scores
+    )
     curves: dict[str, Curve] = {variant: {} for variant in VARIANTS}
     for (variant, share, _), cell in cells.items():
         curves[variant].setdefault(share, []).append(metrics[cell.name])

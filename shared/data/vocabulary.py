@@ -72,7 +72,9 @@ class TextVocabulary:
             if len(tokenizer) == len(tokenizer.get_added_vocab()):  # what transformers makes of a folder without one
                 raise ValueError("no vocabulary there")
             return cls(tokenizer)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:  # as in the files of a run of music
+            raise UserError(f"'{name}' holds no tokenizer of text: give a decoder of text") from error
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"no tokenizer could be loaded from '{name}': give a folder with a tokenizer.json or a name on the "
                 f"hub that this machine can reach ({first_line(error)})"

@@ -137,6 +137,8 @@ def read_yaml(path: Path, flag: str) -> dict[str, Any]:
     """
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise UserError(f"{flag} {path}: there is no such file; check the path") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{flag} {path}: {' '.join(str(error).split())}") from error
     if not isinstance(settings, dict):

@@ -75,14 +75,17 @@ def parse_experiment(
     return own, [f"--config={rest.config}", *flags] if rest.config else flags
 
 
-def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int) -> dict[str, dict[str, Any]]:
-    """Each cell's metrics by its name, from `python RECIPE FLAGS`, up to `processes` at once.
+def run_cells(
+    recipe: Path, cells: Sequence[Cell], folder: Path, processes: int, scores: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Each cell's metrics by its name, from `python RECIPE FLAGS`, up to `processes` at once; all have the `scores`.
 
     A cell's run is the folder of its name, its output the file NAME.log beside it. `results.json` gets its flags and
     metrics as soon as it is finished; cells that stand there are not run again.
 
     Raises:
-        UserError: if one stands there with other flags; and, after all others, if one failed.
+        UserError: if one stands there with other flags, or has not the scores; and, after all others,
+            if one failed.
     """
     check_writable(folder)
     results = read_results(folder)
@@ -94,7 +97,7 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
     saving = threading.Lock()
     started: list[subprocess.Popen] = []
 
-    def run(cell: Cell) -> None:
+    def run(cell: Cell) -> dict[str, Any]:
         device, log = devices.get(), folder / f"{cell.name}.log"
         flags = [*cell.flags, f"--output_dir={folder / cell.name}", "--overwrite_output_dir=true"]
         try:
@@ -108,10 +111,11 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
         if code:
             lines = log.read_text().strip().splitlines() or ["no output"]
             raise UserError(f"run '{cell.name}' failed ({lines[-1]}); all of its output is in {log}")
+        metrics = json.loads((folder / cell.name / METRICS).read_text())
         with saving:
-            metrics = json.loads((folder / cell.name / METRICS).read_text())
             results[cell.name] = {**descriptions[cell.name], "metrics": metrics}
             write_results(folder, results)
+        return metrics
 
     failures = []
     with ThreadPoolExecutor(processes) as pool:
@@ -120,6 +124,9 @@ def run_cells(recipe: Path, cells: Sequence[Cell], folder: Path, processes: int)
             for finished in tqdm(as_completed(running), total=len(running), desc="runs", disable=not running):
                 if error := finished.exception():
                     failures.append(error)
+                    continue
+                for name in scores:  # a mistake ends with the first run, not after all of them
+                    score_of(finished.result(), name)
         except BaseException:  # an interruption, above all: what has not begun must not, and the rest must end
             pool.shutdown(wait=False, cancel_futures=True)
             for process in started:

@@ -50,7 +50,7 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
     own += ["copy attention"] * bool(model["copy_attention"])
     caveats = (
         f" Plain GPT-2 does not know {' or '.join(own)}: the run comes with the file `modeling_onedecoder.py`, so add "
-        "`trust_remote_code=True`."
+        "`trust_remote_code=True` (to a tokenizer's `from_pretrained`, too)."
     ) * bool(own)
     return CARD.format(
         task=task.name,

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import torch
 import transformers
+from transformers.training_args import OptimizerNames
 
 from shared.errors import UserError
 from shared.hardware import BF16
@@ -183,14 +185,13 @@ class TrainingArguments(transformers.TrainingArguments):
                 "--auto_find_batch_size: what is compiled is compiled for one size; give --torch_compile false"
             )
         self._check_trackers()
+        self._check_optimizer()
         # What transformers' own class would change: it compiles the whole model, evaluates wherever training does, and
         # guesses by a metric's name which way is better. The Trainer here does each in its own way.
         kept = ("torch_compile", "torch_compile_backend", "torch_compile_mode", "greater_is_better", "optim", "do_eval")
         values = {name: getattr(self, name) for name in kept}
         self.torch_compile, self.torch_compile_backend, self.torch_compile_mode = False, None, None
         if self.optim == MUON:
-            if self.fp16:
-                raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
             self.optim = "adamw_torch_fused"  # transformers does not know ours
         super().__post_init__()
         if not isinstance(self.lr_scheduler_kwargs or {}, dict):
@@ -199,6 +200,16 @@ class TrainingArguments(transformers.TrainingArguments):
             setattr(self, name, value)
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+
+    def _check_optimizer(self) -> None:
+        """UserError for one that there is not, or that does not go with float16."""
+        known = [MUON, *(each.value for each in OptimizerNames)]
+        if self.optim not in known:
+            longer = [name for name in known if name.startswith(self.optim)]
+            near, *_ = *longer, *get_close_matches(self.optim, known, n=1), MUON
+            raise UserError(f"--optim {self.optim}: there is none of this name; did you mean {near}?")
+        if self.optim == MUON and self.fp16:
+            raise UserError("--optim muon does not skip steps that overflow in float16: give --bf16 or no --fp16")
 
     def _check_numbers(self) -> None:
         """UserError for one that is out of its range, or no number."""

@@ -67,7 +67,8 @@ class MusicArguments(WritingArguments):
             )
         if self.lengths == "with_note" and self.velocity == "on_change":
             raise ValueError(
-                "--lengths with_note is for --velocity note: give --lengths note_off, or leave out --velocity"
+                "--velocity on_change is for --lengths note_off: give that, too (the sample's settings have another), "
+                "or leave --velocity out"
             )
         for name in ("shuffle_melodies", "whole_songs"):
             if getattr(self, name) and "accompany" not in self.job:

@@ -194,6 +194,12 @@ class Music(Task):
             raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
         if self.request_arguments.intro and job != "accompany":
             raise UserError(f"--intro is for --job accompany: leave it out to {job}")
+        if self.request_arguments.hole and job != "infill":
+            raise UserError(
+                f"--from and --to are for --job infill: leave them out to {job}, or give a run that infills"
+            )
+        if self.request_arguments.prime_seconds and not given:
+            raise UserError("--prime_seconds is for a MIDI file: give one, or leave it out")
         if job == "infill":
             return self._with_hole(given)
         if job == "accompany" and not given:

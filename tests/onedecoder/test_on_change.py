@@ -48,6 +48,13 @@ def test_it_is_not_scored_as_if_its_events_were_others(sparse):
     assert "\n" not in str(error.value)
 
 
+def test_it_is_not_scored_for_what_it_has_not_learned(run_folders):
+    run = Run.open(str(run_folders["music"]))
+    run.task(TASKS, MusicArguments(job=["accompany"]))
+    with pytest.raises(UserError, match="has not learned --job infill; give compose or continue or accompany"):
+        run.task(TASKS, MusicArguments(job=["compose", "infill"]))
+
+
 def test_a_run_that_writes_velocities_otherwise_is_no_partner(sparse, run_folders):
     with pytest.raises(UserError, match="has another vocabulary"):
         load(sparse.name, device="cpu", ensemble=[run_folders["music"]])

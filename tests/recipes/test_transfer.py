@@ -21,9 +21,9 @@ def scored(monkeypatch):
     def score(module):
         launched = []
 
-        def run_cells(recipe, cells, folder, processes):
+        def run_cells(recipe, cells, folder, processes, scores):
             launched.extend(cells)
-            assert recipe.is_file()
+            assert recipe.is_file() and scores
             seeds = {cell.name: int(cell.flags[-1].removeprefix("--seed=")) for cell in cells}
             return {name: {"train": {"rows": 4}, "test": {"bleu": 10.0 * seed}} for name, seed in seeds.items()}
 
@@ -113,7 +113,7 @@ def test_every_variant_of_a_comparison_stands_in_its_table(scored, tmp_path, cap
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        ("a: {msk: causal}", "did you mean 'mask'"),
+        ("a: {msk: causal}", "variants.yaml, 'a': unknown flag '--msk': did you mean 'mask'"),
         ("a: causal", r"'a' needs settings of the form \{flag: value\}"),
         ("a/b: {mask: causal}", "'a/b' names a folder, too"),
         ("- a", r"--variants .*expected lines of the form 'name: value'"),
@@ -138,3 +138,5 @@ def test_variants_may_be_numbers_and_settings_lists(scored, write, tmp_path, cap
 def test_a_comparison_needs_variants():
     with pytest.raises(UserError, match="--variants is missing"):
         compare.main([])
+    with pytest.raises(UserError, match=r"^--variants nowhere\.yaml: there is no such file; check the path$"):
+        compare.main(["--variants=nowhere.yaml"])

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 from shared.data.vocabulary import END, PADDING, TextVocabulary
 from shared.errors import UserError
 from shared.model.build import change_vocabulary, load_decoder, new_embeddings
+from tasks.midi.vocabulary import MusicVocabulary
 
 SEPARATORS = {"<|copy|>": "the same again:", "<|summarize|>": "In summary:"}
 text = st.text() | st.lists(
@@ -121,6 +122,12 @@ def test_a_folder_without_a_tokenizer_is_refused_in_one_line(tmp_path, new_decod
     with pytest.raises(UserError, match="no tokenizer could be loaded from") as caught:
         TextVocabulary.load(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_of_music_is_told_from_one_of_text(tmp_path):
+    MusicVocabulary().save(tmp_path)
+    with pytest.raises(UserError, match="holds no tokenizer of text: give a decoder of text"):
+        TextVocabulary.load(str(tmp_path))
 
 
 def test_separators_are_named_by_their_words_and_tokens_by_their_text(learned):

@@ -1,5 +1,7 @@
 """The defaults of a training, and what is left as the user gave it."""
 
+import re
+
 import pytest
 import torch
 from transformers import HfArgumentParser
@@ -43,3 +45,9 @@ def test_a_gpus_defaults_are_its_own_and_what_is_given_counts(tmp_path, monkeypa
 def test_a_compiler_that_there_is_not_is_named(tmp_path):
     with pytest.raises(UserError, match=r"--torch_compile_backend indctor: give one of .*inductor"):
         TrainingArguments(str(tmp_path), torch_compile_backend="indctor")
+
+
+@pytest.mark.parametrize(("given", "near"), [("muom", "muon"), ("adamw", "adamw_"), ("?", "muon")])
+def test_an_optimizer_that_there_is_not_is_named(tmp_path, given, near):
+    with pytest.raises(UserError, match=rf"--optim {re.escape(given)}: there is none .* did you mean {near}\w*\?$"):
+        TrainingArguments(str(tmp_path), optim=given)

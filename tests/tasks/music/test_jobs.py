@@ -246,9 +246,17 @@ def test_what_goes_on_from_what_is_written_is_not_read_both_ways():
         parse(Music, ["--job", "accompany", "--mask", "prefix"])
 
 
-def test_an_intro_is_of_what_is_accompanied_alone():
-    with pytest.raises(UserError, match="--intro is for --job accompany: leave it out to compose"):
-        music("compose", asked={"intro": True}).request("")
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"intro": True}, "--intro is for --job accompany: leave it out to compose"),
+        ({"hole_from": 1.0, "hole_to": 2.0}, "--from and --to are for --job infill: leave them out to compose"),
+        ({"prime_seconds": 3.0}, "--prime_seconds is for a MIDI file: give one, or leave it out"),
+    ],
+)
+def test_what_is_asked_of_another_job_is_refused(asked, message):
+    with pytest.raises(UserError, match=message):
+        music("compose", asked=asked).request("")
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_the_embedded_pieces_are_the_same():
 
 
 def test_what_it_is_not_for_is_refused_in_one_line():
-    message = re.escape("--lengths with_note is for --velocity note: give --lengths note_off, or leave out --velocity")
+    message = re.escape("--velocity on_change is for --lengths note_off: give that, too")
     with pytest.raises(ValueError, match=message) as error:
         MusicArguments(lengths="with_note", velocity="on_change")
     assert "\n" not in str(error.value)
