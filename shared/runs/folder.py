@@ -108,8 +108,8 @@ class Run:
         """The run's task with its vocabulary, and with other `arguments` than it was trained with if given.
 
         Raises:
-            UserError: if with the other arguments the same tokens would be read otherwise, or they name a job that it has
-                not learned.
+            UserError: if with the other arguments the same tokens would be read otherwise, or they name a job that the
+                run has not learned.
         """
         kind, own = self.kind(tasks), self.arguments(tasks)
         old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
