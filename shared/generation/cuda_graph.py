@@ -39,12 +39,12 @@ def replayed(step: Callable[[], None], device: torch.device, times: int) -> Call
     if device.type != "cuda" or times < SHORT:
         return step
     graph: torch.cuda.CUDAGraph | None = None
-    calls = 0
+    loaded = False
 
     def replay() -> None:
-        nonlocal graph, calls
-        calls += 1
-        if calls == 1:
+        nonlocal graph, loaded
+        if not loaded:
+            loaded = True
             step()
             return
         if graph is None:

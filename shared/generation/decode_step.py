@@ -142,7 +142,11 @@ class DecodeStep:
         elif self.recorded_reading is not None and slots == sources == [*range(len(slots))]:
             self.recorded_reading(self, ids)
         else:
-            self.read(ids.to(device), *self.causal(*ids.shape), cache)
+            self.read_rows(ids)
+
+    def read_rows(self, ids: Tensor) -> None:
+        """Read prompts `ids` [N, T], which lie on the CPU and of which the shorter ones end with padding."""
+        self.read(ids.to(self.decoder.device), *self.causal(*ids.shape), self.cache)
 
     def causal(self, rows: int, length: int) -> tuple[Tensor, Mask]:
         """Positions [T] and mask of so many rows of `length` tokens: padding stands behind all that is read."""

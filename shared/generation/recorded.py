@@ -31,6 +31,21 @@ class RecordedStep:
     step: Callable[[], None]
     case: Hashable = None
 
+    @property
+    def decode(self) -> DecodeStep:
+        """The decoding step of what may be kept, which is one decoder's."""
+        assert isinstance(self.sampler.decode, DecodeStep)
+        return self.sampler.decode
+
+    def has_room(self, length: int, longest: int) -> bool:
+        """Whether slots hold `length` tokens, and may write `longest` of them."""
+        return self.decode.cache.length >= length and self.sampler.slots.longest >= longest
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all but the graphs."""
+        return self.decode.nbytes + self.sampler.slots.nbytes
+
 
 _kept: WeakKeyDictionary[Decoder | Ensemble, RecordedStep] = WeakKeyDictionary()
 
@@ -57,31 +72,22 @@ def recorded_step(
         weights = tuple(tensor.data_ptr() for tensor in chain(decoder.parameters(), decoder.buffers()))
         alike = astuple(replace(settings, max_new_tokens=1))  # each slot has a limit of its own
         case = (slots, alike, end, compute_dtype(decoder), weights)
-        if kept is not None and kept.case == case:
-            decode = kept.sampler.decode
-            assert isinstance(decode, DecodeStep)
-            if decode.cache.length >= length and kept.sampler.slots.longest >= longest:
-                decode.decoder = decoder
-                decode.renew()
-                return kept
-            del decode
+        if kept is not None and kept.case == case and kept.has_room(length, longest):
+            kept.decode.decoder = decoder
+            kept.decode.renew()
+            return kept
     del kept
-    decode = new_step(decoder, slots, length)
+    sampler = Sampler(new_step(decoder, slots, length), longest, settings, end, constraint)
+    step = RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), case)
     if case is not None:
-        assert isinstance(decode, DecodeStep)
-        decode.recorded_reading = RecordedReading()
-    sampler = Sampler(decode, longest, settings, end, constraint)
-    return RecordedStep(sampler, replayed(sampler.step, decoder.device, longest), case)
+        step.decode.recorded_reading = RecordedReading()
+    return step
 
 
 def keep(decoder: Decoder | Ensemble, step: RecordedStep) -> None:
     """Keep a step whose slots have all finished for the decoder's next call, unless it is too large."""
-    if step.case is None:
-        return
-    decode = step.sampler.decode
-    assert isinstance(decoder, Decoder) and isinstance(decode, DecodeStep)
-    if decode.nbytes + step.sampler.slots.nbytes <= MOST:
-        del decode.decoder  # or the dictionary would keep its key alive
+    if step.case is not None and step.nbytes <= MOST:
+        del step.decode.decoder  # or the dictionary would keep its key alive
         _kept[decoder] = step
 
 

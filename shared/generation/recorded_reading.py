@@ -42,16 +42,16 @@ class RecordedReading:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: DecodeStep, prompts: Tensor) -> None:
-        """Let the `step` read `prompts` [N, T], which lie on the CPU and of which the shorter ones end with padding."""
-        (rows, longest), device = prompts.shape, step.cache.device
+        """Let the `step` read `prompts` [N, T] as its `read_rows` does."""
+        rows, longest = prompts.shape
         length = min(step.cache.length, -(-longest // LENGTHS) * LENGTHS)
         if rows * length > TOKENS:
-            step.read(prompts.to(device), *step.causal(rows, longest), step.cache)
+            step.read_rows(prompts)
             return
         if (rows, length) not in self.shapes:
             if len(self.shapes) == SHAPES:
                 self.forget()
-            ids = torch.zeros(rows, length, dtype=torch.long, device=device)
+            ids = torch.zeros(rows, length, dtype=torch.long, device=step.cache.device)
             self.shapes[rows, length] = _Shape(ids, *step.causal(rows, length))
         shape = self.shapes[rows, length]
         shape.ids[:, :longest] = prompts

@@ -52,8 +52,8 @@ def accompaniment(
         source = source[: half // 2 - splits_a_note(source, half // 2, vocabulary)]
         target = vocabulary.ending(target, half - 1 - len(source))
     until = None if start + length >= end else start + length - length // AROUND
-    at = [time for event, time in zip(begun, vocabulary.times(begun), strict=True) if not vocabulary.ticks[event]]
-    said = start + int(at[-1]) if at else -1  # the last event's time has been said
+    at = vocabulary.times(begun)[vocabulary.ticks[begun] == 0]
+    said = start + int(at[-1]) if at.size else -1  # the last event's time has been said
     return Window([*source, separator, *target], until, last=now >= end, start=start, said=said)
 
 
