@@ -83,7 +83,6 @@ def supports(trainer: "Trainer") -> str | None:
     """Why the steps of a `shared.training.trainer.Trainer` cannot be recorded, or None if they can."""
     arguments, accelerator = trainer.args, trainer.accelerator
     optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
-    config = trainer.model.config
     reasons = {
         "a CPU": accelerator.device.type != ON,
         "several processes": accelerator.num_processes > 1,
@@ -93,10 +92,6 @@ def supports(trainer: "Trainer") -> str | None:
         "gradient checkpointing": trainer.model.is_gradient_checkpointing,
         "--torch_empty_cache_steps": arguments.torch_empty_cache_steps is not None,
         "--auto_find_batch_size": arguments.auto_find_batch_size,
-        # Its loss is recomputed in chunks: recording it has not been tried.
-        "copy attention": bool(config.copy_attention),
-        # Its block mask is made within the step, by code that is compiled apart: recording it has not been tried.
-        "FlexAttention": arguments.torch_compile and not config.relative_attention and not config.attn_pdrop,
     }
     return next((reason for reason, met in reasons.items() if met), None)
 

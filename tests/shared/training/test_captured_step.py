@@ -65,6 +65,7 @@ def logged(trainer, name):
         {"rdrop_alpha": 2.0, "label_smoothing_factor": 0.1},
         {"optim": "adamw_torch_fused", "max_grad_norm": 0.5},
         {"max_grad_norm": 0.0},
+        {"copy_attention": 8},
     ],
     ids=lambda changes: "-".join(changes) or "plain",
 )
@@ -205,7 +206,11 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU
 
 
 @needs_gpu
-@pytest.mark.parametrize("changes", [{}, {"gradient_accumulation_steps": 2}], ids=["whole", "accumulated"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"gradient_accumulation_steps": 2}, {"copy_attention": 8}],
+    ids=["whole", "accumulated", "copy attention"],
+)
 def test_replays_do_what_the_same_steps_do_bit_for_bit(new_trainer, monkeypatch, changes):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -224,8 +229,8 @@ def test_replays_do_what_the_same_steps_do_bit_for_bit(new_trainer, monkeypatch,
 @needs_gpu
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"rdrop_alpha": 1.0, "label_smoothing_factor": 0.1}, {"dropout": 0.0}],
-    ids=["dense mask", "R-Drop", "FlexAttention"],  # which knows no dropout of attention weights
+    [{}, {"rdrop_alpha": 1.0, "label_smoothing_factor": 0.1}, {"copy_attention": 8}, {"dropout": 0.0}],
+    ids=["dense mask", "R-Drop", "copy attention", "FlexAttention"],  # the last knows no dropout of attention weights
 )
 def test_compiled_replays_stay_near_plain_steps(new_trainer, changes):
     settings = SETTINGS | changes | {"use_cpu": False, "max_steps": 200, "learning_rate": 1e-3, "ema_decay": 0.9}

@@ -1,10 +1,9 @@
-"""A decoder with copy attention in training: what is resumed, what is recorded, what is refused."""
+"""A decoder with copy attention in training: what is resumed, what is accumulated, what is refused."""
 
 import pytest
 import torch
 
 from shared.errors import UserError
-from shared.training import captured_step
 from tests.shared.training.test_trainer import weights
 
 WIDTH = 8
@@ -38,10 +37,3 @@ def test_losses_that_it_does_not_know_are_refused(new_trainer, changes):
     with pytest.raises(UserError, match="leave out --label_smoothing_factor and --rdrop_alpha") as caught:
         new_trainer(copy_attention=WIDTH, **changes)
     assert "\n" not in str(caught.value)
-
-
-def test_a_gpu_launches_its_steps(new_trainer, monkeypatch):
-    monkeypatch.setattr(captured_step, "ON", "cpu")
-    trainer = new_trainer(copy_attention=WIDTH, optim="muon", max_steps=1)
-    trainer.create_optimizer()
-    assert captured_step.supports(trainer) == "copy attention"
