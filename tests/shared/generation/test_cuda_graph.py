@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from shared.generation import cuda_graph
 from shared.generation.cuda_graph import SHORT, captured, replayed
 
 
@@ -25,18 +26,38 @@ def told(monkeypatch):
             told.append("replay")
 
     stream = SimpleNamespace(wait_stream=lambda other: None)
+    cuda_graph._stream.cache_clear()
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: told.append(f"stream on {device}") or stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    for name, size in (("reserved", 5), ("allocated", 2)):
+        monkeypatch.setattr(torch.cuda, f"memory_{name}", lambda size=size: size)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: told.append("given back"))
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
-    return told
+    yield told
+    cuda_graph._stream.cache_clear()
 
 
 def test_a_step_runs_once_is_recorded_and_then_replayed(told):
     step = replayed(lambda: told.append("step"), torch.device("cuda"), SHORT)
     for _ in range(4):
         step()
-    assert told == ["step", ("begin", None, "thread_local"), "step", "end", "replay", "replay", "replay"]
+    recording = ["stream on 1", ("begin", None, "thread_local"), "step", "end"]
+    assert told == ["step", *recording, "replay", "replay", "replay"]
+
+
+def test_all_recordings_of_a_gpu_are_made_on_one_stream(told):
+    for _ in range(3):
+        captured(lambda: None)
+    assert told.count("stream on 1") == 1
+
+
+@pytest.mark.parametrize("left", [2, 3], ids=["more", "no more"])
+def test_what_is_reserved_for_recordings_that_are_gone_is_given_back(told, monkeypatch, left):
+    monkeypatch.setattr(cuda_graph, "LEFT", left)  # bytes, of which 3 are left
+    captured(lambda: None)
+    assert told[1:-2] == (["given back"] if left < 3 else [])
 
 
 @pytest.mark.parametrize(("device", "times"), [("cpu", SHORT), ("cuda", SHORT - 1)])
@@ -55,4 +76,4 @@ def test_a_step_that_fails_ends_its_recording(told, error):
 
     with pytest.raises(type(error)):
         captured(step, "pool")
-    assert told == [("begin", "pool", "thread_local"), "end"]
+    assert told[1:] == [("begin", "pool", "thread_local"), "end"]

@@ -10,8 +10,8 @@ import torch
 from shared.generation import recorded, recorded_reading
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cuda_graph import SHORT
-from shared.generation.decode_step import DecodeStep
 from shared.generation.generate import generate
+from shared.generation.recorded_reading import RecordedReading
 
 VOCABULARY = SimpleNamespace(end=-1)  # slots that end early are dropped on a CPU
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -154,7 +154,7 @@ def test_it_goes_with_its_decoder(new_decoder):
 
 def test_a_call_that_fails_leaves_nothing(decoder, monkeypatch):
     written(decoder)
-    monkeypatch.setattr(DecodeStep, "read", lambda *given: 1 / 0)
+    monkeypatch.setattr(RecordedReading, "__call__", lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         written(decoder)
     assert decoder not in recorded._kept
