@@ -11,13 +11,14 @@ it goes on:
     ├────────── to be written ────────────┼── only seen ──┤
                           ├─── written ───┼────── to be written ──────┼── only seen ──┤
 
-So nothing is written twice, and what sounds where one ends goes on in the next.
+So nothing is written twice, and what sounds where one ends goes on in the next. With lengths it goes on unseen: no
+segment of training begins with notes from before, and to a decoder that sees some struck at once the music is denser
+than it is, so that it writes more and more.
 """
 
 from collections.abc import Sequence as Tokens
 
 from shared.writing import Window
-from tasks.midi import lengths
 from tasks.midi.codec import columns, excerpt, waits
 from tasks.midi.vocabulary import ACCOMPANY, MusicVocabulary
 from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note
@@ -76,7 +77,10 @@ def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabu
 
 
 def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[int]:
-    """The events from tick `start` on, which becomes 0. What has begun before and sounds there begins there."""
+    """The events from tick `start` on, which becomes 0.
+
+    What sounds there from before and will be released begins there. What said its length is left out.
+    """
     times = vocabulary.times(events)
     sounding: dict[int, Tokens[int]] = {}
     struck = 0
@@ -88,8 +92,6 @@ def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[
             sounding[value], struck = events[place : place + 2], value
         elif kind == "NoteOff":
             del sounding[value]
-        elif kind == "Duration" and time + value > start:
-            sounding[struck] = [*sounding[struck], lengths.length(time + value - start)]
         elif kind == "Duration":
             del sounding[struck]
     else:
