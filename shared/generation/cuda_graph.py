@@ -11,26 +11,35 @@ import torch
 SHORT = 32  # steps for which capturing a graph is not worth while
 LEFT = 2**30  # bytes that may stay reserved for recordings which are gone
 
-_one_at_a_time = Lock()
+_one_at_a_time = Lock()  # two on one stream would be one
+_held: dict[int, int] = {}  # by GPU: bytes that are reserved and free, and cannot be given back: living recordings'
 
 
 @cache
 def _stream(device: int) -> torch.cuda.Stream:
-    """Where all recordings are made on a GPU: cuBLAS keeps 32 MiB for every stream that it has seen."""
+    """Where all recordings are made on a GPU: PyTorch keeps 32 MiB of cuBLAS's for every stream that multiplied."""
     return torch.cuda.Stream(device)
+
+
+def _give_back(device: int) -> None:
+    """Give back what recordings which are gone have reserved, where that is much."""
+    free = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    _held[device] = min(free, _held.get(device, 0))
+    if free - _held[device] > LEFT:
+        torch.cuda.empty_cache()
+        _held[device] = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def captured(step: Callable[[], None], pool: Any = None) -> torch.cuda.CUDAGraph:
     """What `step` launches, recorded and not run; its kernels must be loaded, as they are once it has run.
 
-    `pool` is the memory to work in (default: its own).
+    `pool` is the memory to work in (default: its own). What is recorded on one GPU shares cuBLAS's memory: two
+    recordings must not be replayed at once, on two streams.
     """
-    graph, stream, current = torch.cuda.CUDAGraph(), _stream(torch.cuda.current_device()), torch.cuda.current_stream()
-    with _one_at_a_time, torch.cuda.stream(stream):
+    graph, device, current = torch.cuda.CUDAGraph(), torch.cuda.current_device(), torch.cuda.current_stream()
+    with _one_at_a_time, torch.cuda.stream(stream := _stream(device)):
         stream.wait_stream(current)
-        # `torch.cuda.graph` would give back all cached memory each time.
-        if torch.cuda.memory_reserved() - torch.cuda.memory_allocated() > LEFT:
-            torch.cuda.empty_cache()
+        _give_back(device)  # `torch.cuda.graph` would give back all that is free, each time
         # Only this thread is watched: where a training is evaluated, others pin the next batches' memory meanwhile.
         graph.capture_begin(pool, capture_error_mode="thread_local")
         try:

@@ -79,7 +79,8 @@ def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabu
 def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[int]:
     """The events from tick `start` on, which becomes 0.
 
-    What sounds there from before and will be released begins there. What said its length is left out.
+    Notes that sound there from before begin there where their release is still to come, and are left out where they
+    have said their length.
     """
     times = vocabulary.times(events)
     sounding: dict[int, Tokens[int]] = {}

@@ -31,9 +31,8 @@ def told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: told.append(f"stream on {device}") or stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    for name, size in (("reserved", 5), ("allocated", 2)):
-        monkeypatch.setattr(torch.cuda, f"memory_{name}", lambda size=size: size)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: told.append("given back"))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     yield told
     cuda_graph._stream.cache_clear()
@@ -53,11 +52,28 @@ def test_all_recordings_of_a_gpu_are_made_on_one_stream(told):
     assert told.count("stream on 1") == 1
 
 
-@pytest.mark.parametrize("left", [2, 3], ids=["more", "no more"])
-def test_what_is_reserved_for_recordings_that_are_gone_is_given_back(told, monkeypatch, left):
-    monkeypatch.setattr(cuda_graph, "LEFT", left)  # bytes, of which 3 are left
-    captured(lambda: None)
-    assert told[1:-2] == (["given back"] if left < 3 else [])
+def test_what_recordings_that_are_gone_have_reserved_is_given_back(told, monkeypatch):
+    monkeypatch.setattr(cuda_graph, "LEFT", 10)
+    monkeypatch.setattr(cuda_graph, "_held", {})
+    living, gone, found = 0, 0, []
+
+    def empty_cache():
+        nonlocal gone
+        gone = 0
+        found.append("given back")
+
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 + living + gone)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 3)
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+    for living, more in [(0, 10), (0, 1), (30, 0), (30, 0), (30, 9), (30, 2), (0, 0), (0, 5), (0, 6)]:
+        gone += more
+        captured(lambda: None)
+        found.append((living, gone))
+    assert found == [
+        *((0, 10), "given back", (0, 0)),
+        *("given back", (30, 0), (30, 0), (30, 9), "given back", (30, 0)),  # what the living hold is asked for once
+        *((0, 0), (0, 5), "given back", (0, 0)),
+    ]
 
 
 @pytest.mark.parametrize(("device", "times"), [("cpu", SHORT), ("cuda", SHORT - 1)])

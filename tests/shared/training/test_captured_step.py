@@ -8,6 +8,7 @@ from transformers import TrainerCallback
 from shared.data.packing import collate, collate_counted
 from shared.errors import UserError
 from shared.kernels.support import warn_once
+from shared.model import copying
 from shared.model.loss import Criterion
 from shared.training import captured_step
 from shared.training.captured_step import WARM_UPS, CudaGraph
@@ -66,10 +67,12 @@ def logged(trainer, name):
         {"optim": "adamw_torch_fused", "max_grad_norm": 0.5},
         {"max_grad_norm": 0.0},
         {"copy_attention": 8},
+        {"copy_attention": 8, "gradient_accumulation_steps": 2},
     ],
     ids=lambda changes: "-".join(changes) or "plain",
 )
-def test_losses_norms_and_weights_are_those_of_plain_steps(new_trainer, graphs, changes):
+def test_losses_norms_and_weights_are_those_of_plain_steps(new_trainer, graphs, monkeypatch, changes):
+    monkeypatch.setattr(copying, "CHUNK", dict.fromkeys(copying.CHUNK, 2**9))  # which are computed anew
     plain = new_trainer("plain", **SETTINGS | changes)
     plain.train()
     assert not graphs
@@ -213,6 +216,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU
 )
 def test_replays_do_what_the_same_steps_do_bit_for_bit(new_trainer, monkeypatch, changes):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(copying, "CHUNK", dict.fromkeys(copying.CHUNK, 2**9))
     torch.use_deterministic_algorithms(True, warn_only=True)
     settings = SETTINGS | changes | {"use_cpu": False, "cuda_graph": True, "max_steps": 200, "ema_decay": 0.9}
     settings |= {"torch_compile": False}  # what is compiled adds up in any order
