@@ -4,6 +4,7 @@ import copy
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -40,6 +41,7 @@ from shared.training.sharded import whole
 from shared.training.trainer import Trainer
 
 VOCABULARY = "vocabulary"
+LIMITS = {"train": "max_train_samples", "validation": "max_eval_samples", "test": "max_predict_samples"}
 
 
 @dataclass
@@ -176,7 +178,7 @@ def going_on(folder: Path, says: bool) -> Iterator[None]:
 
 
 def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, Dataset]:
-    """The rows of each split, as many as the flags ask for.
+    """The rows of each split, as many as the flags ask for, which is said: a finished run keeps its flags.
 
     Raises:
         UserError: if they cannot be read.
@@ -184,12 +186,12 @@ def load_splits(kind: type[Task], data: DataArguments, seed: int) -> dict[str, D
     rows = dict(kind.load_rows(data))
     if "train" in rows:
         rows["train"] = share_of(rows["train"], data.train_share, seed)
-    limits = {
-        "train": data.max_train_samples,
-        "validation": data.max_eval_samples,
-        "test": data.max_predict_samples,
-    }
-    return {split: first_rows(part, limits[split]) for split, part in rows.items()}
+    for split, part in rows.items():
+        rows[split] = first_rows(part, getattr(data, LIMITS[split]))
+        if len(rows[split]) < len(part):
+            few = f"{split}: the first {len(rows[split]):,} of {len(part):,} rows (--{LIMITS[split]})"
+            PartialState().print(few, file=sys.stderr)
+    return rows
 
 
 @contextmanager

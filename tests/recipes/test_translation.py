@@ -70,6 +70,7 @@ def test_what_other_settings_score_has_a_name_of_its_own(trained, python):
     before = json.loads((folder / "metrics.json").read_text())
     finished = python("evaluate", folder, "--num_beams=2", "--max_predict_samples=3")
     assert finished.returncode == 0, finished.stderr
+    assert re.search(r"^test: the first 3 of \d+ rows \(--max_predict_samples\)$", finished.stderr, re.MULTILINE)
     name = "test_max_predict_samples_3_num_beams_2"
     after = json.loads((folder / "metrics.json").read_text())
     assert after.keys() - before.keys() == {name} and after["test"] == before["test"]
