@@ -52,9 +52,9 @@ class Task(ABC):
     output_metrics: ClassVar[tuple[str, ...]] = ()  # of `score`: higher is better
     input_kind: ClassVar[Literal["text", "lines", "file"]] = "text"  # one input is a text, a line, or a file's path
     fixed: ClassVar[tuple[str, ...]] = ()  # arguments that say what its tokens mean: a resumed training has the same
+    learned: ClassVar[tuple[str, ...]] = ()  # arguments that list what is learned: a run can be asked for no more
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
-    # How good an output would be if another one were the reference; None where there is no such measure.
-    utility: ClassVar[staticmethod[[Any, Any], float] | None] = None
+    utility: ClassVar[staticmethod[[Any, Any], float] | None] = None  # of an output if another were the reference
     # A task says here of which kind its own are.
     arguments: DataArguments
     vocabulary: Vocabulary

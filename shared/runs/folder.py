@@ -108,15 +108,16 @@ class Run:
         """The run's task with its vocabulary, and with other `arguments` than it was trained with if given.
 
         Raises:
-            UserError: if with the other arguments the same tokens would be read otherwise, or they name a job that the
-                run has not learned.
+            UserError: if with the other arguments the same tokens would be read otherwise, or they ask for what the run
+                has not learned.
         """
         kind, own = self.kind(tasks), self.arguments(tasks)
         old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
         arguments, learned = arguments or own, kind.build_vocabulary(own, old, None, 0)
-        known, wanted = (getattr(each, "job", []) for each in (own, arguments))  # of tasks that have several
-        if new := [job for job in wanted if job not in known]:
-            raise UserError(f"{self.folder} has not learned --job {new[0]}; give {' or '.join(known)}")
+        for name in kind.learned:
+            known = getattr(own, name)
+            if new := [each for each in getattr(arguments, name) if each not in known]:
+                raise UserError(f"{self.folder} has not learned --{name} {new[0]}; give {' or '.join(known)}")
         vocabulary = kind.build_vocabulary(arguments, old, None, 0)
         if type(vocabulary) is not type(learned) or len(vocabulary.tokens) > len(learned.tokens):
             others = [name for name in kind.fixed if getattr(arguments, name) != getattr(own, name)]

@@ -77,6 +77,7 @@ class Chorales(Task):
     Arguments = ChoraleArguments
     RequestArguments = ChoraleRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
+    learned = ("job",)
     needs_input = False
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS

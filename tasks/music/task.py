@@ -48,6 +48,7 @@ class Music(Task):
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
     fixed = ("velocity", "lengths")
+    learned = ("job",)
     needs_input = False
     input_kind = "file"
     likelihood_metrics = LIKELIHOODS

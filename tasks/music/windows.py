@@ -84,17 +84,16 @@ def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[
     """
     times = vocabulary.times(events)
     sounding: dict[int, Tokens[int]] = {}
-    struck = 0
     for place, (event, time) in enumerate(zip(events, times.tolist(), strict=True)):
         kind, value = vocabulary.meaning[event]
         if time > start or (time == start and kind == "NoteOn"):
             break
         if kind == "NoteOn":
-            sounding[value], struck = events[place : place + 2], value
+            sounding[value] = events[place : place + 2]
         elif kind == "NoteOff":
             del sounding[value]
-        elif kind == "Duration":
-            del sounding[struck]
+        elif kind == "Duration":  # of the note before it, the only one there is
+            sounding.clear()
     else:
         place = len(events)
     later = place
