@@ -1,5 +1,7 @@
 """Documents and rows with a text column -> {"text"}."""
 
+from collections.abc import Callable
+
 from datasets import Dataset
 
 from shared.data.loading import clean_text, convert_rows, load_files, origin
@@ -13,17 +15,25 @@ def read_documents(paths: list[str], split: str) -> Dataset:
     return load_files(paths, split, sample_by="document")
 
 
-def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False) -> Dataset:
+def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False, article_text: str = "all") -> Dataset:
     """The texts of a `column`, or of articles as summarization reads them; with `concatenate` all as one text.
 
+    `article_text` says what of articles: a name of `ARTICLE_TEXT`.
+
     Raises:
-        UserError: there is no such column.
+        UserError: there is no such column, or there are no articles of which to take a part.
     """
     if column not in rows.column_names:
         if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
-            articles = article_rows(rows)
-            return articles.map(_article_text, remove_columns=articles.column_names, load_from_cache_file=False)
+            articles, text = article_rows(rows), ARTICLE_TEXT[article_text]
+            return articles.map(
+                lambda article: {"text": text(article)},
+                remove_columns=articles.column_names,
+                load_from_cache_file=False,
+            )
         raise UserError(f"{origin(rows)}: no --text_column '{column}'; found: {', '.join(rows.column_names)}")
+    if article_text != "all":
+        raise UserError(f"{origin(rows)}: --article_text {article_text} is for articles (title, lead, sections)")
     if concatenate:
         joined = Dataset.from_dict(
             {"text": ["".join(line if line.endswith("\n") else line + "\n" for line in rows[column] if line)]}
@@ -31,11 +41,23 @@ def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False) ->
         joined.info.description = origin(rows)
         rows, column = joined, "text"
     return convert_rows(
-        rows, lambda row: {"text": text} if (text := clean_text(row[column], column)) else None, ["text"]
+        rows, lambda row: {"text": found} if (found := clean_text(row[column], column)) else None, ["text"]
     )
 
 
-def _article_text(article: Row) -> Row:
-    """Title, lead and body, as one would read an article."""
-    title, _, body = article["document"].partition("\n")
-    return {"text": f"{title}\n{article['summary']}\n{body}"}
+def _all(article: Row) -> str:
+    """Title, lead and sections, as one would read an article."""
+    title, _, sections = article["document"].partition("\n")
+    return f"{title}\n{article['summary']}\n{sections}"
+
+
+def _paragraphs(article: Row) -> str:
+    """The title and the sections' paragraphs, a line each."""
+    return "\n".join(filter(None, (article["title"], *article["body"].split("\n\n"))))
+
+
+ARTICLE_TEXT: dict[str, Callable[[Row], str]] = {
+    "all": _all,
+    "sections": lambda article: article["document"],
+    "paragraphs": _paragraphs,
+}

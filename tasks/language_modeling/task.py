@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from shared.data.arguments import RequestArguments, TextDataArguments, WritingArguments
 from shared.data.sequence import Sequence, windows
@@ -28,6 +28,13 @@ class LanguageModelingArguments(WritingArguments, TextDataArguments):
     concatenate: bool = field(
         default=False,
         metadata={"help": "Join all rows into one text, where rows are lines (as in the hub's wikitext)."},
+    )
+    article_text: Literal["all", "sections", "paragraphs"] = field(
+        default="all",
+        metadata={
+            "help": "What is learned of articles: all, sections (without their leads) or paragraphs (without headings "
+            "as well). A lead or a heading learned here is known by heart when a summary is to be learned from it."
+        },
     )
     stride: int | None = field(
         default=None,
@@ -69,8 +76,8 @@ class LanguageModeling(TextTask):
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
             splits = load_rows(**arguments.sources, read=read_documents)
-        column, joined = arguments.text_column, arguments.concatenate
-        splits = DatasetDict({split: text_rows(rows, column, joined) for split, rows in splits.items()})
+        column, joined, parts = arguments.text_column, arguments.concatenate, arguments.article_text
+        splits = DatasetDict({split: text_rows(rows, column, joined, parts) for split, rows in splits.items()})
         return hold_out_validation(splits, arguments.validation_split_percentage)
 
     @classmethod

@@ -3,7 +3,10 @@
 import math
 
 import pytest
+from datasets import Dataset
 
+from shared.errors import UserError
+from tasks.language_modeling.reading import text_rows
 from tasks.language_modeling.task import LanguageModeling, LanguageModelingArguments
 
 
@@ -35,3 +38,19 @@ def test_of_a_beginning_that_is_too_long_the_end_stays(task):
     prompt = task.prompt({"text": text}, len(ids), 4)
     assert prompt.context == ids[4:] and prompt.cut == 4
     assert task.prompt({"text": text}, 8, 100).context == ids[-4:]  # half of the line at least
+
+
+def test_of_articles_the_part_is_learned_that_was_asked_for():
+    sections = [
+        {"heading": "Nests", "paragraphs": ["Of mud.", "Under roofs."]},
+        {"heading": "", "paragraphs": ["Fast."]},
+    ]
+    articles = Dataset.from_list([{"title": "Swift", "lead": "A bird.", "sections": sections}])
+    learned = {part: text_rows(articles, article_text=part)["text"][0] for part in ("all", "sections", "paragraphs")}
+    assert learned == {
+        "all": "Swift\nA bird.\nNests\nOf mud.\nUnder roofs.\nFast.",
+        "sections": "Swift\nNests\nOf mud.\nUnder roofs.\nFast.",
+        "paragraphs": "Swift\nOf mud.\nUnder roofs.\nFast.",
+    }
+    with pytest.raises(UserError, match="--article_text sections is for articles"):
+        text_rows(Dataset.from_dict({"text": ["Of mud."]}), article_text="sections")
