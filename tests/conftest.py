@@ -26,7 +26,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from shared.data.arguments import DataArguments
 from shared.data.vocabulary import TextVocabulary
-from shared.generation import cpp
+from shared.kernels import cpp
 from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
 from shared.task import TextTask

@@ -39,7 +39,7 @@ from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation.arguments import MOST, GenerationArguments
 from shared.generation.compiled_step import compile_step
-from shared.generation.cpp import has_compiler
+from shared.kernels.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.hardware import bandwidth
 from shared.model.build import load_decoder, new_decoder

@@ -4,22 +4,12 @@
 // while its weights are read from end to end. Whole numbers of 8 bits lie in a panel's row as [LANES, PARTS]: what one
 // lane of PARTS vectors takes is one number of 32 bits.
 
-#include <cmath>
-#include <cstdint>
-#include <cstring>
+#include "vectors.h"
 
-#if defined(__AVX512F__)
-constexpr int LANES = 16;  // floats that the processor takes at once
-#elif defined(__AVX__)
-constexpr int LANES = 8;
-#else
-constexpr int LANES = 4;
-#endif
 constexpr int PARTS = 4, PANEL = LANES * PARTS;
 constexpr int WIDTH = HEAD_WIDTH, VECTORS = WIDTH / LANES;
 constexpr int64_t SHARED = 1 << 17;  // multiplications that are worth a second thread
 
-typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t Bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
@@ -57,25 +47,6 @@ struct Room {
     float *states, *normed, *projected, *raised, *scores;  // D, D, 3 D, the MLP's width, [heads, length]
 };
 
-// e^x within 2 units of the last place (Cephes' expf): a loop over it becomes vectors, which the library's does not.
-static inline float exponential(float x) {
-    x = x < -87.f ? -87.f : x > 88.f ? 88.f : x;
-    const float whole = std::floor(x * 1.44269504f + 0.5f), rest = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-    float power = 1.9875691500e-4f;
-    power = power * rest + 1.3981999507e-3f;
-    power = power * rest + 8.3334519073e-3f;
-    power = power * rest + 4.1665795894e-2f;
-    power = power * rest + 1.6666665459e-1f;
-    power = power * rest + 5.0000001201e-1f;
-    power = power * rest * rest + rest + 1.f;
-    const int32_t bits = (static_cast<int32_t>(whole) + 127) << 23;
-    float two;  // to the power of `whole`
-    std::memcpy(&two, &bits, sizeof two);
-    return power * two;
-}
-
-static inline Vector load(const float *from) { return *reinterpret_cast<const Vector *>(from); }
-
 template <int part>
 static inline Vector weights_of(const float *row) {
     return load(row + part * LANES);
@@ -86,17 +57,6 @@ template <int part>
 static inline Vector weights_of(const int8_t *row) {
     const Bits highest = (*reinterpret_cast<const Bits *>(row) << (24 - 8 * part)) & 0xff000000u;
     return __builtin_convertvector(reinterpret_cast<const Integers &>(highest), Vector);
-}
-
-// `work(n)` for every n below `count`.
-template <class Work>
-static void spread(int64_t count, int64_t threads, Work work) {
-    if (threads > 1) {
-#pragma omp parallel for schedule(static) num_threads(threads)
-        for (int64_t n = 0; n < count; n++) work(n);
-    } else {  // without what OpenMP does for one thread
-        for (int64_t n = 0; n < count; n++) work(n);
-    }
 }
 
 enum Then { STORE, ADD };

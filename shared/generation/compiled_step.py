@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.generation.cache import KeyValueCache
-from shared.generation.cpp import NotCompiledError, library
 from shared.generation.decode_step import DecodeStep
+from shared.kernels.cpp import NotCompiledError, library
 from shared.kernels.support import warn_once
 from shared.model.decoder import Decoder
 from shared.model.quantized import Rounded, rounded_matrix

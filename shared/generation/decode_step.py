@@ -150,9 +150,10 @@ class DecodeStep:
 
     def causal(self, rows: int, length: int) -> tuple[Tensor, Mask]:
         """Positions [T] and mask of so many rows of `length` tokens: padding stands behind all that is read."""
-        device, relative = self.decoder.device, getattr(self.decoder.blocks[0].attn, "relative", None)
-        shape = torch.Size((rows, length))
-        mask = choose_mask(shape, None, None, device=device, dtype=self.dtype, relative=relative)
+        device, attention, shape = self.decoder.device, self.decoder.blocks[0].attn, torch.Size((rows, length))
+        relative = getattr(attention, "relative", None)
+        width = attention.head_dim
+        mask = choose_mask(shape, None, None, device=device, dtype=self.dtype, width=width, relative=relative)
         return torch.arange(length, device=device), mask
 
     def read(self, ids: Tensor, positions: Tensor, mask: Mask, cache: Update) -> None:

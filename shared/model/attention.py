@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
-from shared.kernels import relative_blocks
+from shared.kernels import packed_attention, relative_blocks
 from shared.model import modeling_onedecoder
 from shared.model.masks import Mask, SequenceBounds, SequenceStarts
 
@@ -59,8 +59,11 @@ def _mixed(
     """As [B, T, H, W], in the form that the mask asks for."""
     if isinstance(mask, SequenceBounds | SequenceStarts):
         relative = getattr(module, "relative", None)
-        assert relative is not None, "such a mask is chosen for relative attention alone"
         scale = query.shape[3] ** -0.5 if scaling is None else scaling
+        if isinstance(mask, SequenceStarts) and relative is None:
+            assert mask.first is not None, "rows of one sequence each have no mask"
+            return packed_attention.attention(query, key, value, mask.first, scale)
+        assert relative is not None, "such a mask is chosen for relative attention alone"
         if isinstance(mask, SequenceStarts):
             return relative_blocks.relative_attention(query, key, value, relative, *mask, scale)
         # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.

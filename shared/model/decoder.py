@@ -160,6 +160,7 @@ class Decoder(OneDecoderForCausalLM):
             prefix if config.mask == "prefix" else None,
             device=input_ids.device,
             dtype=self.dtype,
+            width=self.blocks[0].attn.head_dim,
             relative=getattr(self.blocks[0].attn, "relative", None),
             dropout=config.attn_pdrop if self.training else 0.0,
             compiled=compiled is not None,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-from shared.kernels import relative_blocks
+from shared.kernels import packed_attention, relative_blocks
 from shared.kernels.support import fast
 
 
@@ -67,6 +67,7 @@ def choose_mask(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    width: int,
     relative: Tensor | None = None,
     dropout: float = 0.0,
     compiled: bool = False,
@@ -74,8 +75,8 @@ def choose_mask(
     """The mask of rows of `shape` [B, T], in the form that attention is fastest with.
 
     Without `position_ids` every row is one sequence; if it has no `prefix` either, None stands for the causal mask.
-    `relative` is a layer's embeddings of distances, `dropout` that of attention weights; `compiled` says whether
-    torch.compile made the decoder's body.
+    `width` is a head's, `relative` a layer's embeddings of distances, `dropout` that of attention weights; `compiled`
+    says whether torch.compile made the decoder's body.
     """
     whole = position_ids is None
     if position_ids is None:
@@ -83,12 +84,16 @@ def choose_mask(
     if (
         relative is not None
         and prefix is None
-        and fast("relative_attention", device, width=relative.shape[-1], dtype=dtype, dropout=dropout)
+        and fast("relative_attention", device, width=width, dtype=dtype, dropout=dropout)
     ):
         return sequence_bounds(position_ids)
     if relative is not None and prefix is None and relative_blocks.supports(device, dtype, dropout, compiled) is None:
         return SequenceStarts(None if whole else sequence_bounds(position_ids).first)
     if whole and prefix is None:
         return None
+    if relative is None and prefix is None:
+        case = (position_ids, device, dtype, width, dropout, compiled)
+        if packed_attention.supports(*case) is None:
+            return SequenceStarts(sequence_bounds(position_ids).first)
     flex = fast("flex_attention", device, compiled=compiled, relative=relative is not None, dropout=dropout)
     return flex.block_mask(position_ids, prefix) if flex else dense_mask(position_ids, prefix)

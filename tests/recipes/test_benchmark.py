@@ -33,8 +33,8 @@ from recipes.benchmarks.training_cases import (
 from shared.data.sequence import IGNORED
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
-from shared.generation.cpp import has_compiler
 from shared.generation.generate import generate
+from shared.kernels.cpp import has_compiler
 from shared.model.build import new_decoder
 from shared.model.flops import training_flops_per_token
 from shared.runs.folder import save_settings

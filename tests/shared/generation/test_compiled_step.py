@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.generation import compiled_step, cpp
+from shared.generation import compiled_step
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache
 from shared.generation.compiled_step import CompiledStep, compile_step
@@ -15,6 +15,7 @@ from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
 from shared.generation.lean_step import LeanStep
 from shared.generation.steps import new_step
+from shared.kernels import cpp
 from shared.kernels.support import warn_once
 from shared.model.quantized import round_to_8_bits
 from tests.shared.generation.test_generate import VOCABULARY

@@ -200,6 +200,7 @@ def test_a_relative_decoder_learns_as_the_dense_one(new_decoder, monkeypatch, wh
         None,
         device=ids.device,
         dtype=torch.float32,
+        width=decoder.transformer.h[0].attn.head_dim,
         relative=decoder.transformer.h[0].attn.relative,
         compiled=True,
     )

@@ -154,7 +154,7 @@ def test_sequence_bounds_are_the_dense_mask(positions):
 
 def test_on_a_cpu_relative_attention_goes_block_by_block(sequences):
     batch, relative = batch_of(sequences), torch.zeros(2, DISTANCES, 16)
-    options = {"device": torch.device("cpu"), "dtype": torch.float32, "relative": relative}
+    options = {"device": torch.device("cpu"), "dtype": torch.float32, "width": 16, "relative": relative}
     shape = batch["input_ids"].shape
     mask = choose_mask(shape, batch["position_ids"], None, **options)
     assert isinstance(mask, SequenceStarts)

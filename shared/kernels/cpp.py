@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+HEADER = Path(__file__).with_name("vectors.h")  # which every source may include
 COMPILERS = ("c++", "g++", "clang++")
 # Sums may be added in any order, as vectors do: without that, a loop over them stays one.
 SUMS = ("-fno-math-errno", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", *SUMS, "-fPIC", "-shared", "-w")
+FLAGS = ("-std=c++17", f"-I{HEADER.parent}", "-O3", "-march=native", "-fopenmp", *SUMS, "-fPIC", "-shared", "-w")
 
 
 class NotCompiledError(Exception):
@@ -32,7 +33,7 @@ def library(source: Path, **constants: int) -> ctypes.CDLL:
     command = [*compiler(), *FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
     # What the compiler knows of itself and of the processor, for which the machine's name does not stand.
     known = _run([*command, "-dM", "-E", "-x", "c++", os.devnull])
-    made_of = "\0".join([*command, known, source.read_text(encoding="utf-8")])
+    made_of = "\0".join([*command, known, *(each.read_text(encoding="utf-8") for each in (HEADER, source))])
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onedecoder"
     place = folder / f"{source.stem}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     try:
