@@ -39,9 +39,9 @@ from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.generation.arguments import MOST, GenerationArguments
 from shared.generation.compiled_step import compile_step
-from shared.kernels.cpp import has_compiler
 from shared.generation.generate import generate
 from shared.hardware import bandwidth
+from shared.kernels.cpp import has_compiler
 from shared.model.build import load_decoder, new_decoder
 from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step
