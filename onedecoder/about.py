@@ -51,8 +51,8 @@ def jobs(decoder: LoadedDecoder) -> list[str]:
     Raises:
         UserError: if that is nothing.
     """
-    arguments: Any = decoder.task.arguments  # of music; chorales have no choice
-    found = [job for job in getattr(arguments, "job", ["compose"]) if job != "infill"]
+    arguments: Any = decoder.task.arguments  # of music or chorales, both of which have jobs
+    found = [job for job in arguments.job if job != "infill"]
     if not found:
         raise UserError(
             f"{decoder.name} has learned to infill alone, which the page does not: give generate.py --from and --to"

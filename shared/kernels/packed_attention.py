@@ -80,7 +80,7 @@ class _PackedAttention(torch.autograd.Function):
         first = first.contiguous()
         mixed = query.new_empty(rows, length, heads, width)
         logs = query.new_empty(rows, heads, length)
-        ctx.scaling, ctx.threads = scaling, torch.get_num_threads()
+        ctx.scaling, ctx.threads = scaling, min(torch.get_num_threads(), rows * heads)
         ctx.save_for_backward(query, key, value, first, mixed, logs)
         _library(width).attend(
             _heads(query, key, value, first, scaling), ctx.threads, mixed.data_ptr(), logs.data_ptr()
