@@ -61,10 +61,14 @@ def jobs(decoder: LoadedDecoder) -> list[str]:
 
 
 def moves(constraint: Constraint | None) -> dict[str, Any] | None:
-    """Where the probability of what a grammar forbids goes: the id that each `standsFor`, and each id's `kind`."""
+    """Where the probability of what a grammar forbids goes: the id that each `standsFor`, and each id's `kind`.
+
+    Of the kind that is `narrowed`, if there is one, [its number, the share], only a nucleus is drawn from.
+    """
     if constraint is None:
         return None
-    return {"standsFor": constraint.stands_for.tolist(), "kind": constraint.kinds.int().argmax(0).tolist()}
+    kinds = constraint.kinds.int().argmax(0).tolist()
+    return {"standsFor": constraint.stands_for.tolist(), "kind": kinds, "narrowed": constraint.narrowed}
 
 
 def matrices(decoder: LoadedDecoder) -> list[dict[str, Any]]:

@@ -159,6 +159,7 @@ def manner_of(
         context=decoder.max_length,
         segment=task.arguments.segment_seconds,
         all_keys=wanted.all_keys,
+        pitch_top_p=task.arguments.pitch_top_p,
         seed=wanted.seed,
     )
 

@@ -71,6 +71,7 @@ class Constraint(Protocol):
     tokens: int  # how many tokens that was, ends included
     stands_for: Tensor  # [V]: where the probability of a forbidden id goes, if that one is allowed; itself: nowhere
     kinds: Tensor  # bool [K, V]: else it goes to what is allowed of its kind; each id is of one
+    narrowed: tuple[int, float] | None  # of such a kind only the likeliest that hold this share of it may be drawn
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
         """The state of `slots` slots, none of which has begun."""

@@ -66,6 +66,16 @@ def top_p(logits: Tensor, share: float, written: Written) -> Tensor:
     return logits.masked_fill(logits < likeliest.gather(1, last), -torch.inf)
 
 
+def narrowed(shares: Tensor, group: Tensor, held: float) -> Tensor:
+    """`shares` [N, V] of probability, those of a `group`, bool [V], on its nucleus, which holds so much of them."""
+    of_group = shares * group
+    likeliest, whole = of_group.sort(-1, descending=True).values, of_group.sum(-1, keepdim=True)
+    last = (likeliest.cumsum(-1)[:, :-1] < held * whole).sum(-1, keepdim=True)
+    nucleus = of_group * (of_group >= likeliest.gather(1, last))
+    grown = whole / nucleus.sum(-1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)
+    return torch.where(group, nucleus * grown, shares)
+
+
 Processor = Callable[[Tensor, Any, Written], Tensor]  # logits [N, V], the setting's value, what is written -> logits
 
 MASKS: dict[str, Processor] = {  # rule tokens out, whether the next one is drawn, the likeliest, or a beam's

@@ -6,7 +6,7 @@ from torch import Tensor
 from shared.generation import single_slot
 from shared.generation.arguments import GenerationArguments
 from shared.generation.decode_step import DecodeStep, EnsembleStep
-from shared.generation.processors import MASKS, WARPERS, Written, active, process
+from shared.generation.processors import MASKS, WARPERS, Written, active, narrowed, process
 from shared.generation.slots import Slots
 from shared.kernels.support import fast
 from shared.writing import Constraint
@@ -28,7 +28,8 @@ def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]
     """`logits` [N, V] of what the constraint allows, and the probability [N] of what it forbids.
 
     That goes to the token that the forbidden one stands for or, if there is none or that is forbidden, too, to what is
-    allowed of its kind, to each in proportion to its own. If nothing of its kind is allowed, it goes to all tokens.
+    allowed of its kind, to each in proportion to its own. If nothing of its kind is allowed, it goes to all tokens. Of
+    a kind that the constraint has `narrowed`, only the nucleus is left, with all of its probability.
     """
     allowed = constraint.allowed(state)
     target, kinds = constraint.stands_for, constraint.kinds.double()
@@ -38,7 +39,11 @@ def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]
     share = (share - moved).scatter_add(1, target.expand_as(share), moved)
     left = share * allowed
     of_kind = (share @ kinds.T) / (left @ kinds.T).clamp(min=torch.finfo(torch.double).tiny)
-    return (left * (of_kind @ kinds)).log().to(logits.dtype), removed
+    left = left * (of_kind @ kinds)
+    if constraint.narrowed:
+        kind, held = constraint.narrowed
+        left = narrowed(left, constraint.kinds[kind], held)
+    return left.log().to(logits.dtype), removed
 
 
 def advance(logits: Tensor, slots: Slots, settings: GenerationArguments, end: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from shared.generation.arguments import GenerationArguments
-from shared.generation.processors import WARPERS, Written, active, process
+from shared.generation.processors import WARPERS, Written, active, narrowed, process
 from shared.generation.slots import Slots
 from shared.writing import Constraint
 
@@ -30,7 +30,11 @@ def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]
     share = share - moved + np.bincount(target, moved, len(share))
     left = share * allowed
     of_kind = (kinds @ share) / (kinds @ left).clip(min=np.finfo(np.double).tiny)
-    return torch.from_numpy(left * (of_kind @ kinds)).log().to(logits.dtype)[None], removed
+    shares = torch.from_numpy(left * (of_kind @ kinds))[None]
+    if constraint.narrowed:
+        kind, held = constraint.narrowed
+        shares = narrowed(shares, constraint.kinds[kind], held)
+    return shares.log().to(logits.dtype), removed
 
 
 def advance(logits: Tensor, slots: Slots, settings: GenerationArguments, end: int) -> None:

@@ -54,6 +54,8 @@ class SopranoConstraint:
     (`END` behind its last), and `written`, tokens so far.
     """
 
+    narrowed: tuple[int, float] | None = None
+
     def __init__(self, vocabulary: ChoraleVocabulary, context: int):
         self.vocabulary, self.steps = vocabulary, context // VOICES + 2
         self.removed, self.tokens = 0.0, 0

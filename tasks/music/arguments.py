@@ -49,6 +49,13 @@ class MusicArguments(WritingArguments):
         default=False,
         metadata={"help": "To compare: score accompaniments of whole songs, not of their first segments."},
     )
+    pitch_top_p: float = field(
+        default=1.0,
+        metadata={
+            "help": "Draw pitches from the likeliest that together have this probability among them, when none of the "
+            "times, lengths and velocities is cut away."
+        },
+    )
     transpose: int = field(default=3, metadata={"help": "Transpose by up to so many semitones in training."})
     stretch: float = field(default=0.05, metadata={"help": "Change the tempo by up to this share in training."})
     velocity_shift: int = field(
@@ -76,6 +83,8 @@ class MusicArguments(WritingArguments):
         for name in ("segment_seconds", "hole_seconds"):
             if not 1 <= getattr(self, name) <= A_DAY:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 1 to {A_DAY:,}, a day")
+        if not 0 < self.pitch_top_p <= 1:
+            raise ValueError(f"--pitch_top_p is {self.pitch_top_p}: give a share above 0 and up to 1")
         for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
@@ -127,6 +136,9 @@ class MusicRequestArguments(NotationArguments):
     )
     hole_to: float | None = field(default=None, metadata={"aliases": ["--to"], "help": "… and ends at this one."})
     all_keys: bool = field(default=False, metadata={"help": "Strike any of MIDI's 128 keys, not a piano's 88 alone."})
+    pitch_top_p: float | None = field(
+        default=None, metadata={"help": "Draw pitches from so much of their probability (default: the run's setting)."}
+    )
 
     @property
     def hole(self) -> tuple[float, float] | None:
@@ -141,6 +153,8 @@ class MusicRequestArguments(NotationArguments):
             raise ValueError(
                 f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more, up to {A_DAY:,}, a day"
             )
+        if self.pitch_top_p is not None and not 0 < self.pitch_top_p <= 1:
+            raise ValueError(f"--pitch_top_p is {self.pitch_top_p}: give a share above 0 and up to 1")
         if self.tempo is not None and not 4 <= self.tempo <= 1000:
             raise ValueError(f"--tempo is {self.tempo}: give 4 to 1000 beats a minute")
         for name in ("seconds", "prime_seconds"):

@@ -64,7 +64,8 @@ class Grammar(ABC):
     """A `shared.writing.Constraint` of events.
 
     With `seconds`, no note begins so long after the prompt, and all end within a second more. Where they are to be
-    `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck.
+    `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck. Of
+    the keys that may be, only the likeliest are drawn from, those that have `pitch_top_p` of their probability.
 
     A prompt is read as far as it goes: `<|continue|>` goes on from what sounds, all others begin in silence. What is
     composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
@@ -85,6 +86,7 @@ class Grammar(ABC):
         all_keys: bool = False,
         filled: bool = False,
         hole: int = NEVER,
+        pitch_top_p: float = 1.0,
     ):
         self.removed, self.tokens = 0.0, 0
         self.vocabulary, self.hole = vocabulary, hole
@@ -96,7 +98,8 @@ class Grammar(ABC):
             kinds[index], values[index] = KINDS.index(kind), value
         self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, self._columns(size)))
         self.stands_for = torch.from_numpy(self._stands_for(size))
-        self.kinds = self.kind == self.kind.unique()[:, None]
+        self.kinds = self.kind == (found := self.kind.unique())[:, None]
+        self.narrowed = (found.tolist().index(NOTE_ON), pitch_top_p) if pitch_top_p < 1 else None
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
         low, high = (0, PITCHES) if all_keys else PIANO
         self.playable = (low <= self.pitches) & (self.pitches <= high)

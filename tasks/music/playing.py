@@ -81,6 +81,7 @@ class Manner:
     context: int = 1024  # tokens of a line
     segment: float = 15.0
     all_keys: bool = False
+    pitch_top_p: float = 1.0
     seed: int = 0
 
 
@@ -118,10 +119,12 @@ class Answer:
         return False
 
 
-def grammar(vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False) -> Grammar:
+def grammar(
+    vocabulary: MusicVocabulary, seconds: float | None = None, all_keys: bool = False, pitch_top_p: float = 1.0
+) -> Grammar:
     """What an answer of about so many seconds is written under."""
     kind = LengthsConstraint if vocabulary.says_lengths else SingleRowConstraint
-    return kind(vocabulary, seconds, all_keys, filled=True)
+    return kind(vocabulary, seconds, all_keys, filled=True, pitch_top_p=pitch_top_p)
 
 
 class Player:
@@ -250,7 +253,7 @@ class Player:
         prompt = line if manner.job == "compose" else [*line, self.separator]
         self.read(prompt[:-1], over)
         seconds = max(1, self._tick(self.quiet) - phrase) / TICKS_PER_SECOND
-        constraint = grammar(self.vocabulary, seconds, manner.all_keys)
+        constraint = grammar(self.vocabulary, seconds, manner.all_keys, manner.pitch_top_p)
         most = min(manner.most_tokens, manner.context - len(prompt))
         self.stream.begin(prompt, most, constraint, (manner.seed, self.answers))
         return Answer(asked, due, over)

@@ -169,11 +169,11 @@ class Music(Task):
     def constraint(self) -> Grammar:
         asked = self.request_arguments
         hole = round((asked.hole[1] - asked.hole[0]) * TICKS_PER_SECOND) if asked.hole else NEVER
-        if self.arguments.lengths == "with_note":
-            return LengthsConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)
-        if self.arguments.velocity == "on_change":
-            return OnChangeConstraint(self.vocabulary, asked.seconds, asked.all_keys)
-        return SingleRowConstraint(self.vocabulary, asked.seconds, asked.all_keys, hole=hole)
+        kind: type[Grammar] = LengthsConstraint
+        if self.arguments.lengths == "note_off":
+            kind = OnChangeConstraint if self.arguments.velocity == "on_change" else SingleRowConstraint
+        nucleus = asked.pitch_top_p or self.arguments.pitch_top_p
+        return kind(self.vocabulary, asked.seconds, asked.all_keys, hole=hole, pitch_top_p=nucleus)
 
     def decode(self, ids: list[int]) -> list[int]:
         return self.vocabulary.unclocked(ids)

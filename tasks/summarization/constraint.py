@@ -26,6 +26,8 @@ class NamesFromSource:
     begins a sentence, whose first word may have any capital.
     """
 
+    narrowed: tuple[int, float] | None = None
+
     def __init__(self, vocabulary: TextVocabulary, begun: Tokens[int] = ()):
         self.removed, self.tokens, self.begun = 0.0, 0, begun
         size = max(vocabulary.tokens.values()) + 1

@@ -33,11 +33,14 @@ class Given:
     stands_for[[8, 2]] = torch.tensor([7, 30])
     kinds = torch.arange(50) % 4 == torch.arange(4)[:, None]
 
+    def __init__(self, narrowed=None):
+        self.narrowed = narrowed
+
     def allowed(self, state):
         return state
 
 
-@pytest.mark.parametrize("grammar", [False, True])
+@pytest.mark.parametrize("grammar", [None, Given(), Given((3, 0.7)), Given((0, 0.01))])
 def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
     rng = np.random.default_rng(0)
     asked, expected = [], []
@@ -48,7 +51,7 @@ def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
         uniform = float(rng.random())
         left = torch.from_numpy(logits)[None]
         if grammar:
-            left, _ = constrained(left, Given(), torch.from_numpy(allowed)[None] == 1)
+            left, _ = constrained(left, grammar, torch.from_numpy(allowed)[None] == 1)
         best = int(left.argmax())
         left = process(left, active(WARPERS, settings), settings, Written(left, left, 0))
         expected.append((best, int(draw(left, torch.tensor([uniform]))), left.softmax(-1)[0].numpy()))
@@ -56,7 +59,7 @@ def test_the_same_number_draws_the_same_token(grammar, javascript, numbers):
         wanted = {name: getattr(settings, name) for name in names} | {"uniform": uniform}
         line = {"logits": logits.tolist(), "allowed": None if allowed is None else allowed.tolist()}
         asked += [line | {"settings": wanted}, line | {"settings": wanted | {"do_sample": False}}]
-    found = javascript(CHOOSE, {"lines": asked, "moves": moves(Given()) if grammar else None})
+    found = javascript(CHOOSE, {"lines": asked, "moves": moves(grammar)})
     for (best, drawn, shares), sampled, greedy in zip(expected, found[::2], found[1::2], strict=True):
         assert (sampled["id"], greedy["id"]) == (drawn, best)
         np.testing.assert_allclose(numbers(sampled["probabilities"]), shares, atol=1e-5)

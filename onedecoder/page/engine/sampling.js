@@ -23,11 +23,11 @@ export function choose({ logits, allowed }, settings, moves = null) {
 
 /**
  * The logits of what is allowed. The probability of other tokens goes to what each stands for, if that is allowed, or
- * else to what is allowed of its kind, in proportion.
+ * else to what is allowed of its kind, in proportion. Of a kind that is `narrowed`, only its nucleus is left.
  */
 function constrained(logits, allowed, moves) {
   if (!moves) return logits.map((value, id) => (allowed[id] ? value : -Infinity));
-  const { standsFor, kind } = moves, most = logits.reduce((a, b) => Math.max(a, b));
+  const { standsFor, kind, narrowed } = moves, most = logits.reduce((a, b) => Math.max(a, b));
   const share = Float64Array.from(logits, (value) => Math.exp(value - most)), all = [], left = [];
   share.forEach((value, id) => {
     if (allowed[id] || !allowed[standsFor[id]]) return;
@@ -39,8 +39,25 @@ function constrained(logits, allowed, moves) {
     left[kind[id]] = (left[kind[id]] ?? 0) + value * allowed[id];
   });
   const grown = kind.map((one) => all[one] / Math.max(left[one], Number.MIN_VALUE));
-  return logits.map((_, id) => (allowed[id] ? Math.log(share[id] * grown[id]) : -Infinity));
+  share.forEach((value, id) => (share[id] = allowed[id] ? value * grown[id] : 0));
+  if (narrowed) narrow(share, kind, ...narrowed);
+  return logits.map((_, id) => (share[id] ? Math.log(share[id]) : -Infinity));
 }
+
+/** The probability of the ids of one kind on the likeliest of them, which hold this `part` of it, in place. */
+function narrow(share, kind, one, part) {
+  const ids = descending(share).filter((id) => kind[id] === one), whole = sumOf(share, ids);
+  let held = 0, least = Infinity;
+  for (const id of ids) {
+    if (held >= part * whole && least !== Infinity) break;
+    held += share[id];
+    least = share[id];
+  }
+  const left = ids.filter((id) => share[id] >= least), grown = whole / Math.max(sumOf(share, left), Number.MIN_VALUE);
+  for (const id of ids) share[id] *= share[id] >= least ? grown : 0;
+}
+
+const sumOf = (share, ids) => ids.reduce((sum, id) => sum + share[id], 0);
 
 /**
  * Leaves the likeliest tokens up to the first before which less than `top_p` is held, and all as likely as the last.

@@ -29,6 +29,7 @@ class Automaton:
 
     stands_for = torch.arange(SIZE)
     kinds = torch.ones(1, SIZE, dtype=torch.bool)
+    narrowed = None
 
     def __init__(self, seed, share, states=7, size=SIZE):
         random = torch.Generator().manual_seed(seed)

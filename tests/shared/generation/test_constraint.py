@@ -26,6 +26,7 @@ class EvenTokens:
 
     stands_for = torch.arange(24)
     kinds = torch.ones(1, 24, dtype=torch.bool)
+    narrowed = None
 
     def __init__(self, most):
         self.most = most
@@ -133,6 +134,22 @@ def test_what_is_forbidden_goes_to_what_it_stands_for_or_to_its_kind():
         torch.testing.assert_close(after[:, kind].sum(-1), moved[:, kind].sum(-1))
         of_kind = kind & allowed[0]  # in proportion
         torch.testing.assert_close(after[:, of_kind], moved[:, of_kind] * (after / moved)[:, of_kind].mean(1)[:, None])
+
+
+@pytest.mark.parametrize("held", [0.01, 0.5, 0.9])
+def test_a_narrowed_kind_keeps_its_probability_on_its_nucleus(held):
+    torch.manual_seed(0)
+    logits, rule = 3 * torch.randn(200, 24), Kinds(most=60)
+    state = rule.new_state(200, "cpu")
+    before = constrained(logits, rule, state)[0].exp()
+    rule.narrowed = (1, held)
+    after = constrained(logits, rule, state)[0].exp()
+    kind = rule.kinds[1]
+    torch.testing.assert_close(after[:, ~kind], before[:, ~kind])
+    for own, narrow in zip(before[:, kind], after[:, kind], strict=True):
+        nucleus, least = narrow > 0, own[narrow > 0].min()
+        assert own[~nucleus].max() < least and own[nucleus].sum() >= held * own.sum() > own[own > least].sum()
+        torch.testing.assert_close(narrow, own * nucleus * own.sum() / own[nucleus].sum())
 
 
 def test_a_kind_of_which_nothing_is_allowed_goes_to_all():

@@ -112,6 +112,7 @@ class Grammar:
             torch.randint(size, (size,), generator=generator),
             torch.arange(size),
         )
+        self.narrowed = (seed % 4, 0.7) if seed % 3 else None
 
     def allowed(self, state):
         return self.rule

@@ -223,12 +223,12 @@ def test_what_may_follow_what():
     assert kinds_allowed(*HELD, "NoteOff_60", "NoteOff_64", "TimeShift_1.0.50") == {"NoteOn"}
 
 
-def shares(*events, wanted):
+def shares(*events, wanted, grammar=GRAMMAR):
     """The probability of each event that has some after `events`, of a decoder that wants others."""
-    state, logits = GRAMMAR.new_state(1, "cpu"), torch.full((1, SIZE), -30.0)
-    GRAMMAR.begin(state, 0, [COMPOSE, *ids(*events)], 50)
+    state, logits = grammar.new_state(1, "cpu"), torch.full((1, SIZE), -30.0)
+    grammar.begin(state, 0, [COMPOSE, *ids(*events)], 50)
     logits[0, ids(*wanted)] = torch.tensor([*wanted.values()], dtype=torch.float).log()
-    left, removed = constrained(logits, GRAMMAR, state)
+    left, removed = constrained(logits, grammar, state)
     found = {TOKENIZER[index]: share for index, share in enumerate(left.softmax(-1)[0].tolist()) if share > 1e-6}
     return found, removed.item()
 
@@ -243,6 +243,13 @@ def test_what_cannot_be_played_is_taken_for_what_it_stands_for():
     assert removed == pytest.approx(0.6, abs=1e-4)
     wait, _ = shares(*HELD, wanted={"TimeShift_0.1.50": 0.5, "NoteOn_67": 0.5})  # no shift may follow at all
     assert wait == pytest.approx({"NoteOn_67": 1}, abs=1e-4)
+
+
+def test_a_nucleus_of_pitches_leaves_when_and_how_loud_as_it_was():
+    wanted = {"NoteOn_67": 0.3, "NoteOn_69": 0.15, "NoteOn_70": 0.05, "NoteOff_60": 0.3, "NoteOff_64": 0.2}
+    found, removed = shares(*HELD, wanted=wanted, grammar=EventConstraint(VOCABULARY, pitch_top_p=0.8))
+    expected = {"NoteOn_67": 0.5 * 0.3 / 0.45, "NoteOn_69": 0.5 * 0.15 / 0.45, "NoteOff_60": 0.3, "NoteOff_64": 0.2}
+    assert found == pytest.approx(expected, abs=1e-4) and removed < 1e-6
 
 
 def test_the_last_tokens_release_what_sounds():

@@ -179,6 +179,8 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
         {"segment_seconds": math.inf},
         {"hole_seconds": math.nan},
         {"hole_seconds": 1e300},
+        {"pitch_top_p": 0},
+        {"pitch_top_p": 1.1},
         {"num_samples": 0},
         {"shuffle_melodies": True},
         {"whole_songs": True},
@@ -188,6 +190,15 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
 def test_settings_that_cannot_be_meant(wrong):
     with pytest.raises(ValueError, match=f"--{next(iter(wrong))} "):
         MusicArguments(**wrong)
+
+
+def test_pitches_are_drawn_as_the_run_says_or_as_is_asked():
+    assert music("compose").constraint().narrowed is None
+    assert music("compose", pitch_top_p=0.9).constraint().narrowed[1] == 0.9
+    assert music("compose", pitch_top_p=0.9, asked={"pitch_top_p": 0.5}).constraint().narrowed[1] == 0.5
+    assert music("compose", pitch_top_p=0.9, asked={"pitch_top_p": 1.0}).constraint().narrowed is None
+    with pytest.raises(ValueError, match="--pitch_top_p is 0"):
+        MusicRequestArguments(pitch_top_p=0)
 
 
 def test_a_stride_that_would_part_every_note_from_its_velocity_is_refused():
