@@ -47,15 +47,9 @@ class MusicArguments(WritingArguments):
     )
     whole_songs: bool = field(
         default=False,
-        metadata={"help": "To compare: score accompaniments of whole songs, not of their first segments."},
+        metadata={"help": "Score accompaniments of whole songs, not of first segments."},
     )
-    pitch_top_p: float = field(
-        default=1.0,
-        metadata={
-            "help": "Draw pitches from the likeliest that together have this probability among them, when none of the "
-            "times, lengths and velocities is cut away."
-        },
-    )
+    pitch_top_p: float = field(default=1.0, metadata={"help": "Draw pitches from so much of their probability."})
     transpose: int = field(default=3, metadata={"help": "Transpose by up to so many semitones in training."})
     stretch: float = field(default=0.05, metadata={"help": "Change the tempo by up to this share in training."})
     velocity_shift: int = field(

@@ -245,13 +245,6 @@ def test_what_cannot_be_played_is_taken_for_what_it_stands_for():
     assert wait == pytest.approx({"NoteOn_67": 1}, abs=1e-4)
 
 
-def test_a_nucleus_of_pitches_leaves_when_and_how_loud_as_it_was():
-    wanted = {"NoteOn_67": 0.3, "NoteOn_69": 0.15, "NoteOn_70": 0.05, "NoteOff_60": 0.3, "NoteOff_64": 0.2}
-    found, removed = shares(*HELD, wanted=wanted, grammar=EventConstraint(VOCABULARY, pitch_top_p=0.8))
-    expected = {"NoteOn_67": 0.5 * 0.3 / 0.45, "NoteOn_69": 0.5 * 0.15 / 0.45, "NoteOff_60": 0.3, "NoteOff_64": 0.2}
-    assert found == pytest.approx(expected, abs=1e-4) and removed < 1e-6
-
-
 def test_the_last_tokens_release_what_sounds():
     assert kinds_allowed(*STRUCK, new_tokens=3) == {"TimeShift"}
     assert names_allowed(*HELD, new_tokens=2) == {"NoteOff_60"}
