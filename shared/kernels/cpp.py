@@ -14,7 +14,7 @@ HEADER = Path(__file__).with_name("vectors.h")  # which every source may include
 COMPILERS = ("c++", "g++", "clang++")
 # Sums may be added in any order, as vectors do: without that, a loop over them stays one.
 SUMS = ("-fno-math-errno", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
-FLAGS = ("-std=c++17", f"-I{HEADER.parent}", "-O3", "-march=native", "-fopenmp", *SUMS, "-fPIC", "-shared", "-w")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", *SUMS, "-fPIC", "-shared", "-w")
 
 
 class NotCompiledError(Exception):
@@ -41,7 +41,7 @@ def library(source: Path, **constants: int) -> ctypes.CDLL:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as apart:
                 made = Path(apart) / place.name
-                _run([*command, str(source), "-o", str(made)])
+                _run([*command, f"-I{HEADER.parent}", str(source), "-o", str(made)])
                 made.replace(place)
         return ctypes.CDLL(str(place))
     except OSError as error:
