@@ -1,6 +1,7 @@
-"""A Trainer small enough to run in every test that trains."""
+"""A Trainer small enough to run in every test that trains, and lines for tests of packed rows."""
 
 import pytest
+import torch
 
 from shared.data.encoding import encode
 from shared.data.packing import PackedDataset
@@ -9,12 +10,20 @@ from shared.training.arguments import TrainingArguments
 from shared.training.trainer import Trainer
 
 LENGTH = 32
+LENGTHS = [9, 4, 7, 12, 2, 5, 3, 6]
 
 
 @pytest.fixture(autouse=True)
 def orthogonal_steps_in_float32(monkeypatch):
     """On every CPU: in bfloat16, which some multiply faster, a gradient's last digits would show in the weights."""
     monkeypatch.setattr("shared.training.muon.multiplies_bfloat16", lambda device: device.type != "cpu")
+
+
+@pytest.fixture
+def sequences():
+    """(ids, tokens before the target) of lines that fill several rows, with padding left over."""
+    torch.manual_seed(1)
+    return [(torch.randint(1, 24, (length,)).tolist(), max(1, length // 2)) for length in LENGTHS]
 
 
 @pytest.fixture

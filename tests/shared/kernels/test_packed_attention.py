@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.kernels import cpp, packed_attention
 from shared.model.masks import SequenceStarts, choose_mask, dense_mask, sequence_bounds
-from tests.shared.model.test_decoder import LENGTHS, batch_of
+from tests.shared.model.test_decoder import batch_of
 
 CASE = {"device": torch.device("cpu"), "dtype": torch.float32, "width": 16}
 
@@ -91,12 +91,6 @@ def test_several_threads_give_the_same_numbers(cpp_compiler):
         torch.manual_seed(0)
         found.append(check_equal(3, 40, 2, 16, 20, threads))
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
-
-
-@pytest.fixture
-def sequences():
-    torch.manual_seed(1)
-    return [(torch.randint(1, 24, (length,)).tolist(), max(1, length // 2)) for length in LENGTHS]
 
 
 def test_it_is_chosen_where_it_applies(cpp_compiler, sequences):

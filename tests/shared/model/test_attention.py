@@ -19,7 +19,7 @@ from shared.model.attention import attention
 from shared.model.masks import SequenceStarts, choose_mask, dense_mask, sequence_bounds
 from shared.model.modeling_onedecoder import relative_scores, skew
 from tests.shared.generation.test_generate import VOCABULARY
-from tests.shared.model.test_decoder import LENGTHS, alone, batch_of, logits_of, places
+from tests.shared.model.test_decoder import alone, batch_of, logits_of, places
 
 DISTANCES = 5
 
@@ -36,12 +36,6 @@ def relative_decoder(new_decoder):
         return decoder
 
     return new
-
-
-@pytest.fixture
-def sequences():
-    torch.manual_seed(1)
-    return [(torch.randint(1, 24, (length,)).tolist(), max(1, length // 2)) for length in LENGTHS]
 
 
 def test_skewing_puts_each_distance_at_its_key():

@@ -12,15 +12,9 @@ from shared.model.arguments import ModelArguments
 from shared.model.build import load_decoder
 from shared.model.copying import log_likelihood
 from shared.model.start import build_decoder
-from tests.shared.model.test_decoder import LENGTHS, alone, batch_of, logits_of, places
+from tests.shared.model.test_decoder import alone, batch_of, logits_of, places
 
 WIDTH = 5
-
-
-@pytest.fixture
-def sequences():
-    torch.manual_seed(1)
-    return [(torch.randint(1, 24, (length,)).tolist(), max(1, length // 2)) for length in LENGTHS]
 
 
 @pytest.fixture

@@ -14,16 +14,9 @@ from shared.errors import UserError
 from shared.model import build as module
 from shared.model.build import SIZES, load_decoder
 from shared.model.masks import dense_mask
+from tests.shared.conftest import LENGTHS
 
-LENGTHS = [9, 4, 7, 12, 2, 5, 3, 6]
 ROW = 16
-
-
-@pytest.fixture
-def sequences():
-    """(ids, tokens before the target) of lines that fill several rows, with padding left over."""
-    torch.manual_seed(1)
-    return [(torch.randint(1, 24, (length,)).tolist(), max(1, length // 2)) for length in LENGTHS]
 
 
 def packed(sequences, pack_length=ROW, padding=0, loss_on="target"):

@@ -4,13 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.shared.model.test_decoder import LENGTHS, batch_of
-
-
-@pytest.fixture
-def sequences():
-    torch.manual_seed(1)
-    return [(torch.randint(1, 24, (length,)).tolist(), max(1, length // 2)) for length in LENGTHS]
+from tests.shared.model.test_decoder import batch_of
 
 
 @pytest.mark.parametrize("settings", [{}, {"mask": "prefix"}, {"relative_attention": 5}], ids=str)
