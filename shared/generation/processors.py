@@ -14,6 +14,7 @@ from torch import Tensor
 
 from shared.generation.arguments import GenerationArguments
 from shared.generation.ngrams import repeats
+from shared.writing import Constraint
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,25 @@ def top_k(logits: Tensor, k: int, written: Written) -> Tensor:
 def top_p(logits: Tensor, share: float, written: Written) -> Tensor:
     """Only the nucleus: the likeliest that together hold this share of the probability (Holtzman et al. 2020)."""
     likeliest = logits.sort(-1, descending=True).values
-    # It ends with the last token before which less than the share is held; the first is always inside.
-    last = (likeliest.softmax(-1).cumsum(-1)[:, :-1] < share).sum(-1, keepdim=True)
-    return logits.masked_fill(logits < likeliest.gather(1, last), -torch.inf)
+    return logits.masked_fill(logits < likeliest.gather(1, _last(likeliest.softmax(-1), share)), -torch.inf)
 
 
-def narrowed(shares: Tensor, group: Tensor, held: float) -> Tensor:
-    """`shares` [N, V] of probability, those of a `group`, bool [V], on its nucleus, which holds so much of them."""
-    of_group = shares * group
-    likeliest, whole = of_group.sort(-1, descending=True).values, of_group.sum(-1, keepdim=True)
-    last = (likeliest.cumsum(-1)[:, :-1] < held * whole).sum(-1, keepdim=True)
-    nucleus = of_group * (of_group >= likeliest.gather(1, last))
+def narrowed(shares: Tensor, constraint: Constraint) -> Tensor:
+    """`shares` [N, V] of probability, those of a kind that the `constraint` has narrowed on its nucleus alone."""
+    if constraint.narrowed is None:
+        return shares
+    number, held = constraint.narrowed
+    kind = constraint.kinds[number]
+    of_kind = shares * kind
+    likeliest, whole = of_kind.sort(-1, descending=True).values, of_kind.sum(-1, keepdim=True)
+    nucleus = of_kind * (of_kind >= likeliest.gather(1, _last(likeliest, held * whole)))
     grown = whole / nucleus.sum(-1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)
-    return torch.where(group, nucleus * grown, shares)
+    return torch.where(kind, nucleus * grown, shares)
+
+
+def _last(likeliest: Tensor, held: Tensor | float) -> Tensor:
+    """Of shares [N, V], the largest first, the place [N, 1] of the last before which less than `held` is held."""
+    return (likeliest.cumsum(-1)[:, :-1] < held).sum(-1, keepdim=True)  # the first is always inside
 
 
 Processor = Callable[[Tensor, Any, Written], Tensor]  # logits [N, V], the setting's value, what is written -> logits

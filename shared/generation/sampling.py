@@ -39,11 +39,7 @@ def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]
     share = (share - moved).scatter_add(1, target.expand_as(share), moved)
     left = share * allowed
     of_kind = (share @ kinds.T) / (left @ kinds.T).clamp(min=torch.finfo(torch.double).tiny)
-    left = left * (of_kind @ kinds)
-    if constraint.narrowed:
-        kind, held = constraint.narrowed
-        left = narrowed(left, constraint.kinds[kind], held)
-    return left.log().to(logits.dtype), removed
+    return narrowed(left * (of_kind @ kinds), constraint).log().to(logits.dtype), removed
 
 
 def advance(logits: Tensor, slots: Slots, settings: GenerationArguments, end: int) -> None:

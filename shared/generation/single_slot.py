@@ -30,11 +30,7 @@ def constrained(logits: Tensor, constraint: Constraint, state: dict[str, Tensor]
     share = share - moved + np.bincount(target, moved, len(share))
     left = share * allowed
     of_kind = (kinds @ share) / (kinds @ left).clip(min=np.finfo(np.double).tiny)
-    shares = torch.from_numpy(left * (of_kind @ kinds))[None]
-    if constraint.narrowed:
-        kind, held = constraint.narrowed
-        shares = narrowed(shares, constraint.kinds[kind], held)
-    return shares.log().to(logits.dtype), removed
+    return narrowed(torch.from_numpy(left * (of_kind @ kinds))[None], constraint).log().to(logits.dtype), removed
 
 
 def advance(logits: Tensor, slots: Slots, settings: GenerationArguments, end: int) -> None:

@@ -61,8 +61,6 @@ static inline void products(const float *vector, const float *laid, int64_t from
 
 extern "C" {
 
-int64_t lanes() { return LANES; }
-
 // `mixed` [rows, length, heads, WIDTH]; `logs` [rows, heads, length]: the logarithm of the sum of a query's weights.
 void attend(const Heads *all, int64_t threads, float *mixed, float *logs) {
     each_head(*all, threads, [&](const Head &head, int64_t row, int64_t number) {

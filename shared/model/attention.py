@@ -57,15 +57,15 @@ def _mixed(
     **kwargs: Any,
 ) -> Tensor:
     """As [B, T, H, W], in the form that the mask asks for."""
-    if isinstance(mask, SequenceBounds | SequenceStarts):
-        relative = getattr(module, "relative", None)
-        scale = query.shape[3] ** -0.5 if scaling is None else scaling
-        if isinstance(mask, SequenceStarts) and relative is None:
-            assert mask.first is not None, "rows of one sequence each have no mask"
-            return packed_attention.attention(query, key, value, mask.first, scale)
+    relative = getattr(module, "relative", None)
+    scale = query.shape[3] ** -0.5 if scaling is None else scaling
+    if isinstance(mask, SequenceStarts):
+        if relative is not None:
+            return relative_blocks.relative_attention(query, key, value, relative, mask.first, scale)
+        assert mask.first is not None, "rows of one sequence each have no mask"
+        return packed_attention.attention(query, key, value, mask.first, scale)
+    if isinstance(mask, SequenceBounds):
         assert relative is not None, "such a mask is chosen for relative attention alone"
-        if isinstance(mask, SequenceStarts):
-            return relative_blocks.relative_attention(query, key, value, relative, *mask, scale)
         # Triton comes only with PyTorch's builds for GPUs, and such a mask is chosen only where it is there.
         from shared.kernels.relative_attention import relative_attention  # noqa: PLC0415
 

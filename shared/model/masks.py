@@ -81,19 +81,16 @@ def choose_mask(
     whole = position_ids is None
     if position_ids is None:
         position_ids = torch.arange(shape[1], device=device).expand(shape)
-    if (
-        relative is not None
-        and prefix is None
-        and fast("relative_attention", device, width=width, dtype=dtype, dropout=dropout)
-    ):
-        return sequence_bounds(position_ids)
-    if relative is not None and prefix is None and relative_blocks.supports(device, dtype, dropout, compiled) is None:
-        return SequenceStarts(None if whole else sequence_bounds(position_ids).first)
-    if whole and prefix is None:
-        return None
-    if relative is None and prefix is None:
-        case = (position_ids, device, dtype, width, dropout, compiled)
-        if packed_attention.supports(*case) is None:
-            return SequenceStarts(sequence_bounds(position_ids).first)
+    if prefix is None:
+        if relative is None:
+            case = (position_ids, device, dtype, width, dropout, compiled)
+            if not whole and packed_attention.supports(*case) is None:
+                return SequenceStarts(sequence_bounds(position_ids).first)
+        elif fast("relative_attention", device, width=width, dtype=dtype, dropout=dropout):
+            return sequence_bounds(position_ids)
+        elif relative_blocks.supports(device, dtype, dropout, compiled) is None:
+            return SequenceStarts(None if whole else sequence_bounds(position_ids).first)
+        if whole:
+            return None
     flex = fast("flex_attention", device, compiled=compiled, relative=relative is not None, dropout=dropout)
     return flex.block_mask(position_ids, prefix) if flex else dense_mask(position_ids, prefix)

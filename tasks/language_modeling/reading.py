@@ -25,9 +25,9 @@ def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False, ar
     """
     if column not in rows.column_names:
         if column == "text" and {"title", "lead", "sections"} <= set(rows.column_names):
-            articles, text = article_rows(rows), ARTICLE_TEXT[article_text]
+            articles, part = article_rows(rows), ARTICLE_TEXT[article_text]
             return articles.map(
-                lambda article: {"text": text(article)},
+                lambda article: {"text": part(article)},
                 remove_columns=articles.column_names,
                 load_from_cache_file=False,
             )
@@ -41,7 +41,7 @@ def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False, ar
         joined.info.description = origin(rows)
         rows, column = joined, "text"
     return convert_rows(
-        rows, lambda row: {"text": found} if (found := clean_text(row[column], column)) else None, ["text"]
+        rows, lambda row: {"text": text} if (text := clean_text(row[column], column)) else None, ["text"]
     )
 
 

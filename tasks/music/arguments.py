@@ -77,8 +77,7 @@ class MusicArguments(WritingArguments):
         for name in ("segment_seconds", "hole_seconds"):
             if not 1 <= getattr(self, name) <= A_DAY:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 1 to {A_DAY:,}, a day")
-        if not 0 < self.pitch_top_p <= 1:
-            raise ValueError(f"--pitch_top_p is {self.pitch_top_p}: give a share above 0 and up to 1")
+        _check_nucleus(self.pitch_top_p)
         for name, most in {"transpose": 12, "stretch": 0.5, "velocity_shift": 31}.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 0 (off) to {most}")
@@ -147,10 +146,15 @@ class MusicRequestArguments(NotationArguments):
             raise ValueError(
                 f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more, up to {A_DAY:,}, a day"
             )
-        if self.pitch_top_p is not None and not 0 < self.pitch_top_p <= 1:
-            raise ValueError(f"--pitch_top_p is {self.pitch_top_p}: give a share above 0 and up to 1")
+        if self.pitch_top_p is not None:
+            _check_nucleus(self.pitch_top_p)
         if self.tempo is not None and not 4 <= self.tempo <= 1000:
             raise ValueError(f"--tempo is {self.tempo}: give 4 to 1000 beats a minute")
         for name in ("seconds", "prime_seconds"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= A_DAY:
                 raise ValueError(f"--{name} is {getattr(self, name)}: give more than 0 and up to {A_DAY:,}, a day")
+
+
+def _check_nucleus(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"--pitch_top_p is {share}: give a share above 0 and up to 1")

@@ -47,12 +47,7 @@ function constrained(logits, allowed, moves) {
 /** The probability of the ids of one kind on the likeliest of them, which hold this `part` of it, in place. */
 function narrow(share, kind, one, part) {
   const ids = descending(share).filter((id) => kind[id] === one), whole = sumOf(share, ids);
-  let held = 0, least = Infinity;
-  for (const id of ids) {
-    if (held >= part * whole && least !== Infinity) break;
-    held += share[id];
-    least = share[id];
-  }
+  const least = share[lastOfNucleus(share, ids, part * whole)];
   const left = ids.filter((id) => share[id] >= least), grown = whole / Math.max(sumOf(share, left), Number.MIN_VALUE);
   for (const id of ids) share[id] *= share[id] >= least ? grown : 0;
 }
@@ -64,13 +59,18 @@ const sumOf = (share, ids) => ids.reduce((sum, id) => sum + share[id], 0);
  */
 function cutToNucleus(logits, top_p) {
   const shares = softmax(logits.slice());
-  let held = 0, least = -Infinity;
-  for (const id of descending(shares)) {
-    if (held >= top_p && least !== -Infinity) break;
+  cutBelow(logits, logits[lastOfNucleus(shares, descending(shares), top_p)]);
+}
+
+/** Of `ids`, the likeliest first, the last before which less than `most` is held; the first is always inside. */
+function lastOfNucleus(shares, ids, most) {
+  let held = 0, last = ids[0];
+  for (const id of ids) {
+    if (held >= most && id !== ids[0]) break;
     held += shares[id];
-    least = logits[id];
+    last = id;
   }
-  cutBelow(logits, least);
+  return last;
 }
 
 /** What is as likely as the last that is kept is kept, too. */
