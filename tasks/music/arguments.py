@@ -43,11 +43,15 @@ class MusicArguments(WritingArguments):
     )
     shuffle_melodies: bool = field(
         default=False,
-        metadata={"help": "To compare: score each validation and test piece after the next one's melody."},
+        metadata={"help": "To compare: score each piece after the next one's melody."},
     )
     whole_songs: bool = field(
         default=False,
         metadata={"help": "Score accompaniments of whole songs, not of first segments."},
+    )
+    primed: bool = field(
+        default=False,
+        metadata={"help": "Score compositions that go on from the split's pieces."},
     )
     pitch_top_p: float = field(default=1.0, metadata={"help": "Draw pitches from so much of their probability."})
     transpose: int = field(default=3, metadata={"help": "Transpose by up to so many semitones in training."})
@@ -71,6 +75,8 @@ class MusicArguments(WritingArguments):
                 "--velocity on_change is for --lengths note_off: give that, too (the sample's settings have another), "
                 "or leave --velocity out"
             )
+        if self.primed and self.job[0] != "compose":
+            raise ValueError(f"--primed is for --job compose: leave it out with {' '.join(self.job)}")
         for name in ("shuffle_melodies", "whole_songs"):
             if getattr(self, name) and "accompany" not in self.job:
                 raise ValueError(f"--{name} is for --job accompany: leave it out with {' '.join(self.job)}")

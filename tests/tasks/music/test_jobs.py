@@ -184,6 +184,7 @@ def test_what_a_run_has_not_learned_is_an_error(file, task, given, message):
         {"num_samples": 0},
         {"shuffle_melodies": True},
         {"whole_songs": True},
+        {"primed": True, "job": ["continue", "compose"]},
     ],
     ids=str,
 )
@@ -226,6 +227,8 @@ def test_what_is_written_when_a_split_is_scored():
     assert song["given"] == long["melody"][0]
     assert music("compose", num_samples=3).requests(rows_) == [{"job": "compose", "given": []}] * 3
     assert music("continue", num_samples=9).requests(rows_) == [{"job": "continue", "given": row["events"]}] * 3
+    primed = music("compose", num_samples=9, primed=True)
+    assert primed.requests(rows_) == [{"job": "compose", "given": row["events"]}] * 3
 
 
 def test_augmentation_is_off_where_nothing_is_to_be_changed():

@@ -23,8 +23,8 @@ def rows():
     return Dataset.from_list([{"path": f"{shift}.mid", "events": piece(shift, *calm, *busy)} for shift in (0, 3)])
 
 
-def scores(job, outputs, rows):
-    return Music(MusicArguments(job=[job]), MusicVocabulary()).score(outputs, rows, rows)
+def scores(job, outputs, rows, **settings):
+    return Music(MusicArguments(job=[job], **settings), MusicVocabulary()).score(outputs, rows, rows)
 
 
 def test_a_composition_stands_beside_openings(rows):
@@ -35,9 +35,10 @@ def test_a_composition_stands_beside_openings(rows):
     assert whole["real_notes_per_second"] > 5
 
 
-def test_a_continuation_stands_beside_what_follows_the_primer(rows):
+@pytest.mark.parametrize("settings", [{"job": "continue"}, {"job": "compose", "primed": True}], ids=str)
+def test_a_continuation_stands_beside_what_follows_the_primer(rows, settings):
     seconds_of_calm = 20 - PRIMER_SECONDS
-    found = scores("continue", [piece(*[100] * seconds_of_calm)] * 2, rows)
+    found = scores(outputs=[piece(*[100] * seconds_of_calm)] * 2, rows=rows, **settings)
     assert found["real_notes_per_second"] == pytest.approx(1, abs=0.2)
 
 
