@@ -1,0 +1,37 @@
+"""The decoder that the repository ships is opened, scored and used as when it was trained."""
+
+import json
+import shutil
+
+import pretty_midi
+import pytest
+
+from tasks.midi.codec import decode
+from tasks.midi.sample import read_chorales
+from tests.recipes.conftest import REPOSITORY
+
+SHIPPED = REPOSITORY / "outputs" / "decoders" / "chorales"
+
+
+@pytest.fixture(scope="module")
+def chorale(tmp_path_factory):
+    path = tmp_path_factory.mktemp("given") / "chorale.mid"
+    decode(read_chorales()["test"][0]["events"]).dump_midi(path)
+    return path
+
+
+def test_its_score_is_that_of_its_training(python, tmp_path):
+    run = shutil.copytree(SHIPPED, tmp_path / "chorales")
+    finished = python("evaluate", run, "--num_samples=1", "--max_new_tokens=16", "--name=again")
+    assert finished.returncode == 0, finished.stderr
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["again"]["nll_per_note"] == pytest.approx(metrics["test"]["nll_per_note"], rel=1e-3)
+
+
+@pytest.mark.parametrize("primed", [False, True])
+def test_it_composes_and_goes_on_from_a_file(python, chorale, tmp_path, primed):
+    given = ["--prime", chorale, "--prime_seconds=4"] if primed else []
+    finished = python("generate", SHIPPED, *given, "--seconds=4", "--output_dir", tmp_path / "pieces")
+    assert finished.returncode == 0, finished.stderr
+    *_, written = pretty_midi.PrettyMIDI(str(tmp_path / "pieces" / "piece-1.mid")).instruments
+    assert written.notes
