@@ -92,6 +92,11 @@ class MusicArguments(WritingArguments):
     def sample(self) -> bool:
         return self.midi_dir is None
 
+    @property
+    def from_nothing(self) -> bool:
+        """Whether what is written when a split is scored has nothing of its pieces before it."""
+        return self.job[0] == "compose" and not self.primed
+
 
 @dataclass
 class MusicRequestArguments(NotationArguments):

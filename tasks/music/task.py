@@ -242,7 +242,7 @@ class Music(Task):
     def requests(self, rows: Dataset) -> list[Row]:
         """Pieces to write when a split is scored: free ones, or made of the first of its pieces."""
         job = self.arguments.job[0]
-        if job == "compose" and not self.arguments.primed:
+        if self.arguments.from_nothing:
             return [self.request("")] * self.arguments.num_samples
         first = rows.select(range(min(self.arguments.num_samples, len(rows))))
         if job == "accompany":
@@ -267,7 +267,7 @@ class Music(Task):
         melodies, real = None, rows["events"]
         if job == "accompany":
             melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
-        elif job == "compose" and not self.arguments.primed:
+        elif self.arguments.from_nothing:
             real = [events[:longest] for events in real]
         elif job == "infill":
             real = [Hole.cut(self.vocabulary.decode(each), self.vocabulary, *self.first_hole).middle for each in real]
