@@ -25,8 +25,9 @@ def article_rows(
     list of {"heading", "paragraphs"}), or the lines of WikiText's raw files in a column `text`. The lead, the
     text before the first section, is the summary; the document is the title, the headings and the paragraphs,
     a line each; the body is the paragraphs alone, a line each, with a blank line between two sections. What comes from
-    a column is document and body at once. With `by_section` each section of an article is a row of its own, without a
-    title: its paragraphs are the document, its heading is the summary.
+    a column is document and body at once. With `by_section` each section of an article is a row of its own: its
+    document is the article's title and the section's paragraphs, its summary the heading. (Its own title is empty:
+    what it tells of stands in the heading.)
 
     Raises:
         UserError: if columns are missing, hold anything but text, or leave no article.
@@ -48,7 +49,7 @@ def article_rows(
             "name two of them with --text_column and --summary_column"
         )
     if by_section:
-        return convert_rows(_one_per_section(rows), lambda row: _from_columns(row, "text", "heading"), COLUMNS)
+        return convert_rows(_one_per_section(rows), _from_section, COLUMNS)
     return convert_rows(rows, _from_sections, COLUMNS)
 
 
@@ -110,6 +111,11 @@ def _from_columns(row: dict[str, Any], text_column: str, summary_column: str) ->
     )
 
 
+def _from_section(row: dict[str, Any]) -> dict[str, str] | None:
+    found = _from_columns({"body": row["body"], "heading": row["heading"]}, "body", "heading")
+    return found and found | {"document": "\n".join(filter(None, (row["article"], row["body"])))}
+
+
 def _from_sections(row: dict[str, Any]) -> dict[str, str] | None:
     title = clean_text(row["title"], "title") or ""
     summary = clean_text(row["lead"], "lead")
@@ -133,17 +139,21 @@ def _sections(value: Any) -> Iterator[tuple[str | None, list[str | None]]]:
 
 
 def _one_per_section(articles: Dataset) -> Dataset:
-    """Rows of `heading` and `text`."""
+    """Rows of `article` (its title), `heading` and `body`."""
 
     def divide(batch: dict[str, list]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"article": [], "heading": [], "body": []}
         try:
-            found = [part for value in batch["sections"] for part in _sections(value)]
+            for title, value in zip(batch["title"], batch["sections"], strict=True):
+                for heading, paragraphs in _sections(value):
+                    found["article"].append(clean_text(title, "title") or "")
+                    found["heading"].append(heading or "")
+                    found["body"].append("\n".join(filter(None, paragraphs)))
         except ValueError as error:
             raise UserError(f"{origin(articles)}: {error}") from error
-        texts = ["\n".join(filter(None, paragraphs)) for _, paragraphs in found]
-        return {"heading": [heading or "" for heading, _ in found], "text": texts}
+        return found
 
-    columns = Features({"heading": Value("string"), "text": Value("string")})
+    columns = Features({name: Value("string") for name in ("article", "heading", "body")})
     with quiet():
         return articles.map(
             divide, batched=True, remove_columns=articles.column_names, features=columns, load_from_cache_file=False

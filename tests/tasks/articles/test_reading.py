@@ -141,7 +141,8 @@ def test_all_articles_empty(read):
 def test_each_section_is_a_row_with_its_heading():
     rows = article_rows(Dataset.from_list([ARTICLE, ARTICLE | {"title": "Crab"}]), by_section=True)
     body = "It has claws.\nIt is blue."  # what has no heading or no paragraph is left out
-    assert list(rows) == [{"title": "", "document": body, "body": body, "summary": "Body"}] * 2
+    documents = [f"{ARTICLE['title']}\n{body}", f"Crab\n{body}"]
+    assert list(rows) == [{"title": "", "document": text, "body": body, "summary": "Body"} for text in documents]
     with pytest.raises(UserError, match="--unit section divides articles"):
         article_rows(Dataset.from_list([ARTICLE]), "lead", "title", by_section=True)
     with pytest.raises(UserError, match="column 'sections' needs a list"):
