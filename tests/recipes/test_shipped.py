@@ -5,7 +5,10 @@ import shutil
 
 import pretty_midi
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
+from shared.model.build import load_decoder
 from tasks.midi.codec import decode
 from tasks.midi.sample import read_chorales
 from tests.recipes.conftest import REPOSITORY
@@ -26,6 +29,14 @@ def test_its_score_is_that_of_its_training(python, tmp_path):
     assert finished.returncode == 0, finished.stderr
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["again"]["nll_per_note"] == pytest.approx(metrics["test"]["nll_per_note"], rel=1e-3)
+
+
+@torch.no_grad()
+def test_it_loads_in_plain_transformers_and_gives_the_same():
+    ids = torch.tensor([read_chorales()["test"][0]["events"][:64]])
+    theirs = AutoModelForCausalLM.from_pretrained(SHIPPED, trust_remote_code=True).eval()
+    ours = load_decoder(str(SHIPPED)).eval()
+    torch.testing.assert_close(theirs(ids).logits, ours.packed_logits(ids))
 
 
 @pytest.mark.parametrize("primed", [False, True])
