@@ -7,10 +7,10 @@ from shared.errors import UserError
 from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache
+from shared.generation.candidates import generate_best
 from shared.generation.decode_step import DecodeStep, compute_dtype
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import n_best
-from shared.generation.mbr import check_candidates, generate_best
 from shared.generation.processors import MASKS, Written, active, process
 from shared.hardware import BF16
 from shared.model.build import load_config, load_decoder
@@ -22,7 +22,8 @@ from shared.model.quantized import rounded
 from shared.runs.cli import Parser, as_flags, run
 from shared.runs.ensemble import joined
 from shared.runs.folder import SETTINGS, Run
-from shared.task import Row, Task, TextTask
+from shared.task import Row, Task
+from shared.text_task import TextTask
 from shared.writing import Constraint
 from tasks import TASKS
 
@@ -52,7 +53,6 @@ __all__ = [
     "as_flags",
     "atomic_directory",
     "attention_weights",
-    "check_candidates",
     "compute_dtype",
     "copied",
     "dense_mask",

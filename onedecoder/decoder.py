@@ -22,7 +22,6 @@ from onedecoder.core import (
     Task,
     TextTask,
     UserError,
-    check_candidates,
     generate_best,
     joined,
     n_best,
@@ -205,7 +204,8 @@ class LoadedDecoder:
         line = list(prompt)
         if write:
             constraint = task.constraint()
-            rows = [row] if generation.rerank_reverse else None  # without them what is written ends with the line
+            chosen = generation.rerank_reverse or generation.num_candidates > 1
+            rows = [row] if chosen else None  # without them what is written ends with the line
             (written,) = generate_best(
                 self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=rows
             )
@@ -246,7 +246,6 @@ class LoadedDecoder:
             raise UserError(str(error)) from error
         generation = replace(self.generation, **{name: settings[name] for name in writing & {*settings}})
         generation.check()
-        check_candidates(type(self.task), generation)
         return self.task_for(wanted), generation
 
     def task_for(self, wanted: RequestArguments) -> Task:

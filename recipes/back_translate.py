@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from onedecoder.decoder import LoadedDecoder, load
 from shared.errors import UserError
 from shared.generation.arguments import DecoderArguments, GenerationArguments
-from shared.generation.mbr import check_candidates
 from shared.runs.cli import Parser, run
 from shared.runs.folder import Run
 from tasks.translation import Translation
@@ -47,7 +46,6 @@ def main(arguments: list[str]) -> None:
     opened = Run.open(first.run)
     generation, asked, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
-    check_candidates(Translation, generation)
     path = pairs_file(asked.output_file)
     decoder = load(given.run, ensemble=asked.ensemble or (), load_in_8bit=asked.load_in_8bit)
     other = other_language(decoder, asked.language)

@@ -27,7 +27,7 @@ from shared.errors import UserError
 from shared.evaluation import evaluate
 from shared.files import check_writable, in_turn
 from shared.generation.arguments import DecoderArguments, GenerationArguments
-from shared.generation.mbr import check_candidates
+from shared.generation.candidates import check_candidates
 from shared.hardware import BF16
 from shared.runs.cli import Parser, run
 from shared.runs.ensemble import joined
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
         known |= dict.fromkeys([*sources, "dataset_config_name"])
     data, generation, score, _ = parser.parse(arguments, known)
     generation.check()
-    check_candidates(kind, generation)
+    check_candidates(kind, data, generation)
 
     task = opened.task(TASKS, data)
     wanted = {**asdict(data), **asdict(generation), "seed": score.seed, "load_in_8bit": score.load_in_8bit}

@@ -73,14 +73,12 @@ def main(arguments: list[str]) -> None:
     from onedecoder.decoder import load  # noqa: PLC0415
     from onedecoder.interactive import converse  # noqa: PLC0415
     from onedecoder.source import Source  # noqa: PLC0415
-    from shared.generation.mbr import check_candidates  # noqa: PLC0415
 
     source = Source.open(run_name)
     parser = new_parser(source.kind.RequestArguments)
     request_arguments, generation, output, given = parser.parse(arguments, asdict(source.generation))
     generation.check()
     task = source.task(request_arguments)
-    check_candidates(type(task), generation)
     folder = Path(output.output_dir or Path(run_name) / "generated")
     asked = {"ensemble": output.ensemble or (), "load_in_8bit": output.load_in_8bit, "compile": output.compile}
     loaded = partial(load, given.run, **asked)

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from shared.data.packing import PackedDataset, collate
 from shared.files import atomic_directory
 from shared.generation.arguments import GenerationArguments
+from shared.generation.candidates import generate_best
 from shared.generation.ensemble import Ensemble
-from shared.generation.mbr import generate_best
 from shared.model.decoder import Decoder
 from shared.task import Row, Task
 from shared.writing import Constraint

@@ -11,30 +11,27 @@ Task.prompt:       └─────────────────┘└�
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Tokens
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from shared.data.arguments import DataArguments, TextRequestArguments
+from shared.data.arguments import DataArguments
 from shared.data.arguments import RequestArguments as Request  # which the attribute of its name does not hide
-from shared.data.sequence import Sequence, build_prompt, build_sequence
-from shared.data.vocabulary import TextVocabulary, Vocabulary
+from shared.data.sequence import Sequence
+from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
-from shared.files import atomic_directory
 from shared.writing import Constraint, Window, everything, latter_half
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-    from sacrebleu.metrics import CHRF
 
     from shared.data.packing import Augment
 
 Row = Mapping[str, Any]
+Judge = Callable[[Tokens[Any]], int]
 
 
 class Task(ABC):
@@ -54,7 +51,6 @@ class Task(ABC):
     fixed: ClassVar[tuple[str, ...]] = ()  # arguments that say what its tokens mean: a resumed training has the same
     learned: ClassVar[tuple[str, ...]] = ()  # arguments that list what is learned: a run can be asked for no more
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
-    utility: ClassVar[staticmethod[[Any, Any], float] | None] = None  # of an output if another were the reference
     # A task says here of which kind its own are.
     arguments: DataArguments
     vocabulary: Vocabulary
@@ -153,6 +149,19 @@ class Task(ABC):
             UserError: if the file cannot be read, or the run has not learned what is asked for.
         """
 
+    @classmethod
+    def chooses(cls, arguments: Any) -> bool:
+        """Whether the best of several outputs can be told where a split is scored."""
+        return False
+
+    def judge(self, row: Row) -> Judge:
+        """What tells the best of several outputs of a row, as its index.
+
+        Raises:
+            UserError: if nothing does.
+        """
+        raise UserError(f"--num_candidates: {self.name} has no measure to choose one by here")
+
     def requests(self, rows: Dataset) -> Dataset | list[Row]:
         """The rows to write for when a split is scored: its own, unless the task writes freely."""
         return rows
@@ -206,95 +215,3 @@ def perplexity(nats: float, count: int) -> float:
         return math.exp(nats / count)
     except OverflowError:
         return math.inf
-
-
-@cache
-def _chrf() -> CHRF:
-    from sacrebleu.metrics import CHRF  # noqa: PLC0415 (only what compares outputs needs it)
-
-    return CHRF()
-
-
-def sentence_chrf(output: str, other: str) -> float:
-    """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
-    return _chrf().sentence_score(output, [other]).score
-
-
-class TextTask(Task):
-    """A task from text to text: source and target of a row are strings, tokenised apart."""
-
-    utility: ClassVar[staticmethod[[Any, Any], float] | None] = staticmethod(sentence_chrf)
-    RequestArguments: ClassVar[type[Request]] = TextRequestArguments
-    request_arguments: TextRequestArguments
-    vocabulary: TextVocabulary
-    separator: ClassVar[str]  # the token that names the job, where there is only one
-    separator_words: ClassVar[str]  # what it means in English; its embedding starts from that of these words
-
-    @classmethod
-    @abstractmethod
-    def texts(cls, row: Row, arguments: Any) -> tuple[str, str]:
-        """Source and target of a row."""
-
-    @classmethod
-    def separators(cls, arguments: Any) -> dict[str, str]:
-        """The tokens that name jobs, and their words."""
-        return {cls.separator: cls.separator_words}
-
-    def separator_ids(self, row: Row) -> list[int]:
-        """The ids between source and target of a row.
-
-        Raises:
-            UserError: if the run has not learned the job that the row names.
-        """
-        return [self.vocabulary.tokens[self.separator]]
-
-    @classmethod
-    def load_vocabulary(cls, name: str) -> TextVocabulary:
-        return TextVocabulary.load(name)
-
-    @classmethod
-    def build_vocabulary(
-        cls, arguments: Any, old: Vocabulary | None, rows: Dataset | None, size: int
-    ) -> TextVocabulary:
-        if isinstance(old, TextVocabulary):
-            return TextVocabulary(old.tokenizer, cls.separators(arguments))
-        texts: Iterable[str] = (text for row in rows or () for text in cls.texts(row, arguments))
-        return TextVocabulary.train(texts, size, cls.separators(arguments))
-
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
-        return list(self.all_sequences([row], max_length, training))
-
-    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
-        ids = self.vocabulary.encode_all([text for row in rows for text in self.texts(row, self.arguments)])
-        for row, *texts in zip(rows, ids[::2], ids[1::2], strict=True):
-            yield from self.lines(row, texts, max_length, training)
-
-    def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[Sequence | None]:
-        """The sequences of a row whose source and target have these ids."""
-        return [build_sequence(texts[0], self.separator_ids(row), texts[1], self.vocabulary.end, max_length)]
-
-    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        source, begun = self.vocabulary.encode(self.texts(row, self.arguments)[0]), self.prefix_ids()
-        if len(begun) > max_length // 4:
-            raise UserError(
-                f"--target_prefix has {len(begun)} tokens: give a shorter one, of at most {max_length // 4}"
-            )
-        return build_prompt(source, [*self.separator_ids(row), *begun], max_length, new_tokens)
-
-    def prefix_ids(self) -> list[int]:
-        """What the output is to begin with, as the target's first tokens."""
-        return self.vocabulary.encode(self.request_arguments.target_prefix.strip())
-
-    def decode(self, ids: list[int]) -> str:
-        return self.vocabulary.decode([*self.prefix_ids(), *ids]).strip()
-
-    def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
-        """`outputs.jsonl`: a line of JSON for each row (see `record`)."""
-        with atomic_directory(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
-            for row, output in zip(rows, outputs, strict=True):
-                file.write(json.dumps(self.record(row, output), ensure_ascii=False) + "\n")
-
-    def record(self, row: Row, output: str) -> dict[str, str]:
-        """What is saved of an output: by default with its source and its reference."""
-        source, reference = self.texts(row, self.arguments)
-        return {"source": source, "output": output, "reference": reference}

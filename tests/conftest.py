@@ -29,7 +29,7 @@ from shared.data.vocabulary import TextVocabulary
 from shared.kernels import cpp
 from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
-from shared.task import TextTask
+from shared.text_task import TextTask
 from tasks.midi.codec import one_piano, save
 
 pytest.register_assert_rewrite("tests.contract")

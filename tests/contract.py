@@ -26,7 +26,8 @@ from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.runs.cli import Parser
 from shared.runs.folder import Run, save_settings
-from shared.task import Task, TextTask
+from shared.task import Task
+from shared.text_task import TextTask
 from shared.training.arguments import TrainingArguments
 
 LENGTH = 256  # tokens of a sequence, at most

@@ -23,7 +23,7 @@ from datasets import Dataset, DatasetDict
 
 from shared.data.arguments import TextDataArguments
 from shared.data.loading import clean_text, convert_rows, hold_out_validation, load_rows
-from shared.task import TextTask
+from shared.text_task import TextTask
 
 WORDS = ("one", "two", "three", "four", "five")
 

@@ -47,7 +47,7 @@ from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step
 from shared.model.quantized import round_to_8_bits
 from shared.runs.folder import Run
-from shared.task import TextTask
+from shared.text_task import TextTask
 from tasks import TASKS
 
 CHECKED = 64  # greedy tokens of each prompt that are compared

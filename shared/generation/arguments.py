@@ -51,7 +51,10 @@ class GenerationArguments:
     )
     num_candidates: int = field(
         default=1,
-        metadata={"help": "With --do_sample: draw this many outputs and keep the one most similar to the others."},
+        metadata={
+            "help": "With --do_sample: draw this many outputs and keep the one most similar to the others, or of "
+            "accompaniments the most consonant with their melody."
+        },
     )
     generation_batch_size: int = field(
         default=64, metadata={"help": "Number of prompts (times beams) to process at once."}

@@ -1,22 +1,19 @@
-"""The best of several drawn outputs: minimum Bayes risk decoding.
+"""Minimum Bayes risk decoding: of several drawn outputs the one that agrees best with the others.
 
 The likeliest output is often no good one (Eikema & Aziz 2020). What is drawn shows what the decoder believes, and the
 candidate that agrees best with all the others has the highest expected utility under that belief (Eikema & Aziz 2022,
 "Sampling-Based Approximations to Minimum Bayes Risk Decoding for Neural Machine Translation").
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from shared.errors import UserError
-from shared.generation.arguments import GenerationArguments
-from shared.generation.ensemble import Ensemble
-from shared.generation.generate import generate
-from shared.generation.reverse import generate_reranked
-from shared.model.decoder import Decoder
-from shared.task import Row, Task
-from shared.writing import Constraint, Window
+if TYPE_CHECKING:
+    from sacrebleu.metrics import CHRF
 
 
 def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> int:
@@ -29,61 +26,13 @@ def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> i
     return outputs.index(max(expected, key=expected.__getitem__))
 
 
-def check_candidates(kind: type[Task], settings: GenerationArguments) -> None:
-    """Refuse candidates of a task whose outputs cannot be compared.
+@cache
+def _chrf() -> CHRF:
+    from sacrebleu.metrics import CHRF  # noqa: PLC0415 (only what compares outputs needs it)
 
-    Raises:
-        UserError: if there are some.
-    """
-    if settings.num_candidates > 1 and kind.utility is None:
-        raise UserError(f"--num_candidates {settings.num_candidates}: {kind.name} has no measure to choose one by")
+    return CHRF()
 
 
-def generate_best(
-    decoder: Decoder | Ensemble,
-    task: Task,
-    prompts: Sequence[Sequence[int]],
-    settings: GenerationArguments,
-    *,
-    seed: int = 0,
-    streams: Sequence[int] | None = None,
-    constraint: Constraint | None = None,
-    progress: str | None = None,
-    rows: Sequence[Row] | None = None,
-) -> list[list[int]]:
-    """As `generate`, but each continuation is the consensus of `num_candidates` drawn ones, by the task's utility.
-
-    The prompts' `rows` are needed to write past the context where the task says what is read for that, and for
-    `rerank_reverse`: then it is the hypothesis that `shared.generation.reverse` chooses.
-    """
-    if settings.rerank_reverse:
-        if rows is None:
-            raise ValueError("--rerank_reverse needs the rows of the prompts")
-        return generate_reranked(decoder, task, rows, prompts, settings, constraint=constraint, progress=progress)
-    count = settings.num_candidates
-    streams = range(len(prompts)) if streams is None else streams
-    look = lengths = None
-    if rows is not None:
-        lengths = [task.new_tokens(row, settings.max_new_tokens) for row in rows for _ in range(count)]
-
-        def look(index: int, written: Sequence[int]) -> Window:
-            return task.window(rows[index // count], prompts[index // count], written, decoder.context)
-
-    written = generate(
-        decoder,
-        [prompt for prompt in prompts for _ in range(count)],
-        settings,
-        task.vocabulary,
-        seed=seed,
-        streams=[stream * count + candidate for stream in streams for candidate in range(count)],
-        constraint=constraint,
-        sliding=task.sliding,
-        look=look,
-        lengths=lengths,
-        progress=progress,
-    )
-    utility = type(task).utility
-    if count == 1 or utility is None:
-        return written
-    groups = [written[start : start + count] for start in range(0, len(written), count)]
-    return [group[consensus([task.decode(ids) for ids in group], utility)] for group in groups]
+def sentence_chrf(output: str, other: str) -> float:
+    """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
+    return _chrf().sentence_score(output, [other]).score

@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.data.arguments import DataArguments, TextDataArguments, WritingArguments
 from shared.errors import ExclusiveSettingsError, UserError
 from shared.generation.arguments import GenerationArguments
-from shared.generation.mbr import check_candidates
+from shared.generation.candidates import check_candidates
 from shared.model.arguments import ModelArguments
 from shared.runs.cli import Parser
 from shared.runs.usage import Usage
@@ -54,7 +54,7 @@ def parse(
         without_effect=WITHOUT_EFFECT,
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
-    check_candidates(kind, generation)
+    check_candidates(kind, data, generation)
     model.check(has_source=kind.has_source(data))
     if model.mask == "prefix" and not kind.needs_input:
         raise ExclusiveSettingsError(

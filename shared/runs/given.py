@@ -7,7 +7,8 @@ from typing import Any
 from datasets import Dataset
 
 from shared.errors import UserError, first_line
-from shared.task import Task, TextTask
+from shared.task import Task
+from shared.text_task import TextTask
 
 
 def read_outputs(path: Path) -> list[str]:

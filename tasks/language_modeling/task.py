@@ -14,7 +14,8 @@ from shared.data.arguments import RequestArguments, TextDataArguments, WritingAr
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import END
 from shared.errors import UserError
-from shared.task import Row, TextTask, perplexity
+from shared.task import Row, perplexity
+from shared.text_task import TextTask
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

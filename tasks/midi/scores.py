@@ -92,6 +92,13 @@ def _window(notes: np.ndarray, start: int, stop: int) -> dict[str, float | np.nd
     }
 
 
+def consonance(piece: Score, melody: Score) -> float:
+    """The `consonance` of a whole piece with its melody (see `features`); -1 where no tone meets a note of it."""
+    notes, melody_notes = columns(piece), columns(melody)
+    end = int(max(notes[1].max(initial=0), melody_notes[1].max(initial=0)))
+    return float(_consonance(notes, melody_notes, 0, end).max(initial=-1))
+
+
 def _consonance(notes: np.ndarray, melody: np.ndarray, start: int, stop: int) -> np.ndarray:
     """Shape [1], or [0] where no tone meets a melody note between `start` and `stop`."""
     begin = np.maximum(np.maximum.outer(melody[0], notes[0]), start)

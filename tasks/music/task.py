@@ -7,26 +7,26 @@ from collections.abc import Sequence as Tokens
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
-from shared.errors import UserError
-from shared.task import Row, Task
+from shared.task import Judge, Row, Task
 from shared.writing import Window, everything, latter_half
-from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
+from tasks.midi.codec import TICKS_PER_SECOND, excerpt
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
 from tasks.midi.rendering import write_pieces
 from tasks.midi.sample import read_chorales
+from tasks.midi.scores import consonance
 from tasks.midi.vocabulary import MusicVocabulary, saved_vocabulary, vocabulary_of
-from tasks.music import jobs, windows
+from tasks.music import asking, jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.augmentation import Augmentation, Table
 from tasks.music.grammar import NEVER, Grammar
 from tasks.music.infilling import FOREVER, Hole, infill
 from tasks.music.jobs import JOBS
 from tasks.music.lengths import LengthsConstraint
-from tasks.music.melody import melody_and_performance
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
 from tasks.music.reading import read_folder, rewritten, shuffled
@@ -175,69 +175,29 @@ class Music(Task):
         nucleus = asked.pitch_top_p or self.arguments.pitch_top_p
         return kind(self.vocabulary, asked.seconds, asked.all_keys, hole=hole, pitch_top_p=nucleus)
 
+    @classmethod
+    def chooses(cls, arguments: MusicArguments) -> bool:
+        return arguments.job[0] == "accompany"
+
+    def judge(self, row: Row) -> Judge:
+        """Of several accompaniments the most consonant with their melody."""
+        if row["job"] != "accompany":
+            return super().judge(row)
+        melody = self.vocabulary.decode(row["given"])
+        return lambda outputs: int(np.argmax([consonance(self.vocabulary.decode(each), melody) for each in outputs]))
+
     def decode(self, ids: list[int]) -> list[int]:
         return self.vocabulary.unclocked(ids)
 
     def request(self, given: str) -> Row:
         """Free composition, or what the run has learned to do with a MIDI file: to go on from it, or accompany it.
 
-        A row has the `job` and the events `given`.
+        A row has the `job` and the events `given` (see `tasks.music.asking`).
 
         Raises:
             UserError: if the run has not learned what is asked for, or the file is no MIDI file.
         """
-        learned = self.arguments.job
-        fitting: tuple[str, ...] = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
-        if self.request_arguments.hole:
-            fitting = ("infill",)
-        job = self.request_arguments.job or next((known for known in fitting if known in learned), learned[0])
-        if job not in learned:
-            raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
-        if self.request_arguments.intro and job != "accompany":
-            raise UserError(f"--intro is for --job accompany: leave it out to {job}")
-        if self.request_arguments.hole and job != "infill":
-            raise UserError(
-                f"--from and --to are for --job infill: leave them out to {job}, or give a run that infills"
-            )
-        if self.request_arguments.prime_seconds and not given:
-            raise UserError("--prime_seconds is for a MIDI file: give one, or leave it out")
-        if job == "infill":
-            return self._with_hole(given)
-        if job == "accompany" and not given:
-            raise UserError("there is no melody to accompany: give a MIDI file")
-        path = {"path": given} if given else {}
-        if job == "accompany":
-            melody, _ = melody_and_performance(given)
-            return {**self._melody(self.vocabulary.encode(melody), FOREVER), **path}
-        events = self.vocabulary.encode(performance(given)) if given else []
-        return {"job": job, "given": self._beginning(events, self.request_arguments.prime_seconds), **path}
-
-    def _with_hole(self, given: str) -> Row:
-        """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
-        hole = self.request_arguments.hole
-        if not given or not hole:
-            raise UserError("to fill a hole takes a piece and its place: give a MIDI file, --from SECONDS --to SECONDS")
-        whole = performance(given)
-        start, stop = (round(time * TICKS_PER_SECOND) for time in hole)
-        if start >= whole.end():
-            raise UserError(f"--from {hole[0]}: {given} ends after {whole.end() / TICKS_PER_SECOND:.1f} s")
-        return {"job": "infill", "given": self.vocabulary.encode(whole), "hole": [start, stop], "path": given}
-
-    def _melody(self, events: list[int], most: int) -> Row:
-        """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
-        if asked := self.request_arguments.prime_seconds:
-            most = min(most, round(asked * TICKS_PER_SECOND))
-        whole = self.vocabulary.decode(events)
-        start = 0 if self.request_arguments.intro else int(columns(whole)[0][:1].sum())
-        given = self.vocabulary.encode(excerpt(whole, start, start + most))
-        return {"job": "accompany", "given": given, "at": start}
-
-    def _beginning(self, events: list[int], length: float | None) -> list[int]:
-        """The events of the first seconds, where all notes end."""
-        if length is None:
-            return events
-        whole = self.vocabulary.decode(events)
-        return self.vocabulary.encode(excerpt(whole, 0, round(length * TICKS_PER_SECOND)))
+        return asking.request(given, self.arguments.job, self.request_arguments, self.vocabulary)
 
     def requests(self, rows: Dataset) -> list[Row]:
         """Pieces to write when a split is scored: free ones, or made of the first of its pieces."""
@@ -247,10 +207,12 @@ class Music(Task):
         first = rows.select(range(min(self.arguments.num_samples, len(rows))))
         if job == "accompany":
             most = FOREVER if self.arguments.whole_songs else self.segment
-            return [self._melody(melody, most) for melody in first["melody"]]
+            wanted = self.request_arguments
+            return [asking.accompaniment(melody, most, wanted, self.vocabulary) for melody in first["melody"]]
         if job == "infill":
             return [{"job": job, "given": events, "hole": [*self.first_hole]} for events in first["events"]]
-        return [{"job": job, "given": self._beginning(events, PRIMER_SECONDS)} for events in first["events"]]
+        beginnings = [asking.beginning(events, PRIMER_SECONDS, self.vocabulary) for events in first["events"]]
+        return [{"job": job, "given": events} for events in beginnings]
 
     def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
         """Nats per event and per note, and what a model of event frequencies alone would get."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from shared.data.arguments import RequestArguments, TextDataArguments
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
-from shared.task import Row, TextTask
+from shared.task import Row
+from shared.text_task import TextTask
 from tasks.summarization.constraint import NamesFromSource
 from tasks.summarization.ranking import ranked
 from tasks.summarization.sentences import first_sentences, openings

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from shared.data.arguments import TextDataArguments, TextRequestArguments
 from shared.data.sequence import Sequence
 from shared.errors import UserError
-from shared.task import Row, TextTask
+from shared.task import Row
+from shared.text_task import TextTask
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

@@ -1,14 +1,4 @@
-import pytest
-import torch
-from sacrebleu import sentence_chrf
-
-from shared.errors import UserError
-from shared.generation.arguments import GenerationArguments
-from shared.generation.generate import generate
-from shared.generation.mbr import check_candidates, consensus, generate_best
-from tasks.music import Music
-from tasks.summarization import Summarization
-from tasks.translation import Translation
+from shared.generation.mbr import consensus
 
 
 def overlap(output, other):
@@ -32,50 +22,3 @@ def test_utility_runs_from_a_candidate_to_the_others():
     """A measure that asks how much of the candidate is found elsewhere prefers the short one; reversed, the long."""
     assert consensus(["ab", "abc"], overlap) == 0
     assert consensus(["ab", "abc"], lambda output, other: overlap(other, output)) == 1
-
-
-@pytest.fixture
-def writer(task, new_decoder):
-    return new_decoder(len(task.vocabulary.tokens), context=64, dtype=torch.float64)
-
-
-PROMPTS = [[3, 5, 7], [9], [3, 5, 7]]
-DRAWN = {"do_sample": True, "max_new_tokens": 4, "temperature": 0.7}
-
-
-def test_of_each_prompts_draws_the_consensus_is_kept(task, writer):
-    settings = GenerationArguments(num_candidates=5, **DRAWN)
-    streams = [3, 8, 11]
-    written = generate_best(writer, task, PROMPTS, settings, seed=1, streams=streams)
-    for prompt, stream, ids in zip(PROMPTS, streams, written, strict=True):
-        draws = [5 * stream + candidate for candidate in range(5)]
-        candidates = generate(writer, [prompt] * 5, settings, task.vocabulary, seed=1, streams=draws)
-        assert len(set(map(tuple, candidates))) > 1
-        outputs = [task.decode(candidate) for candidate in candidates]
-        assert ids == candidates[consensus(outputs, task.utility)]
-
-
-def test_one_candidate_is_plain_generation(task, writer):
-    settings = GenerationArguments(**DRAWN)
-    expected = generate(writer, PROMPTS, settings, task.vocabulary, seed=1)
-    assert generate_best(writer, task, PROMPTS, settings, seed=1) == expected
-
-
-def test_texts_are_compared_by_chrf_and_summaries_by_rouge(task):
-    first, second = "the dog and the cat", "the dogs and a cat"
-    assert task.utility(first, second) == pytest.approx(sentence_chrf(first, [second]).score)
-    # In common are 4 of 5 stems, and of 4 bigrams "the dog" and "dog and".
-    assert Summarization.utility(first, second) == pytest.approx((4 / 5 + 2 / 4) / 2)
-    assert Summarization.utility("", second) == 0
-
-
-def test_candidates_are_drawn_and_compared_or_refused():
-    many = GenerationArguments(num_candidates=4, do_sample=True)
-    check_candidates(Translation, many)
-    check_candidates(Music, GenerationArguments())
-    with pytest.raises(UserError, match="--num_candidates 4: music"):
-        check_candidates(Music, many)
-    with pytest.raises(UserError, match=r"--num_candidates 4 .*--do_sample"):
-        GenerationArguments(num_candidates=4).check()
-    with pytest.raises(UserError, match="--num_candidates is 0"):
-        GenerationArguments(num_candidates=0).check()

@@ -6,9 +6,9 @@ from datasets import Dataset
 
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.candidates import generate_best
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import n_best
-from shared.generation.mbr import generate_best
 from shared.generation.reverse import reverse_scores
 from tasks.translation.task import Translation, TranslationArguments
 from tests.shared.generation.test_constrained_beams import Automaton

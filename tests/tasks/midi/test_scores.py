@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.midi.codec import TOKENIZER, decode, one_piano, save
 from tasks.midi.evaluation import tables
-from tasks.midi.scores import WINDOW, compare, features, overlap, unigram_nll, valid_share, window_count
+from tasks.midi.scores import WINDOW, compare, consonance, features, overlap, unigram_nll, valid_share, window_count
 
 
 def piece(onset, offset, pitch, velocity=63):
@@ -80,6 +80,14 @@ def test_pitch_classes_are_those_of_pretty_midi(tmp_path):
 def test_consonance_with_a_melody(onset, offset, pitch, expected):
     melody = piece([0], [400], [60])
     assert only(features([piece(onset, offset, pitch)], [melody]))["consonance"] == pytest.approx(expected)
+
+
+def test_consonance_of_a_whole_piece_is_that_of_all_its_windows_together():
+    """A fifth for ten seconds and a semitone for ten, in windows of their own."""
+    melody = piece([0, 4000], [1000, 5000], [60, 60])
+    assert consonance(piece([0, 4000], [1000, 5000], [53, 59]), melody) == 0
+    assert consonance(piece([0], [1000], [53]), melody) == 1
+    assert consonance(piece([2000], [3000], [53]), melody) == -1  # nothing sounds with the melody
 
 
 def test_overlapping_areas():

@@ -8,14 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.errors import UserError
 from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
+from shared.generation.candidates import generate_best
 from shared.generation.generate import generate
-from shared.generation.mbr import generate_best
 from tasks.midi.codec import MEANING, TOKENIZER, columns, decode, encode, later, one_piano
+from tasks.midi.scores import consonance
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
+from tasks.music.asking import accompaniment as accompaniment_of
 from tasks.music.constraint import EventConstraint
 from tasks.music.pieces import piece
 from tasks.music.windows import accompaniment, continuation, since
@@ -152,13 +155,34 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
 def test_an_introduction_is_accompanied_before_its_melody_begins(decoder):
     """Windows without a note of the melody have learned lines, too: segments in which it rests."""
     task = music("accompany", segment_seconds=4, asked={"intro": True})
-    row = task._melody(encode(later(decode(song(600)), 1000)), 10**6)
+    row = accompaniment_of(encode(later(decode(song(600)), 1000)), 10**6, task.request_arguments, task.vocabulary)
     (written,) = write(decoder, task, [row], SAMPLED)
     assert task.prompt(row, CONTEXT, 40).context == [ACCOMPANY]
     onsets = columns(decode(written))[0]
     assert released(written) and onsets.min() < 900 and onsets.max() > 1300
     made = piece(row, written, task.request_arguments, VOCABULARY)
     assert columns(made.given)[0].min() == 1000
+
+
+def test_of_several_accompaniments_the_most_consonant_is_kept(decoder):
+    task = music("accompany", "compose", segment_seconds=4)
+    rows, sampled = [asking(song(390)), asking(song(800, gap=90))], {"do_sample": True, "max_new_tokens": 60}
+    kept = write(decoder, task, rows, GenerationArguments(num_candidates=4, **sampled))
+    for place, (row, events) in enumerate(zip(rows, kept, strict=True)):
+        prompt = task.prompt(row, CONTEXT, 60).context
+        drawn = generate_best(
+            decoder,
+            task,
+            [prompt] * 4,
+            GenerationArguments(**sampled),
+            streams=range(4 * place, 4 * place + 4),
+            constraint=task.constraint(),
+            rows=[row] * 4,
+        )
+        found = [consonance(decode(each), decode(row["given"])) for each in drawn]
+        assert len({*found}) > 1 and events == drawn[np.argmax(found)]
+    with pytest.raises(UserError, match="--num_candidates: music has no measure"):
+        write(decoder, task, [{"job": "compose", "given": []}], GenerationArguments(num_candidates=2, **sampled))
 
 
 @pytest.mark.parametrize("sample", [False, True])

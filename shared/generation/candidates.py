@@ -1,0 +1,76 @@
+"""The best of several drawn outputs, by the task's own measure: what the others say of it, or its source."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.errors import UserError
+from shared.generation.arguments import GenerationArguments
+from shared.generation.ensemble import Ensemble
+from shared.generation.generate import generate
+from shared.generation.reverse import generate_reranked
+from shared.model.decoder import Decoder
+from shared.task import Row, Task
+from shared.writing import Constraint, Window
+
+
+def check_candidates(kind: type[Task], arguments: Any, settings: GenerationArguments) -> None:
+    """Refuse, before anything is trained or written, candidates of a task that cannot tell which one is the best.
+
+    Raises:
+        UserError: if there are some; `arguments` are the task's own.
+    """
+    if settings.num_candidates > 1 and not kind.chooses(arguments):
+        raise UserError(f"--num_candidates {settings.num_candidates}: {kind.name} has no measure to choose one by here")
+
+
+def generate_best(
+    decoder: Decoder | Ensemble,
+    task: Task,
+    prompts: Sequence[Sequence[int]],
+    settings: GenerationArguments,
+    *,
+    seed: int = 0,
+    streams: Sequence[int] | None = None,
+    constraint: Constraint | None = None,
+    progress: str | None = None,
+    rows: Sequence[Row] | None = None,
+) -> list[list[int]]:
+    """As `generate`, but each continuation is the one of `num_candidates` drawn ones that the task judges the best.
+
+    The prompts' `rows` are needed to write past the context where the task says what is read for that, to choose by
+    them, and for `rerank_reverse`: then it is the hypothesis that `shared.generation.reverse` chooses.
+
+    Raises:
+        UserError: if there are candidates and nothing to choose one by.
+    """
+    if settings.rerank_reverse:
+        if rows is None:
+            raise ValueError("--rerank_reverse needs the rows of the prompts")
+        return generate_reranked(decoder, task, rows, prompts, settings, constraint=constraint, progress=progress)
+    count = settings.num_candidates
+    judges = [task.judge(row) for row in rows or [{}] * len(prompts)] if count > 1 else []
+    streams = range(len(prompts)) if streams is None else streams
+    look = lengths = None
+    if rows is not None:
+        lengths = [task.new_tokens(row, settings.max_new_tokens) for row in rows for _ in range(count)]
+
+        def look(index: int, written: Sequence[int]) -> Window:
+            return task.window(rows[index // count], prompts[index // count], written, decoder.context)
+
+    written = generate(
+        decoder,
+        [prompt for prompt in prompts for _ in range(count)],
+        settings,
+        task.vocabulary,
+        seed=seed,
+        streams=[stream * count + candidate for stream in streams for candidate in range(count)],
+        constraint=constraint,
+        sliding=task.sliding,
+        look=look,
+        lengths=lengths,
+        progress=progress,
+    )
+    if count == 1:
+        return written
+    groups = [written[start : start + count] for start in range(0, len(written), count)]
+    return [group[best([task.decode(ids) for ids in group])] for best, group in zip(judges, groups, strict=True)]

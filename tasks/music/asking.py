@@ -1,0 +1,69 @@
+"""What is asked of a decoder of events, as a row: the `job`, the events `given`, and where they come from."""
+
+from collections.abc import Sequence as Tokens
+
+from shared.errors import UserError
+from shared.task import Row
+from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
+from tasks.midi.vocabulary import MusicVocabulary
+from tasks.music.arguments import MusicRequestArguments
+from tasks.music.infilling import FOREVER
+from tasks.music.melody import melody_and_performance
+
+
+def request(given: str, learned: Tokens[str], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
+    """The row for a MIDI file, or for "", of a run that has learned some jobs: the one that is asked for or fits.
+
+    Raises:
+        UserError: if the run has not learned what is asked for, or the file is no MIDI file.
+    """
+    fitting: tuple[str, ...] = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
+    if asked.hole:
+        fitting = ("infill",)
+    job = asked.job or next((known for known in fitting if known in learned), learned[0])
+    if job not in learned:
+        raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+    if asked.intro and job != "accompany":
+        raise UserError(f"--intro is for --job accompany: leave it out to {job}")
+    if asked.hole and job != "infill":
+        raise UserError(f"--from and --to are for --job infill: leave them out to {job}, or give a run that infills")
+    if asked.prime_seconds and not given:
+        raise UserError("--prime_seconds is for a MIDI file: give one, or leave it out")
+    if job == "infill":
+        return _with_hole(given, asked, vocabulary)
+    if job == "accompany" and not given:
+        raise UserError("there is no melody to accompany: give a MIDI file")
+    path = {"path": given} if given else {}
+    if job == "accompany":
+        melody, _ = melody_and_performance(given)
+        return {**accompaniment(vocabulary.encode(melody), FOREVER, asked, vocabulary), **path}
+    events = vocabulary.encode(performance(given)) if given else []
+    return {"job": job, "given": beginning(events, asked.prime_seconds, vocabulary), **path}
+
+
+def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
+    """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
+    if not given or not asked.hole:
+        raise UserError("to fill a hole takes a piece and its place: give a MIDI file, --from SECONDS --to SECONDS")
+    whole = performance(given)
+    start, stop = (round(time * TICKS_PER_SECOND) for time in asked.hole)
+    if start >= whole.end():
+        raise UserError(f"--from {asked.hole[0]}: {given} ends after {whole.end() / TICKS_PER_SECOND:.1f} s")
+    return {"job": "infill", "given": vocabulary.encode(whole), "hole": [start, stop], "path": given}
+
+
+def accompaniment(melody: Tokens[int], most: int, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
+    """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
+    if asked.prime_seconds:
+        most = min(most, round(asked.prime_seconds * TICKS_PER_SECOND))
+    whole = vocabulary.decode(melody)
+    start = 0 if asked.intro else int(columns(whole)[0][:1].sum())
+    given = vocabulary.encode(excerpt(whole, start, start + most))
+    return {"job": "accompany", "given": given, "at": start}
+
+
+def beginning(events: list[int], seconds: float | None, vocabulary: MusicVocabulary) -> list[int]:
+    """The events of the first `seconds` (None: of all), where all notes end."""
+    if seconds is None:
+        return events
+    return vocabulary.encode(excerpt(vocabulary.decode(events), 0, round(seconds * TICKS_PER_SECOND)))
