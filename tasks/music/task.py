@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict
 
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
+from shared.errors import UserError
 from shared.task import Judge, Row, Task
 from shared.writing import Window, everything, latter_half
 from tasks.midi.codec import TICKS_PER_SECOND, excerpt
@@ -182,7 +183,7 @@ class Music(Task):
     def judge(self, row: Row) -> Judge:
         """Of several accompaniments the most consonant with their melody."""
         if row["job"] != "accompany":
-            return super().judge(row)
+            raise UserError(f"--num_candidates chooses by a melody, for --job accompany: leave it out to {row['job']}")
         melody = self.vocabulary.decode(row["given"])
         return lambda outputs: int(np.argmax([consonance(self.vocabulary.decode(each), melody) for each in outputs]))
 

@@ -7,6 +7,8 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.candidates import check_candidates, generate_best
 from shared.generation.generate import generate
 from shared.generation.mbr import consensus
+from tasks.chorales.grid import ChoraleVocabulary
+from tasks.chorales.task import ChoraleArguments, Chorales
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments
 from tasks.summarization import Summarization
@@ -56,6 +58,8 @@ def test_candidates_are_drawn_and_compared_or_refused():
     check_candidates(Music, MusicArguments(), GenerationArguments())
     with pytest.raises(UserError, match="--num_candidates 4: music"):
         check_candidates(Music, MusicArguments(job=["compose", "accompany"]), many)
+    with pytest.raises(UserError, match="--num_candidates: chorales has no measure"):
+        Chorales(ChoraleArguments(), ChoraleVocabulary()).judge({})
     with pytest.raises(UserError, match=r"--num_candidates 4 .*--do_sample"):
         GenerationArguments(num_candidates=4).check()
     with pytest.raises(UserError, match="--num_candidates is 0"):
