@@ -1,6 +1,7 @@
 """The best of several drawn outputs, by the task's own measure: what the others say of it, or its source."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from shared.errors import UserError
@@ -8,8 +9,9 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
 from shared.generation.reverse import generate_reranked
+from shared.generation.rivals import Rivals
 from shared.model.decoder import Decoder
-from shared.task import Row, Task
+from shared.task import Judge, Row, Task
 from shared.writing import Constraint, Window
 
 
@@ -36,6 +38,8 @@ def generate_best(
     rows: Sequence[Row] | None = None,
 ) -> list[list[int]]:
     """As `generate`, but each continuation is the one of `num_candidates` drawn ones that the task judges the best.
+
+    Where writing goes on past a window, the best so far is what all of them go on with.
 
     The prompts' `rows` are needed to write past the context where the task says what is read for that, to choose by
     them, and for `rerank_reverse`: then it is the hypothesis that `shared.generation.reverse` chooses.
@@ -68,9 +72,11 @@ def generate_best(
         sliding=task.sliding,
         look=look,
         lengths=lengths,
+        rivals=Rivals(count, [partial(_best, task, judge) for judge in judges]) if judges else None,
         progress=progress,
     )
-    if count == 1:
-        return written
-    groups = [written[start : start + count] for start in range(0, len(written), count)]
-    return [group[best([task.decode(ids) for ids in group])] for best, group in zip(judges, groups, strict=True)]
+    return written[::count]
+
+
+def _best(task: Task, judge: Judge, candidates: list[list[int]]) -> int:
+    return judge([task.decode(ids) for ids in candidates])

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Tokens
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,21 +22,12 @@ from shared.generation import beam_search
 from shared.generation.arguments import GenerationArguments
 from shared.generation.ensemble import Ensemble
 from shared.generation.recorded import forget, keep, recorded_step
+from shared.generation.rivals import Request, Rivals
 from shared.model.decoder import Decoder
 from shared.writing import Constraint, Look, looking, show
 
 LONGEST = 1_000_000  # tokens of one output that slides along; for each of them there is room from the start
 STRIDE = 8  # steps of a GPU before a look at it, and as many while that is waited for
-
-
-@dataclass
-class _Request:
-    """One prompt, what is written after it so far, and how many tokens that may become."""
-
-    index: int
-    prompt: list[int]
-    written: list[int] = field(default_factory=list)
-    longest: int = 0
 
 
 @torch.inference_mode()
@@ -53,6 +43,7 @@ def generate(
     sliding: bool = False,
     look: Look | None = None,
     lengths: Tokens[int] | None = None,
+    rivals: Rivals | None = None,
     progress: str | None = None,
 ) -> list[list[int]]:
     """The continuation of every prompt, without its `<|endoftext|>`, in the prompts' order.
@@ -60,8 +51,9 @@ def generate(
     A continuation ends at `<|endoftext|>`, after `max_new_tokens` (or its own of the `lengths`), or where the decoder
     has no position left. With `sliding` it goes on there, after the latter half of the sequence so far; in general
     `look` says what is read to write on. Prompt i draws from the random stream (`seed`, `streams[i]`), by default
-    (`seed`, i), whatever batch it falls into. A `constraint` says which tokens may come; the probability that it had to
-    remove from how many is left in its `removed` and `tokens`. Beam search writes nothing past the context.
+    (`seed`, i), whatever batch it falls into. Prompts that are `rivals` all become the best of them. A `constraint`
+    says which tokens may come; the probability that it had to remove from how many is left in its `removed` and
+    `tokens`. Beam search writes nothing past the context.
 
     Raises:
         UserError: if beams are asked for under a constraint that knows time, or more tokens of what nothing else ends
@@ -80,7 +72,8 @@ def generate(
     streams = range(len(prompts)) if streams is None else streams
     with _writing(decoder, len(prompts), progress) as bar:
         if requests:
-            batch = _RunningBatch(decoder, longest_first, settings, vocabulary.end, seed, streams, constraint, look)
+            end, rivals = vocabulary.end, rivals or Rivals(1, [lambda _: 0] * len(prompts))
+            batch = _RunningBatch(decoder, longest_first, settings, end, seed, streams, constraint, look, rivals)
             batch.write(bar.update)
     return [request.written for request in requests]
 
@@ -115,7 +108,7 @@ def n_best(
 
 
 def _longest(
-    request: _Request, look: Look, context: int, lengths: Tokens[int] | None, settings: GenerationArguments
+    request: Request, look: Look, context: int, lengths: Tokens[int] | None, settings: GenerationArguments
 ) -> int:
     """How many tokens a request may become. No more than can ever be written is made room for, whatever is asked for.
 
@@ -131,14 +124,14 @@ def _longest(
     return min(longest, LONGEST)
 
 
-def _requests(decoder: Decoder | Ensemble, prompts: Tokens[Tokens[int]]) -> tuple[list[_Request], list[_Request]]:
+def _requests(decoder: Decoder | Ensemble, prompts: Tokens[Tokens[int]]) -> tuple[list[Request], list[Request]]:
     """A request for each prompt, in the prompts' order and the longest first."""
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
             raise ValueError(
                 f"prompt {index} has {len(prompt)} tokens: from 1 to {decoder.context - 1} can be continued"
             )
-    requests = [_Request(index, [*map(int, prompt)]) for index, prompt in enumerate(prompts)]
+    requests = [Request(index, [*map(int, prompt)]) for index, prompt in enumerate(prompts)]
     return requests, sorted(requests, key=lambda request: -len(request.prompt))
 
 
@@ -162,16 +155,17 @@ class _RunningBatch:
     def __init__(
         self,
         decoder: Decoder | Ensemble,
-        requests: list[_Request],
+        requests: list[Request],
         settings: GenerationArguments,
         end: int,
         seed: int,
         streams: Tokens[int],
         constraint: Constraint | None,
         look: Look,
+        rivals: Rivals,
     ):
         self.decoder, self.settings, self.seed, self.streams = decoder, settings, seed, streams
-        self.constraint, self.look, self.context = constraint, look, decoder.context
+        self.constraint, self.look, self.context, self.rivals = constraint, look, decoder.context, rivals
         self.longest = max(request.longest for request in requests)
         slots = min(settings.generation_batch_size, len(requests))
         first = [look(request.index, []) for request in requests]
@@ -180,8 +174,8 @@ class _RunningBatch:
             length = self.context
         self.recorded = recorded_step(decoder, slots, length, self.longest, settings, end, constraint)
         self.sampler = self.recorded.sampler
-        self.waiting: deque[_Request] = deque(requests)
-        self.running: list[_Request | None] = [None] * slots
+        self.waiting: deque[Request] = deque(requests)
+        self.running: list[Request | None] = [None] * slots
         self.limits, self.count, self.last = [0] * slots, [0] * slots, [True] * slots
 
     def write(self, done: Callable[[], object]) -> None:
@@ -199,7 +193,7 @@ class _RunningBatch:
             ahead = max(0, min(stride, most - ahead - steps)) if on_gpu and not self.waiting else 0
             self._step(ahead)
             self._collect(*seen(), done)
-            if not on_gpu and not self.waiting:
+            if not on_gpu and not self.waiting and not self.rivals.resting:
                 self._shrink()
         keep(self.decoder, self.recorded)
 
@@ -252,10 +246,12 @@ class _RunningBatch:
                 self.constraint.removed += removed[place]
             request.written = ids[place][:count]
             self.running[slot] = None
-            if not self.last[slot] and not by_itself and count < request.longest:
-                self.waiting.appendleft(request)
-            else:
-                done()
+            request.over = self.last[slot] or by_itself or count >= request.longest
+            for decided in self.rivals.rest(request):
+                if decided.over:
+                    done()
+                else:
+                    self.waiting.appendleft(decided)
 
     def _shrink(self) -> None:
         """Drop the idle slots once they are half of all: on a CPU they cost as much as the busy ones."""

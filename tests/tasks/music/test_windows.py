@@ -1,6 +1,7 @@
 """Music longer than a segment, or than a decoder sees: window after window, as if it were one."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,25 +165,34 @@ def test_an_introduction_is_accompanied_before_its_melody_begins(decoder):
     assert columns(made.given)[0].min() == 1000
 
 
-def test_of_several_accompaniments_the_most_consonant_is_kept(decoder):
+@pytest.mark.parametrize("slots", [64, 3])
+def test_in_each_window_the_most_consonant_of_several_accompaniments_is_gone_on_with(decoder, slots):
     task = music("accompany", "compose", segment_seconds=4)
-    rows, sampled = [asking(song(390)), asking(song(800, gap=90))], {"do_sample": True, "max_new_tokens": 60}
-    kept = write(decoder, task, rows, GenerationArguments(num_candidates=4, **sampled))
-    for place, (row, events) in enumerate(zip(rows, kept, strict=True)):
-        prompt = task.prompt(row, CONTEXT, 60).context
-        drawn = generate_best(
+    rows = [asking(song(390)), asking(song(1000, gap=90))]
+    sampled = GenerationArguments(do_sample=True, max_new_tokens=80, num_candidates=3, generation_batch_size=slots)
+    for place, (row, events) in enumerate(zip(rows, write(decoder, task, rows, sampled), strict=True)):
+        prompt, most = task.prompt(row, CONTEXT, 80).context, task.new_tokens(row, 80)
+        parts, judge = [], task.judge(row)
+
+        def chosen(candidates, parts=parts, judge=judge):
+            parts.append(candidates)
+            return judge(candidates)
+
+        expected = reference.write_best(
             decoder,
-            task,
-            [prompt] * 4,
-            GenerationArguments(**sampled),
-            streams=range(4 * place, 4 * place + 4),
-            constraint=task.constraint(),
-            rows=[row] * 4,
+            prompt,
+            replace(sampled, max_new_tokens=most),
+            VOCABULARY.end,
+            [np.random.default_rng([0, 3 * place + candidate]).random(most) for candidate in range(3)],
+            functools.partial(task.window, row, prompt, context=CONTEXT),
+            chosen,
+            task.constraint(),
         )
-        found = [consonance(decode(each), decode(row["given"])) for each in drawn]
-        assert len({*found}) > 1 and events == drawn[np.argmax(found)]
+        assert events == expected and len(parts) > 2 * place  # the longer song has windows
+        found = [[consonance(decode(each), decode(row["given"])) for each in part] for part in parts]
+        assert [*map(judge, parts)] == [np.argmax(each) for each in found] and len({*found[0]}) > 1
     with pytest.raises(UserError, match=r"--num_candidates chooses by a melody.* to compose"):
-        write(decoder, task, [{"job": "compose", "given": []}], GenerationArguments(num_candidates=2, **sampled))
+        write(decoder, task, [{"job": "compose", "given": []}], sampled)
 
 
 @pytest.mark.parametrize("sample", [False, True])
