@@ -181,7 +181,11 @@ class Music(Task):
         return arguments.job[0] == "accompany"
 
     def judge(self, row: Row) -> Judge:
-        """Of several accompaniments the most consonant with their melody."""
+        """Of several accompaniments the most consonant with their melody.
+
+        Raises:
+            UserError: for a row of another job.
+        """
         if row["job"] != "accompany":
             raise UserError(f"--num_candidates chooses by a melody, for --job accompany: leave it out to {row['job']}")
         melody = self.vocabulary.decode(row["given"])
