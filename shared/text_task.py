@@ -16,7 +16,7 @@ from shared.data.sequence import Sequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
-from shared.generation.mbr import consensus, sentence_chrf
+from shared.mbr import consensus, sentence_chrf
 from shared.task import Judge, Row, Task
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from tasks import TASKS
 REPOSITORY = Path(__file__).parent.parent
 # From the ground up. An import goes down, never up.
 GROUND = ("errors", "files", "hardware", "tables", "threads")
-ROOMS = (*GROUND, "kernels", "data", "writing", "task", "model", "generation", "evaluation", "training", "runs")
+TASK = ("writing", "task", "mbr", "text_task")
+ROOMS = (*GROUND, "kernels", "data", *TASK, "model", "generation", "evaluation", "training", "runs")
 LONGEST = 300  # lines of a file; word lists and the synthetic grammar are data
 DATA = {
     "tasks/translation/lexicon.py",

@@ -6,7 +6,7 @@ from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.candidates import check_candidates, generate_best
 from shared.generation.generate import generate
-from shared.generation.mbr import consensus
+from shared.mbr import consensus
 from tasks.chorales.grid import ChoraleVocabulary
 from tasks.chorales.task import ChoraleArguments, Chorales
 from tasks.music import Music

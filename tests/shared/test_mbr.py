@@ -1,4 +1,4 @@
-from shared.generation.mbr import consensus
+from shared.mbr import consensus
 
 
 def overlap(output, other):
