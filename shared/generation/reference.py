@@ -73,51 +73,40 @@ def write_best(
     constraint: Constraint | None = None,
 ) -> list[int]:
     """As `write`, for several candidates at once: of each part, the one that the judge chooses is gone on with."""
+
+    def part(uniform: np.ndarray, written: list[int]) -> tuple[list[int], bool]:
+        """What is `written` up to where another window is to be read, and whether it has ended."""
+        state = constraint.new_state(1, "cpu") if constraint else {}
+        window = view(written)
+        read, given = [*window.ids], len(window.ids)
+        limit = min(settings.max_new_tokens, len(written) + decoder.context - given)
+        if constraint:
+            left = (limit if window.last else settings.max_new_tokens) - len(written)
+            constraint.begin(state, 0, prompt, left, written)
+            show(window, state, 0)
+        while len(written) < limit and not state.get("paused"):
+            logits = next_logits(decoder, read, given)
+            if constraint:
+                logits, _ = constrained(logits, constraint, state)
+            logits = process(logits, active(MASKS, settings), settings, so_far(written, end))
+            if settings.do_sample:
+                logits = process(logits, active(WARPERS, settings), settings, so_far(written, end))
+                token = int(draw(logits, torch.tensor(uniform[len(written)], dtype=torch.float32)[None]))
+            else:
+                token = int(logits.argmax())
+            if token == end:
+                return written, True
+            if constraint:
+                constraint.advance(state, torch.tensor([token]))
+            written.append(token)
+            read.append(token)
+        return written, window.last or len(written) == settings.max_new_tokens
+
     best, over = list[int](), False
     while not over:
-        rivals = [
-            write_part(decoder, prompt, settings, end, uniform, view, constraint, [*best]) for uniform in uniforms
-        ]
+        rivals = [part(uniform, [*best]) for uniform in uniforms]
         best, over = rivals[judge([written for written, _ in rivals])]
     return best
-
-
-def write_part(
-    decoder: Decoder | Ensemble,
-    prompt: Tokens[int],
-    settings: GenerationArguments,
-    end: int,
-    uniform: np.ndarray,
-    view: Callable[[Tokens[int]], Window],
-    constraint: Constraint | None,
-    written: list[int],
-) -> tuple[list[int], bool]:
-    """What is `written` up to where another window is to be read, and whether it has ended."""
-    state = constraint.new_state(1, "cpu") if constraint else {}
-    window = view(written)
-    read, given = [*window.ids], len(window.ids)
-    limit = min(settings.max_new_tokens, len(written) + decoder.context - given)
-    if constraint:
-        left = (limit if window.last else settings.max_new_tokens) - len(written)
-        constraint.begin(state, 0, prompt, left, written)
-        show(window, state, 0)
-    while len(written) < limit and not state.get("paused"):
-        logits = next_logits(decoder, read, given)
-        if constraint:
-            logits, _ = constrained(logits, constraint, state)
-        logits = process(logits, active(MASKS, settings), settings, so_far(written, end))
-        if settings.do_sample:
-            logits = process(logits, active(WARPERS, settings), settings, so_far(written, end))
-            token = int(draw(logits, torch.tensor(uniform[len(written)], dtype=torch.float32)[None]))
-        else:
-            token = int(logits.argmax())
-        if token == end:
-            return written, True
-        if constraint:
-            constraint.advance(state, torch.tensor([token]))
-        written.append(token)
-        read.append(token)
-    return written, window.last or len(written) == settings.max_new_tokens
 
 
 def beam_search(
