@@ -48,6 +48,8 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
 def jobs(decoder: LoadedDecoder) -> list[str]:
     """What a decoder of music can be asked for on the page, which has no place to say where a hole is.
 
+    What needs nothing to be given comes first: the page begins with it.
+
     Raises:
         UserError: if that is nothing.
     """
@@ -57,7 +59,7 @@ def jobs(decoder: LoadedDecoder) -> list[str]:
         raise UserError(
             f"{decoder.name} has learned to infill alone, which the page does not: give generate.py --from and --to"
         )
-    return found
+    return sorted(found, key=lambda job: job != "compose")
 
 
 def moves(constraint: Constraint | None) -> dict[str, Any] | None:

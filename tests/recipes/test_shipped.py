@@ -39,10 +39,19 @@ def test_it_loads_in_plain_transformers_and_gives_the_same():
     torch.testing.assert_close(theirs(ids).logits, ours.packed_logits(ids))
 
 
-@pytest.mark.parametrize("primed", [False, True])
-def test_it_composes_and_goes_on_from_a_file(python, chorale, tmp_path, primed):
-    given = ["--prime", chorale, "--prime_seconds=4"] if primed else []
-    finished = python("generate", SHIPPED, *given, "--seconds=4", "--output_dir", tmp_path / "pieces")
+@pytest.mark.parametrize(
+    ("asked", "tracks"),
+    [
+        (["--seconds=4"], ["Piano"]),
+        (["--job=compose", "--seconds=4", "--prime_seconds=4"], ["Primer", "Written"]),
+        (["--num_candidates=2", "--prime_seconds=6"], ["Melody", "Accompaniment"]),
+        (["--from=2", "--to=4"], ["Given", "Written"]),
+    ],
+    ids=["compose", "go on", "accompany", "infill"],
+)
+def test_it_does_each_of_its_jobs(python, chorale, tmp_path, asked, tracks):
+    given = ["--prime", chorale] if tracks != ["Piano"] else []
+    finished = python("generate", SHIPPED, *given, *asked, "--output_dir", tmp_path / "pieces")
     assert finished.returncode == 0, finished.stderr
-    *_, written = pretty_midi.PrettyMIDI(str(tmp_path / "pieces" / "piece-1.mid")).instruments
-    assert written.notes
+    instruments = pretty_midi.PrettyMIDI(str(tmp_path / "pieces" / "piece-1.mid")).instruments
+    assert len(instruments) == len(tracks) and instruments[-1].name == tracks[-1] and instruments[-1].notes

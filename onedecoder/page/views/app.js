@@ -83,7 +83,7 @@ function introduction(about) {
     el("span", {}, `${about.task === about.name ? "" : `${about.task}: `}${brief(about.parameters)} parameters in ${bits(about.weights)} each, `
       + `${config.layers} layers × ${config.heads} heads, ${config.width} wide, ${count(config.context)} positions`
       + `${config.relative ? ", relative attention" : ""}${config.mask === "prefix" ? ", prefix mask" : ""}`),
-    el("code", {}, about.line),
+    ...about.line.split(/\n\s*/).map((job) => el("code", {}, job)),
   ];
 }
 
