@@ -75,7 +75,7 @@ function recordedForm(inputs, begin) {
 }
 
 function musicForm(session, begin, reads, form, guard) {
-  let job = session.about.jobs[0];
+  let job = session.job ?? session.about.jobs[0];
   let file = null;
   const chooser = el("input", { type: "file", accept: ".mid,.midi,audio/midi", class: "visually-hidden", "aria-label": "MIDI file" });
   const name = el("span", { class: "file-name" });
@@ -109,6 +109,12 @@ function musicForm(session, begin, reads, form, guard) {
     drop.hidden = !NEEDS_FILE.has(job) && session.about.jobs.some((each) => NEEDS_FILE.has(each));
   }
   setJob(job);
+  let begun = session.job; // another view's form may have begun the line
+  session.addEventListener("change", () => {
+    if (session.job === begun) return;
+    begun = session.job;
+    setJob(begun);
+  });
   reads(() => (drop.hidden || !file ? { job } : { job, midi: file }));
   return [el("div", { class: "row" }, jobs, drop, el("button", { type: "submit" }, "Begin anew"))];
 }

@@ -153,6 +153,19 @@ def test_a_wrong_file_gets_a_message(open_mock, tmp_path, view):
     panel.locator(".message", has_text="large.mid has 100.0 MB").wait_for()
 
 
+def test_both_views_of_music_name_the_job_that_the_line_was_begun_for(open_mock, tmp_path):
+    tab = open_mock("music")
+    tab.locator("#write .tokens .token").first.wait_for()
+    melody = tmp_path / "melody.mid"
+    melody.write_bytes(b"MThd")
+    tab.locator("#write").get_by_label("Job").select_option(label="accompany a melody")
+    tab.locator("#write").get_by_label("MIDI file").set_input_files(melody)
+    tab.locator("#write .token", has_text="<|accompany|>").first.wait_for()
+    tab.locator("#tab-music").click()
+    job = tab.locator("#music").get_by_label("Job")
+    assert job.evaluate("each => each.selectedOptions[0].text") == "accompany a melody"
+
+
 def test_a_page_without_a_first_input_waits_for_one(open_mock):
     engines = "((e) => { e.about.examples = []; e.about.needsInput = true; return e; })(mock('translation'))"
     tab = open_mock("translation", engines=engines)
