@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
-    utility: ClassVar[staticmethod[[str, str], float]] = staticmethod(
-        sentence_chrf
-    )  # of an output, if another is right
+    # How good an output is if another is right.
+    utility: ClassVar[staticmethod[[str, str], float]] = staticmethod(sentence_chrf)
     RequestArguments: ClassVar[type[Request]] = TextRequestArguments
     request_arguments: TextRequestArguments
     vocabulary: TextVocabulary
