@@ -11,7 +11,7 @@ BIN := .venv/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (5 to 6 minutes on 2 cores, installation included)
+demo: $(BIN)/installed ## train, score and use one decoder per task on the embedded samples (5 to 8 minutes on 2 cores, installation included)
 	@$(BIN)/python recipes/demo.py
 
 test: $(BIN)/installed ## run all tests
