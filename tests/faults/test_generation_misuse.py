@@ -60,7 +60,7 @@ OF_MUSIC = [
     (("--job", "dance"), "--job dance"),
     (("--job", "accompany"), "no melody"),
     *((("--from", "1", "--to", value), "--from 1.0 --to") for value in ("inf", "1e300", "nan", "0")),
-    ((*SAMPLED, "--num_candidates", "3"), "no measure"),
+    ((*SAMPLED, "--num_candidates", "3"), "chooses by a melody"),
     (("--do_sample", "false", *BEAMS), "--num_beams 1"),
     (("--do_sample", "false", *BEAMS, "--num_return_sequences", "2"), "window after window"),
     (("--prime", "nowhere.mid"), "nowhere.mid"),
