@@ -73,6 +73,7 @@ def main(arguments: list[str]) -> None:
     from onedecoder.decoder import load  # noqa: PLC0415
     from onedecoder.interactive import converse  # noqa: PLC0415
     from onedecoder.source import Source  # noqa: PLC0415
+    from shared.generation.candidates import judges_of  # noqa: PLC0415
 
     source = Source.open(run_name)
     parser = new_parser(source.kind.RequestArguments)
@@ -87,6 +88,7 @@ def main(arguments: list[str]) -> None:
         converse(loaded(), settings, folder, output.seed)
         return
     rows = requests(task, given.inputs, output)
+    judges_of(task, rows, generation)  # refused, if at all, before a decoder is loaded
     if output.output_dir or task.show(rows[0], task.decode([])) is None:
         check_writable(folder)
     decoder = loaded()

@@ -25,6 +25,15 @@ def check_candidates(kind: type[Task], arguments: Any, settings: GenerationArgum
         raise UserError(f"--num_candidates {settings.num_candidates}: {kind.name} has no measure to choose one by here")
 
 
+def judges_of(task: Task, rows: Sequence[Row], settings: GenerationArguments) -> list[Judge]:
+    """What chooses among the candidates for each of some rows; none where there are no candidates.
+
+    Raises:
+        UserError: if there are candidates of a row and nothing to choose one by.
+    """
+    return [task.judge(row) for row in rows] if settings.num_candidates > 1 else []
+
+
 def generate_best(
     decoder: Decoder | Ensemble,
     task: Task,
@@ -52,7 +61,7 @@ def generate_best(
             raise ValueError("--rerank_reverse needs the rows of the prompts")
         return generate_reranked(decoder, task, rows, prompts, settings, constraint=constraint, progress=progress)
     count = settings.num_candidates
-    judges = [task.judge(row) for row in rows or [{}] * len(prompts)] if count > 1 else []
+    judges = judges_of(task, rows or [{}] * len(prompts), settings)
     streams = range(len(prompts)) if streams is None else streams
     look = lengths = None
     if rows is not None:

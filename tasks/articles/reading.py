@@ -112,7 +112,7 @@ def _from_columns(row: dict[str, Any], text_column: str, summary_column: str) ->
 
 
 def _from_section(row: dict[str, Any]) -> dict[str, str] | None:
-    found = _from_columns({"body": row["body"], "heading": row["heading"]}, "body", "heading")
+    found = _from_columns(row, "body", "heading")
     return found and found | {"document": "\n".join(filter(None, (row["article"], row["body"])))}
 
 
@@ -145,8 +145,9 @@ def _one_per_section(articles: Dataset) -> Dataset:
         found: dict[str, list[str]] = {"article": [], "heading": [], "body": []}
         try:
             for title, value in zip(batch["title"], batch["sections"], strict=True):
+                article = clean_text(title, "title") or ""
                 for heading, paragraphs in _sections(value):
-                    found["article"].append(clean_text(title, "title") or "")
+                    found["article"].append(article)
                     found["heading"].append(heading or "")
                     found["body"].append("\n".join(filter(None, paragraphs)))
         except ValueError as error:

@@ -96,7 +96,8 @@ def consonance(piece: Score, melody: Score) -> float:
     """The `consonance` of a whole piece with its melody (see `features`); -1 where no tone meets a note of it."""
     notes, melody_notes = columns(piece), columns(melody)
     end = int(max(notes[1].max(initial=0), melody_notes[1].max(initial=0)))
-    return float(_consonance(notes, melody_notes, 0, end).max(initial=-1))
+    found = _consonance(notes, melody_notes, 0, end)
+    return float(found[0]) if found.size else -1.0
 
 
 def _consonance(notes: np.ndarray, melody: np.ndarray, start: int, stop: int) -> np.ndarray:
