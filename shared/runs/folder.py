@@ -8,6 +8,7 @@ checkpoint-N/                                           to resume from
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ SETTINGS = "run.yaml"
 METRICS = "metrics.json"
 SAMPLES = "samples"
 CARD = "README.md"
+OF_TRAINING = ("train", "parameters")  # in metrics.json, of no split's outputs
 
 
 def save_settings(folder: Path, task: Task, settings: Mapping[str, Any]) -> None:
@@ -204,6 +206,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}): remove it, and score the run again") from error
     return metrics
+
+
+def names_outputs(name: str) -> bool:
+    """Whether scores of this name may have a folder of outputs in the run's own: it is a plain word, and not taken."""
+    return name not in OF_TRAINING and re.fullmatch(r"(?!checkpoint-)\w[\w-]*", name) is not None
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from shared.data.arguments import DataArguments
 from shared.errors import UserError
 from shared.model.build import OF_THE_WEIGHTS
-from shared.runs.folder import CARD, METRICS, SAMPLES, SETTINGS, read_metrics, read_settings
+from shared.runs.folder import CARD, METRICS, SAMPLES, SETTINGS, names_outputs, read_metrics, read_settings
 from shared.task import Task
 from shared.training.checkpoints import checkpoints, remove, why_not_resumed
 
@@ -77,6 +77,9 @@ def check_resumed(
             )
 
 
+OUTPUTS = ("outputs.jsonl", "piece-1.*", "scores.md")  # what a folder of scored outputs holds
+
+
 def clear(folder: Path, checkpoint: Path | None = None) -> None:
     """Remove a run that is being replaced, not one that goes on from its `checkpoint`.
 
@@ -92,12 +95,16 @@ def clear(folder: Path, checkpoint: Path | None = None) -> None:
 
 
 def _samples(folder: Path) -> list[Path]:
-    """The folders of outputs that were scored, each by the name of its scores but the test split's."""
+    """The folders of outputs that were scored, each by the name of its scores but the test split's.
+
+    A folder of such a name that holds no outputs is somebody else's.
+    """
     try:
         names = read_metrics(folder)
     except UserError:  # the run is being replaced
         names = {}
-    return [folder / SAMPLES, *(folder / name for name in names if name == Path(name).name)]
+    places = [folder / SAMPLES, *(folder / name for name in names if names_outputs(name))]
+    return [place for place in places if any(any(place.glob(pattern)) for pattern in OUTPUTS)]
 
 
 def _holds_another_run(folder: Path, checkpoint: Path | None) -> bool:

@@ -40,6 +40,7 @@ def test_a_run_that_replaces_another_has_nothing_of_it(trained):
     metrics = json.loads((folder / "metrics.json").read_text())
     (folder / "metrics.json").write_text(json.dumps({**metrics, "back": {"exact": 1.0}}))
     (folder / "back").mkdir()
+    (folder / "back" / "outputs.jsonl").write_text("old")
     with pytest.raises(UserError, match="holds a run already"):
         trained()
     assert (folder / "README.md").read_text() == "the old card"

@@ -1,5 +1,6 @@
 """What a training does with the folder that it is given."""
 
+import json
 import shutil
 
 import pytest
@@ -67,17 +68,24 @@ def test_a_run_is_not_overwritten_unasked(folder, left, resume):
 
 
 def test_a_run_is_replaced_where_that_is_asked_for(folder):
-    (folder / "samples").mkdir()
-    (folder / "metrics.json").write_text("{}")
+    for name, output in {"samples": "outputs.jsonl", "test_2017": "piece-1.mid"}.items():
+        (folder / name).mkdir()
+        (folder / name / output).write_text("old")
     (folder / "README.md").write_text("the old scores")
-    (folder / "test_2017").mkdir()
-    (folder / "metrics.json").write_text('{"test": {}, "test_2017": {}}')
+    names = ("train", "parameters", "validation", "test", "test_2017", "..", "checkpoint-7", "absent")
+    (folder / "metrics.json").write_text(json.dumps({key: {} for key in names}))
+    for name in ("train", "validation"):  # data that happen to have the names of scores
+        (folder / name).mkdir()
+        (folder / name / "rows.jsonl").write_text("mine")
+    (folder / "train" / "outputs.jsonl").write_text("mine")  # training leaves none
     (folder / "notes.txt").write_text("mine")
+    (folder.parent / "outputs.jsonl").write_text("of another run")
     before = sorted(folder.rglob("*"))
     assert find_checkpoint(folder, None, overwrite=True) is None
     assert sorted(folder.rglob("*")) == before  # not before all that is new is known to be good
     clear(folder)
-    assert {path.name for path in folder.iterdir()} == {"run.yaml", "notes.txt"}
+    assert {path.name for path in folder.iterdir()} == {"run.yaml", "notes.txt", "train", "validation"}
+    assert (folder / "train" / "outputs.jsonl").read_text() == "mine"
 
 
 def test_a_folder_that_holds_no_run_is_not_cleared(tmp_path):
