@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> None:
     path = pairs_file(asked.output_file)
     check_file(given.dictionary)
     try:
-        found = [*pairs(Path(given.dictionary).read_text(encoding="utf-8").splitlines())]
+        with Path(given.dictionary).open(encoding="utf-8") as lines:
+            found = [*pairs(lines)]
     except UnicodeDecodeError:
         raise UserError(f"{given.dictionary} is no text in UTF-8: convert it first") from None
     if not found:

@@ -69,6 +69,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:  # whose lines end at line feeds alone, not at all that Unicode names
+            return [line.rstrip("\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {first_line(error)}; give a text file in UTF-8") from error
