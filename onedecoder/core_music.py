@@ -1,7 +1,7 @@
 """What this package takes from the tasks of music, whose libraries nothing else needs."""
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
-from tasks.midi.codec import TICKS_PER_SECOND, save
+from tasks.midi.codec import TICKS_PER_SECOND
 from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import record
 from tasks.midi.rendering import draw_piano_roll
@@ -20,6 +20,5 @@ __all__ = [
     "MusicVocabulary",
     "draw_piano_roll",
     "record",
-    "save",
     "write_musicxml",
 ]

@@ -10,21 +10,20 @@ from onedecoder.core import UserError
 if TYPE_CHECKING:
     from symusic import Score
 
-# What writes a file of each name: a function of `core_music`, whose libraries a text's decoder does without.
-WRITERS = {
-    **dict.fromkeys((".mid", ".midi"), "save"),
-    ".png": "draw_piano_roll",
-    **dict.fromkeys((".wav", ".ogg"), "record"),
-    ".musicxml": "write_musicxml",
-}
+# What writes a file of each name: functions of `core_music`, whose libraries a text's decoder does without.
+WRITERS = {".musicxml": "write_musicxml", ".png": "draw_piano_roll", **dict.fromkeys((".wav", ".ogg"), "record")}
+MIDI = (".mid", ".midi")
 PACKAGES = {".ogg": "soundfile", ".musicxml": "music21"}  # that write a format
 
 
 class Piece:
-    """A piece of music: its `events` (ids of the run's vocabulary) and its `score`, in ticks of 10 ms."""
+    """A piece of music: its `events` (ids of the run's vocabulary) and its `score`, in ticks of 10 ms.
 
-    def __init__(self, events: list[int], score: Score):
-        self.events, self.score = events, score
+    `file` is the same as a sequencer has it: in tracks with names, with its tempo and resolution.
+    """
+
+    def __init__(self, events: list[int], score: Score, file: Score):
+        self.events, self.score, self.file = events, score, file
 
     @property
     def seconds(self) -> float:
@@ -43,13 +42,18 @@ class Piece:
         from onedecoder import core_music  # noqa: PLC0415 (as above)
 
         path = Path(path)
-        if path.suffix.lower() not in WRITERS:
-            raise UserError(f"{path}: a piece is saved as {', '.join(WRITERS)}; give a name that ends so")
+        suffix = path.suffix.lower()
+        if suffix not in {*MIDI, *WRITERS}:
+            raise UserError(f"{path}: a piece is saved as {', '.join((*MIDI, *WRITERS))}; give a name that ends so")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            getattr(core_music, WRITERS[path.suffix.lower()])(self.score, path)
+            if suffix in MIDI:
+                self.file.dump_midi(path)
+            else:
+                score = self.file if suffix == ".musicxml" else self.score
+                getattr(core_music, WRITERS[suffix])(score, path)
         except ImportError as error:
-            package = PACKAGES.get(path.suffix.lower(), "")
+            package = PACKAGES.get(suffix, "")
             raise UserError(f"{path}: a package is missing: pip install {package}, or give a name in .mid") from error
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}") from error

@@ -18,11 +18,16 @@ STAGING = ".writing-"  # begins the names of folders that are being written
 LOCK = ".lock"
 
 
+def user_cache() -> Path:
+    """The folder for what can be made again: `$XDG_CACHE_HOME/onedecoder`, by default `~/.cache/onedecoder`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onedecoder"
+
+
 @contextmanager
 def atomic_directory(folder: Path) -> Iterator[Path]:
     """A folder to write into, whose files move to `folder` only once all are written.
 
-    A full disk or an interruption thus leaves `folder` as it was.
+    A full disk, or an interruption before that, thus leaves `folder` as it was, and each file there is always whole.
 
     Raises:
         UserError: if the files cannot be written.

@@ -167,8 +167,16 @@ class Task(ABC):
         return rows
 
     @abstractmethod
-    def write_outputs(self, outputs: list[Any], rows: Dataset | list[Row], folder: Path) -> None:
-        """Save outputs in `folder`, to be read, looked at or listened to."""
+    def write_outputs(
+        self, outputs: list[Any], rows: Dataset | list[Row], folder: Path, keep: bool = False
+    ) -> list[Path]:
+        """Save outputs in `folder`, to be read, looked at or listened to; returns the files that hold them.
+
+        They take the place of those that are there, or stand behind them where those are to be kept.
+
+        Raises:
+            UserError: if they cannot be written.
+        """
 
     def show(self, row: Row, output: Any) -> str | None:
         """An output as it is printed; None where outputs are files."""

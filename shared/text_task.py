@@ -99,11 +99,17 @@ class TextTask(Task):
     def decode(self, ids: list[int]) -> str:
         return self.vocabulary.decode([*self.prefix_ids(), *ids]).strip()
 
-    def write_outputs(self, outputs: list[str], rows: Dataset | list[Row], folder: Path) -> None:
+    def write_outputs(
+        self, outputs: list[str], rows: Dataset | list[Row], folder: Path, keep: bool = False
+    ) -> list[Path]:
         """`outputs.jsonl`: a line of JSON for each row (see `record`)."""
-        with atomic_directory(folder) as staging, (staging / "outputs.jsonl").open("w", encoding="utf-8") as file:
+        place = folder / "outputs.jsonl"
+        with atomic_directory(folder) as staging, (staging / place.name).open("w", encoding="utf-8") as file:
+            if keep and place.is_file():
+                file.write(place.read_text(encoding="utf-8"))
             for row, output in zip(rows, outputs, strict=True):
                 file.write(json.dumps(self.record(row, output), ensure_ascii=False) + "\n")
+        return [place]
 
     def record(self, row: Row, output: str) -> dict[str, str]:
         """What is saved of an output: by default with its source and its reference."""

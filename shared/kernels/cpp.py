@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from shared.files import user_cache
+
 HEADER = Path(__file__).with_name("vectors.h")  # which every source may include
 COMPILERS = ("c++", "g++", "clang++")
 # Sums may be added in any order, as vectors do: without that, a loop over them stays one.
@@ -25,7 +27,7 @@ class NotCompiledError(Exception):
 def library(source: Path, **constants: int) -> ctypes.CDLL:
     """The library of a `source` file in which these `constants` are defined.
 
-    It is kept in the user's cache (`$XDG_CACHE_HOME/onedecoder`), under a name that says what it was made of.
+    It is kept in the user's cache (see `shared.files.user_cache`), under a name that says what it was made of.
 
     Raises:
         NotCompiledError: without a compiler, or where it fails.
@@ -34,7 +36,7 @@ def library(source: Path, **constants: int) -> ctypes.CDLL:
     # What the compiler knows of itself and of the processor, for which the machine's name does not stand.
     known = _run([*command, "-dM", "-E", "-x", "c++", os.devnull])
     made_of = "\0".join([*command, known, *(each.read_text(encoding="utf-8") for each in (HEADER, source))])
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onedecoder"
+    folder = user_cache()
     place = folder / f"{source.stem}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     try:
         if not place.is_file():

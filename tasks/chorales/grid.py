@@ -66,12 +66,15 @@ class ChoraleVocabulary:
         """The performance that any ids describe, at 75 quarter notes a minute; special tokens are passed over."""
         return together(*self.voices(ids).values())
 
+    def grid(self, ids: Iterable[int]) -> np.ndarray:
+        """The pitches [16ths, voices] that ids stand for; of an unfinished 16th the voices that are missing rest."""
+        sung = [index for index in ids if index <= REST]
+        return np.reshape([*sung, *[REST] * (-len(sung) % VOICES)], (-1, VOICES))
+
     def voices(self, ids: Iterable[int]) -> dict[str, Score]:
         """What each voice of `decode` sings, by name."""
-        sung = [index for index in ids if index <= REST]
-        sung += [REST] * (-len(sung) % VOICES)
         found = {}
-        for (name, velocity), voice in zip(VELOCITIES.items(), np.reshape(sung, (-1, VOICES)).T, strict=True):
+        for (name, velocity), voice in zip(VELOCITIES.items(), self.grid(ids).T, strict=True):
             starts = np.flatnonzero(np.diff(voice, prepend=-1))
             stops = np.append(starts, len(voice))[1:]
             notes = np.stack([starts * STEP, stops * STEP, voice[starts], np.full(len(starts), velocity)])

@@ -6,9 +6,7 @@ A chorale is music of another notation, with a vocabulary of its own (`tasks.cho
 recordings are those of `tasks.music`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,16 +16,17 @@ from shared.data.arguments import WritingArguments
 from shared.data.sequence import Sequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.task import Row, Task
+from shared.task import Row
 from tasks.chorales.grid import HARMONIZE, STEP, VOICES, ChoraleVocabulary
 from tasks.chorales.harmony import SopranoConstraint, harmonize, longest, parallels
 from tasks.chorales.reading import grids_to_rows, read_jsb, sample
 from tasks.midi.codec import TICKS_PER_SECOND, later, performance
-from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
+from tasks.midi.evaluation import score_pieces
 from tasks.midi.notation import NotationArguments
-from tasks.midi.rendering import Piece, write_pieces
+from tasks.midi.rendering import Piece
 from tasks.midi.sample import QUARTER
 from tasks.midi.sequencer import arranged
+from tasks.midi.task import MidiTask
 from tasks.midi.vocabulary import COMPOSE
 
 JOBS = ("compose", "harmonize")
@@ -67,7 +66,7 @@ class ChoraleRequestArguments(NotationArguments):
     )
 
 
-class Chorales(Task):
+class Chorales(MidiTask):
     """No source (or a soprano), the voices' pitches as the target."""
 
     arguments: ChoraleArguments
@@ -77,14 +76,6 @@ class Chorales(Task):
     Arguments = ChoraleArguments
     RequestArguments = ChoraleRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.95, "max_new_tokens": 1024}
-    learned = ("job",)
-    needs_input = False
-    input_kind = "file"
-    likelihood_metrics = LIKELIHOODS
-
-    @classmethod
-    def has_source(cls, arguments: ChoraleArguments) -> bool:
-        return arguments.job != ["compose"]
 
     @property
     def line(self) -> str:
@@ -161,39 +152,20 @@ class Chorales(Task):
             return None
         return SopranoConstraint(self.vocabulary, LONGEST)
 
-    def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
-        """`nll_per_token` is of each voice in each 16th, in nats, as in papers."""
-        return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
-
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         """As for all music, and how often two voices move in parallel fifths or octaves (`harmony.parallels`)."""
         scores = score_pieces(outputs, rows["events"], training_rows, self.vocabulary)
         for who, chorales in (("generated", outputs), ("real", rows["events"])):
-            grids = [np.reshape(voices[: len(voices) // VOICES * VOICES], (-1, VOICES)) for voices in chorales]
-            scores[f"{who}_parallels"] = float(np.mean([parallels(grid) for grid in grids]))
+            scores[f"{who}_parallels"] = float(np.mean([parallels(self.vocabulary.grid(ids)) for ids in chorales]))
         return scores
 
-    def report(self, metrics: Mapping[str, Any]) -> str:
-        return tables(metrics)
-
-    def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
-        """A MIDI file, a piano roll and a recording of each chorale, primer and continuation."""
-        pieces = []
-        for row, output in zip(rows, outputs, strict=True):
-            piece = self._piece(row["primer"], output)
-            given = self.vocabulary.voices(output)["Soprano"] if "soprano" in row else piece.given
-            pieces.append(replace(piece, given=given))
-        write_pieces(pieces, folder, self.request_arguments.musicxml)
-
-    def _piece(self, primer: list[int], output: list[int]) -> Piece:
-        """The voices on tracks of their own, behind one with the primer."""
-        given = self.vocabulary.decode(primer) if primer else None
-        written = self.vocabulary.voices(output)
+    def piece(self, row: Row, output: list[int]) -> Piece:
+        """The voices on tracks of their own, behind one with the primer; a soprano counts as given."""
+        primer, written = row["primer"], self.vocabulary.voices(output)
+        begun = self.vocabulary.decode(primer) if primer else None
         start = len(primer) // VOICES * STEP
-        tracks = {"Primer": given} if given else {}
+        tracks = {"Primer": begun} if begun else {}
         tracks |= {name: later(voice, start) for name, voice in written.items()}
         whole = self.vocabulary.decode([*primer, *output])
+        given = written["Soprano"] if "soprano" in row else begun
         return Piece(whole, given, arranged(tracks, tempo=60 * TICKS_PER_SECOND / QUARTER))
-
-    def show(self, row: Row, output: list[int]) -> None:
-        """Pieces are files."""

@@ -1,5 +1,6 @@
 """Performances to look at: a piano roll as PNG, beside MIDI file and recording."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tasks.midi.codec import TICKS_PER_SECOND
 from tasks.midi.notation import SUFFIX, write_musicxml
 from tasks.midi.recording import best_suffix, record
 
+PIECE = re.compile(r"piece-(\d+)\.")
 BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
 PAPER, SHADE, LINE, INK = "#14161c", "#1b1e26", "#343946", "#c9ced8"
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)  # between ticks of the time axis, in seconds
@@ -37,19 +39,28 @@ class Piece:
     file: Score
 
 
-def write_pieces(pieces: Sequence[Piece], folder: Path, musicxml: bool = False) -> None:
+def write_pieces(pieces: Sequence[Piece], folder: Path, musicxml: bool = False, keep: bool = False) -> list[Path]:
     """Each piece as `piece-N.mid`, `.png` and `.ogg` (or `.wav`), and `.musicxml` if that is asked for.
 
-    What was given for it is marked in the picture.
+    What was given for it is marked in the picture. Numbers begin with 1, and other pieces go; or, to `keep` those that
+    are there, behind the last of them. Returns the MIDI files.
     """
+    old = {path: int(found[1]) for path in folder.glob("piece-*") if (found := PIECE.match(path.name))}
+    first = max(old.values(), default=0) + 1 if keep else 1
+    places = [folder / f"piece-{number}.mid" for number in range(first, first + len(pieces))]
     with atomic_directory(folder) as staging:
-        for number, made in enumerate(pieces, 1):
-            place, piece, own = staging / f"piece-{number}", made.sounding, made.given
+        for name, made in zip(places, pieces, strict=True):
+            place, piece, own = staging / name.stem, made.sounding, made.given
             made.file.dump_midi(place.with_suffix(".mid"))
             if musicxml:
                 write_musicxml(made.file, place.with_suffix(SUFFIX))
             draw_piano_roll(piece, place.with_suffix(".png"), own)
             record(piece, place.with_suffix(best_suffix()))
+    if not keep:
+        for path, number in old.items():
+            if number > len(pieces):
+                path.unlink()
+    return places
 
 
 def draw_piano_roll(performance: Score, path: str | Path, given: "Score | None" = None) -> None:

@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def _read_cached(folder: Path, files: list[Path], with_melody: bool, cache: Path
     if (cache / name).exists() and parquet.read_schema(cache / name).metadata.get(b"key") == key:
         return parquet.read_table(cache / name)
     table = _read_files(files, with_melody)
-    with atomic_directory(cache) as staging:
+    with suppress(UserError), atomic_directory(cache) as staging:  # where nothing can be kept, it is read again
         parquet.write_table(table.replace_schema_metadata({b"key": key}), staging / name, compression="zstd")
     return table
 

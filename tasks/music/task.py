@@ -2,9 +2,8 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Tokens
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +12,15 @@ from datasets import Dataset, DatasetDict
 from shared.data.sequence import Sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.task import Judge, Row, Task
+from shared.files import user_cache
+from shared.task import Judge, Row
 from shared.writing import Window, everything, latter_half
 from tasks.midi.codec import TICKS_PER_SECOND, excerpt
-from tasks.midi.evaluation import LIKELIHOODS, likelihoods, score_pieces, tables
-from tasks.midi.rendering import write_pieces
+from tasks.midi.evaluation import score_pieces
+from tasks.midi.rendering import Piece
 from tasks.midi.sample import read_chorales
 from tasks.midi.scores import consonance
+from tasks.midi.task import MidiTask
 from tasks.midi.vocabulary import MusicVocabulary, saved_vocabulary, vocabulary_of
 from tasks.music import asking, jobs, windows
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -35,10 +36,8 @@ from tasks.music.single_row import SingleRowConstraint
 
 PRIMER_SECONDS = 10  # of the pieces that are continued when a split is scored
 
-CACHE = Path(__file__).parents[2] / ".cache"  # of folders that take long to read, in the checkout
 
-
-class Music(Task):
+class Music(MidiTask):
     """Events of a performance as the target; no source, a primer or a melody (see `tasks.music.jobs`)."""
 
     arguments: MusicArguments
@@ -49,14 +48,6 @@ class Music(Task):
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
     fixed = ("velocity", "lengths")
-    learned = ("job",)
-    needs_input = False
-    input_kind = "file"
-    likelihood_metrics = LIKELIHOODS
-
-    @classmethod
-    def has_source(cls, arguments: MusicArguments) -> bool:
-        return arguments.job != ["compose"]
 
     @property
     def line(self) -> str:
@@ -83,7 +74,9 @@ class Music(Task):
         if arguments.midi_dir is None:
             splits = read_chorales()
         else:
-            splits, skipped = read_folder(arguments.midi_dir, arguments.split_seed, "accompany" in arguments.job, CACHE)
+            splits, skipped = read_folder(
+                arguments.midi_dir, arguments.split_seed, "accompany" in arguments.job, user_cache()
+            )
             for reason in skipped:
                 print(f"skipped: {reason}", file=sys.stderr)
             read = sum(map(len, splits.values()))
@@ -219,10 +212,6 @@ class Music(Task):
         beginnings = [asking.beginning(events, PRIMER_SECONDS, self.vocabulary) for events in first["events"]]
         return [{"job": job, "given": events} for events in beginnings]
 
-    def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
-        """Nats per event and per note, and what a model of event frequencies alone would get."""
-        return likelihoods(nats, tokens, rows["events"], training_rows["events"], self.vocabulary)
-
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied.
 
@@ -247,21 +236,9 @@ class Music(Task):
             real = [self.vocabulary.encode(rest)[:longest] for rest in rests]
         return score_pieces(outputs, real, training_rows, self.vocabulary, melodies)
 
-    def report(self, metrics: Mapping[str, Any]) -> str:
-        return tables(metrics)
+    def piece(self, row: Row, output: list[int]) -> Piece:
+        """A continuation with its primer, an accompaniment with its melody, on tracks of their own.
 
-    def write_outputs(self, outputs: list[list[int]], rows: Dataset | list[Row], folder: Path) -> None:
-        """A MIDI file, a piano roll and a recording of each piece; what was given is marked in the picture.
-
-        A continuation comes with its primer and an accompaniment with its melody, on tracks of their own, unless
-        `--write_prime false` says otherwise.
+        `--write_prime false` leaves out what was given.
         """
-        asked = self.request_arguments
-        write_pieces(
-            [piece(row, output, asked, self.vocabulary) for row, output in zip(rows, outputs, strict=True)],
-            folder,
-            asked.musicxml,
-        )
-
-    def show(self, row: Row, output: list[int]) -> None:
-        """Pieces are files."""
+        return piece(row, output, self.request_arguments, self.vocabulary)

@@ -125,3 +125,12 @@ def test_a_file_is_harmonised_or_continued_as_asked(tmp_path):
 def test_jobs_that_cannot_be_meant(job):
     with pytest.raises(ValueError, match="--job"):
         ChoraleArguments(job=job)
+
+
+def test_a_separator_among_the_voices_moves_none_of_them():
+    stray = [*CHORALE[:5], SEPARATOR, *CHORALE[5:]]
+    assert VOCABULARY.grid(stray).flatten().tolist() == CHORALE
+    assert VOCABULARY.grid(CHORALE[:-1])[-1].tolist() == [*CHORALE[-VOICES:-1], REST]
+    rows = Dataset.from_dict({"path": ["a"], "title": ["A"], "events": [CHORALE]})
+    found = chorales("compose").score([stray], rows, rows)
+    assert found["generated_parallels"] == found["real_parallels"]

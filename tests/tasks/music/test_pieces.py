@@ -138,6 +138,15 @@ def test_pieces_of_a_split_have_no_file_of_their_own(tmp_path):
     assert colours.shape[0] > 500
 
 
+def test_pieces_of_another_scoring_go(tmp_path):
+    task = Music(MusicArguments(job=["compose"]), MusicVocabulary())
+    row = {"job": "compose", "given": []}
+    task.write_outputs([OUTPUT] * 3, [row] * 3, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert task.write_outputs([OUTPUT], [row], tmp_path) == [tmp_path / "piece-1.mid"]
+    assert {path.stem for path in tmp_path.iterdir()} == {"piece-1", "notes"}
+
+
 @pytest.mark.parametrize("tempo", [0, 3, 1001])
 def test_tempi_that_cannot_be_meant(tempo):
     with pytest.raises(ValueError, match="--tempo"):

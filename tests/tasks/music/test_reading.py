@@ -177,3 +177,10 @@ def test_many_files_are_read_by_several_processes_to_the_same_rows(folder, monke
     together, _ = read_folder(folder)
     assert len(chunks) == 7
     assert {split: list(together[split]) for split in together} == {split: list(alone[split]) for split in alone}
+
+
+def test_where_nothing_can_be_kept_it_is_read_again(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "KEPT", 20)
+    (tmp_path / "file").write_text("no folder")
+    kept, _ = read_folder(folder, cache=tmp_path / "file" / "cache")
+    assert kept["train"]["events"] == read_folder(folder)[0]["train"]["events"]
