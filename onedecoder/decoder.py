@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,12 +109,19 @@ class LoadedDecoder:
         if isinstance(given, str | Path):
             return self([given], seed=seed, **settings)[0]
         task, generation = self.asked(settings)
-        inputs = [str(one) for one in given]
-        if task.needs_input and not all(text.strip() for text in inputs):
-            raise UserError(f"nothing to write for: give the {task.name} decoder a text")
-        rows = [task.request(text) for text in inputs]
+        rows = self.rows(task, [str(one) for one in given])
         outputs = self.write(task, rows, generation, seed=seed).outputs
         return [self._output(task, row, output) for row, output in zip(rows, outputs, strict=True)]
+
+    def rows(self, task: Task, inputs: list[str]) -> list[Row]:
+        """The rows of the `task` that some inputs ask for.
+
+        Raises:
+            UserError: if one of them is empty, or cannot be read.
+        """
+        if task.needs_input and not all(text.strip() for text in inputs):
+            raise UserError(f"nothing to write for: give the {task.name} decoder a text")
+        return [task.request(text) for text in inputs]
 
     def write(
         self,
@@ -258,13 +266,14 @@ class LoadedDecoder:
         if not path.is_file():
             return []
         try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:count]]
+            with path.open(encoding="utf-8") as file:
+                rows = [json.loads(line) for line in islice(file, count)]
             texts = [row.get("source", row.get("prompt", "")) for row in rows]
         except (OSError, ValueError, AttributeError):
             return []
         return [text for text in texts if text and isinstance(text, str)]
 
-    def _output(self, task: Task, row: Row, output: Any) -> Output:
+    def _output(self, task: Any, row: Row, output: Any) -> Output:
         if isinstance(task, TextTask):
             return output
         vocabulary: Any = task.vocabulary  # of music: its ids are a piece
@@ -273,4 +282,5 @@ class LoadedDecoder:
             events = vocabulary.apart(output, given)
         else:
             events = [*given, *output]
-        return Piece(events, vocabulary.decode(events))
+        made = task.piece(row, output)
+        return Piece(events, made.sounding, made.file)

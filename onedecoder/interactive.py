@@ -3,16 +3,16 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from onedecoder.core import UserError
+from onedecoder.core import GenerationArguments, Task, UserError
 from onedecoder.decoder import LoadedDecoder
-from onedecoder.piece import Piece
 
 
 def converse(
     decoder: LoadedDecoder,
-    settings: dict[str, Any],
+    task: Task,
+    generation: GenerationArguments,
     folder: Path,
     seed: int = 0,
     lines: Iterable[str] | None = None,
@@ -20,8 +20,8 @@ def converse(
 ) -> None:
     """Write for each of `lines` (by default of standard input) as it comes, until they end.
 
-    A line is a text or, for music, a MIDI file's name or nothing; pieces go to `folder`. What is wrong with a line is
-    said, and the next one is read. Every line draws other random numbers.
+    A line is a text or, for music, a MIDI file's name or nothing; pieces go to `folder`, beside those that are there.
+    What is wrong with a line is said, and the next one is read. Every line draws other random numbers.
     """
     out = out or sys.stdout
     asked = sys.stdin.isatty() if lines is None else False
@@ -37,17 +37,11 @@ def converse(
             return
         number += 1
         try:
-            written = decoder(line.rstrip("\n"), seed=seed + number, **settings)
-            if isinstance(written, Piece):
-                written = f"{written.save(_free(folder))} ({written.seconds:.1f} s)"
-            print(written, file=out, flush=True)
+            rows = decoder.rows(task, [line.rstrip("\n")])
+            outputs = decoder.write(task, rows, generation, seed=seed + number).outputs
+            shown = task.show(rows[0], outputs[0])
+            if shown is None:
+                (shown,) = map(str, task.write_outputs(outputs, rows, folder, keep=True))
+            print(shown, file=out, flush=True)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
-
-
-def _free(folder: Path) -> Path:
-    """The name of the next piece; none is written over."""
-    number = 1
-    while (path := folder / f"piece-{number}.mid").exists():
-        number += 1
-    return path

@@ -18,15 +18,14 @@ def train(task: str, **settings: Any) -> LoadedDecoder:
     """
     if task not in TASKS:
         raise UserError(f"unknown task '{task}': give one of {', '.join(TASKS)}")
-    run_recipe(task, as_flags(settings))
-    return load(settings.get("output_dir", f"outputs/{task}"))
+    return load(run_recipe(task, as_flags(settings)))
 
 
-def run_recipe(task: str, flags: list[str]) -> None:
-    """`recipes/TASK.py` with its flags."""
+def run_recipe(task: str, flags: list[str]) -> Path:
+    """`recipes/TASK.py` with its flags; returns the run's folder."""
     from shared.runs.recipe import recipe  # noqa: PLC0415 (takes seconds to import)
 
-    recipe(TASKS[task])(flags)
+    return recipe(TASKS[task])(flags)
 
 
 def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from shared.generation.candidates import check_candidates
 from shared.hardware import BF16
 from shared.runs.cli import Parser, run
 from shared.runs.ensemble import joined
-from shared.runs.folder import CARD, SAMPLES, Run, add_metrics, read_metrics
+from shared.runs.folder import CARD, OF_TRAINING, SAMPLES, Run, add_metrics, names_outputs, read_metrics
 from shared.runs.given import compare_saved, score_given
 from shared.runs.model_card import model_card, write_card
 from shared.runs.pipeline import load_splits, pack, prepared_once, print_metrics
@@ -39,7 +39,6 @@ from shared.tables import table
 from shared.task import Task
 from tasks import TASKS
 
-OF_TRAINING = ("train", "parameters")
 # Settings that no score depends on.
 SPEED = {"preprocessing_num_workers", "generation_batch_size"}
 
@@ -78,7 +77,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     # With a run, its task's flags are listed as well.
     first = Parser(GenerationArguments, ScoreArguments, add_help=len(arguments) == 1)
     first.add_argument("run", help="A run's folder, such as outputs/translation.")
-    opened = Run.open(first.parse_known_args(arguments)[0].run)
+    opened = Run.open(first.run_of(arguments))
     kind = opened.kind(TASKS)
     parser = Parser(kind.Arguments, GenerationArguments, ScoreArguments)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")
@@ -106,7 +105,8 @@ def main(arguments: list[str]) -> dict[str, Any]:
         return print_comparison(task, splits[score.split], opened.folder, Run.open(score.compare_to).folder, samples)
 
     check_writable(opened.folder)
-    accelerator = Accelerator(mixed_precision="bf16" if BF16 else "no")
+    trained_so = opened.settings["training"].get("bf16", True)
+    accelerator = Accelerator(mixed_precision="bf16" if BF16 and trained_so else "no")
     metrics = metrics_of(opened, task, splits, generation, score, opened.folder / samples, accelerator)
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})
@@ -193,7 +193,7 @@ def name_of(score: ScoreArguments, own: dict[str, Any], wanted: dict[str, Any]) 
             f"--name {score.name}: that is the training's own, with other settings ({', '.join(others) or 'split'}); "
             "give another name"
         )
-    if not re.fullmatch(r"(?!checkpoint-)\w[\w-]*", score.name):
+    if not names_outputs(score.name):
         raise UserError(f"--name {score.name} names a folder of the run, too: use letters, digits, '-' and '_'")
     return score.name
 

@@ -65,10 +65,37 @@ class OutputArguments(DecoderArguments):
     )
     seed: int = field(default=0, metadata={"help": "Where the random numbers start."})
 
+    def check(self, inputs: list[str], generation: GenerationArguments) -> None:
+        """Refuse what would be passed over.
+
+        Raises:
+            UserError: if a setting leaves another without effect.
+        """
+        many, hypotheses = self.num_samples != 1, self.num_return_sequences != 1
+        idle, why = {}, ""
+        if self.interactive:
+            why = "--interactive writes one output for each line of standard input"
+            idle = {
+                "the inputs": bool(inputs),
+                "--input_file": bool(self.input_file),
+                "--num_samples": many,
+                "--num_return_sequences": hypotheses,
+            }
+        elif hypotheses:
+            why = "--num_return_sequences prints the hypotheses of each input, by their own scores"
+            idle = {
+                "--output_dir": bool(self.output_dir),
+                "--num_samples": many,
+                "--rerank_reverse": bool(generation.rerank_reverse),
+            }
+        for name, given in idle.items():
+            if given:
+                raise UserError(f"{why}: leave out {name}")
+
 
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
-    run_name = first.parse_known_args(arguments)[0].run
+    run_name = first.run_of(arguments)
     # Imported once the flags are read: --help does without PyTorch, which takes seconds.
     from onedecoder.decoder import load  # noqa: PLC0415
     from onedecoder.interactive import converse  # noqa: PLC0415
@@ -83,9 +110,9 @@ def main(arguments: list[str]) -> None:
     folder = Path(output.output_dir or Path(run_name) / "generated")
     asked = {"ensemble": output.ensemble or (), "load_in_8bit": output.load_in_8bit, "compile": output.compile}
     loaded = partial(load, given.run, **asked)
+    output.check(given.inputs, generation)
     if output.interactive:
-        settings = {**asdict(request_arguments), **asdict(generation)}
-        converse(loaded(), settings, folder, output.seed)
+        converse(loaded(), task, generation, folder, output.seed)
         return
     rows = requests(task, given.inputs, output)
     judges_of(task, rows, generation)  # refused, if at all, before a decoder is loaded
@@ -106,8 +133,9 @@ def main(arguments: list[str]) -> None:
     shown = [task.show(row, text) for row, text in zip(rows, written.outputs, strict=True)]
     printed = [text for text in shown if text is not None]
     if output.output_dir or len(printed) < len(shown):
-        task.write_outputs(written.outputs, rows, folder)
-        print(f"{len(rows)} written to {folder}")
+        files = task.write_outputs(written.outputs, rows, folder, keep=True)
+        names = f"{files[0].name} … {files[-1].name}" if len(files) > 1 else files[0].name
+        print(f"{len(rows)} written to {folder}: {names}")
     else:
         print("\n".join(printed))
 
@@ -163,7 +191,7 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
 def split(task: Task, text: str) -> list[str]:
     """The inputs that a text holds: each of its lines, or all of it; without the mark that some editors begin with."""
     text = text.removeprefix("\ufeff")
-    return [part for part in (text.splitlines() if task.input_kind == "lines" else [text]) if part.strip()]
+    return [part for part in (text.split("\n") if task.input_kind == "lines" else [text]) if part.strip()]
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class LookArguments:
 
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
-    decoder = load(first.parse_known_args(arguments)[0].run, device="cpu")
+    decoder = load(first.run_of(arguments), device="cpu")
     known = asdict(decoder.generation)
     known["max_new_tokens"] = min(known["max_new_tokens"], NEW_TOKENS)
     asked, generation, wanted, given = new_parser(decoder.task.RequestArguments).parse(arguments, known)

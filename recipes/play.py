@@ -77,7 +77,7 @@ class PlayArguments:
 
 def main(arguments: list[str]) -> None:
     first = new_parser(add_help=len(arguments) == 1)
-    name = first.parse_known_args(arguments)[0].run
+    name = first.run_of(arguments)
     from shared.runs.folder import Run  # noqa: PLC0415 (--help does without PyTorch)
 
     known = Run.open(name).settings["generation"]

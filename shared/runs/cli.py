@@ -16,7 +16,7 @@ from transformers.utils import logging
 
 from shared.errors import Interrupted, UserError, first_line
 from shared.runs.launch import follow_launcher, leave_group, missing_processes
-from shared.runs.usage import EVERY_FLAG, Usage, describe
+from shared.runs.usage import EVERY_FLAG, HELP, Usage, describe
 from shared.threads import settle_threads
 
 
@@ -77,6 +77,16 @@ class Parser(HfArgumentParser):
             config = default_config(self._into_dataclasses([*base_flags, *arguments]))
         config_flags = self._flags(read_yaml(Path(config), "--config"), str(config)) if config else []
         return self._into_dataclasses([*base_flags, *config_flags, *arguments])
+
+    def run_of(self, arguments: list[str]) -> str:
+        """The `run` that a command line begins with, whose task says which other flags there are.
+
+        Raises:
+            UserError: if a flag stands before it, whose value could be taken for it.
+        """
+        if arguments and arguments[0].startswith("-") and arguments[0] not in self._option_string_actions.keys() & HELP:
+            raise UserError(f"{arguments[0]} stands before the run: name the run first, then its flags")
+        return self.parse_known_args(arguments)[0].run
 
     def _into_dataclasses(self, arguments: list[str]) -> tuple:
         try:

@@ -2,15 +2,16 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.runs.beside import import_beside
+from shared.runs.usage import HELP
 from shared.threads import settle_threads
 
 if TYPE_CHECKING:
     from shared.task import Task
 
-HELP = {"-h", "--help", "--help_all", "--help-all"}
 # What a training loads in any case, and what waits for none of transformers' files, which are as many again.
 BESIDE = ("torch._dynamo", "datasets")
 
@@ -25,16 +26,16 @@ def start(tasks: "Mapping[str, type[Task]]", name: str) -> None:
     run(recipe(tasks[name]))
 
 
-def recipe(kind: "type[Task]") -> Callable[[list[str]], None]:
-    """Trains, scores and saves a decoder for a task; --help does not wait for the Trainer."""
+def recipe(kind: "type[Task]") -> Callable[[list[str]], Path]:
+    """Trains, scores and saves a decoder for a task, in a folder that is returned; --help does without the Trainer."""
 
-    def main(arguments: list[str]) -> None:
+    def main(arguments: list[str]) -> Path:
         if HELP & set(arguments):
             from shared.runs.flags import parse  # noqa: PLC0415 (as below)
 
             parse(kind, arguments)
         from shared.runs.pipeline import train  # noqa: PLC0415 (the Trainer takes seconds to import)
 
-        train(kind, arguments)
+        return train(kind, arguments)
 
     return main

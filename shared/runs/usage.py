@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 WIDTH = 100
+HELP = {"-h", "--help", "--help_all", "--help-all"}  # the flags that show it
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import sys
 from contextlib import chdir
 
 import pytest
+from symusic import Score
 
 from onedecoder import UserError
 from onedecoder.commands import command
 from onedecoder.interactive import converse
-from recipes import generate, look
+from recipes import evaluate, generate, look
 from tests.onedecoder.conftest import new_run
 
 
@@ -83,17 +84,53 @@ def test_wrong_looks_are_named(run_folders):
 
 def test_lines_are_answered_one_by_one(translator, tmp_path, capsys):
     out = io.StringIO()
-    converse(translator, {"max_new_tokens": 4}, tmp_path, lines=["A dog.\n", "  \n", "A cat.\n"], out=out)
+    converse(
+        translator, *translator.asked({"max_new_tokens": 4}), tmp_path, lines=["A dog.\n", "  \n", "A cat.\n"], out=out
+    )
     assert out.getvalue().splitlines() == [translator(text, max_new_tokens=4) for text in ("A dog.", "A cat.")]
     assert capsys.readouterr().err.count("error: nothing to write for") == 1
 
 
 def test_pieces_are_saved_under_new_names(composer, tmp_path):
     out = io.StringIO()
-    converse(composer, {"seconds": 1, "max_new_tokens": 20}, tmp_path, lines=["\n", "\n"], out=out)
-    first, second = out.getvalue().splitlines()
-    assert first.startswith(str(tmp_path / "piece-1.mid")) and second.startswith(str(tmp_path / "piece-2.mid"))
-    assert (tmp_path / "piece-1.mid").read_bytes() != (tmp_path / "piece-2.mid").read_bytes()
+    wanted = composer.asked({"seconds": 1, "max_new_tokens": 20, "tempo": 60})
+    converse(composer, *wanted, tmp_path, lines=["\n", "\n"], out=out)
+    first, second = (tmp_path / f"piece-{number}.mid" for number in (1, 2))
+    assert out.getvalue().splitlines() == [str(first), str(second)]
+    assert first.read_bytes() != second.read_bytes()
+    assert [round(tempo.qpm) for tempo in Score(first).tempos] == [60]
+
+
+@pytest.mark.parametrize(
+    ("flags", "idle"),
+    [
+        (["A dog.", "--interactive=true"], "the inputs"),
+        (["--interactive=true", "--num_samples=2"], "--num_samples"),
+        (["A dog.", "--num_beams=2", "--num_return_sequences=2", "--output_dir=out"], "--output_dir"),
+        (["A dog.", "--num_beams=2", "--num_return_sequences=2", "--rerank_reverse=1"], "--rerank_reverse"),
+    ],
+)
+def test_settings_that_would_be_passed_over_are_refused(run_folders, flags, idle):
+    with pytest.raises(UserError, match=f"leave out {idle}$"):
+        generate.main([str(run_folders["translation"]), *flags])
+
+
+def test_what_was_written_before_is_kept(run_folders, tmp_path):
+    run, out = str(run_folders["music"]), tmp_path / "pieces"
+    generate.main([run, "--max_new_tokens=20", "--num_samples=2", f"--output_dir={out}"])
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    generate.main([run, "--max_new_tokens=20", "--seed=1", f"--output_dir={out}"])
+    assert {path.name for path in out.glob("*.mid")} == {"piece-1.mid", "piece-2.mid", "piece-3.mid"}
+    assert all((out / name).read_bytes() == content for name, content in first.items())
+    for _ in range(2):
+        generate.main([str(run_folders["translation"]), "A dog.", f"--output_dir={out}"])
+    assert len((out / "outputs.jsonl").read_text().split("\n")) == 3
+
+
+@pytest.mark.parametrize("recipe", [generate, look, evaluate])
+def test_the_run_comes_first(run_folders, recipe):
+    with pytest.raises(UserError, match="--target_lang stands before the run: name the run first"):
+        recipe.main(["--target_lang", "en", str(run_folders["translation"]), "A dog."])
 
 
 def test_generate_reads_line_by_line(run_folders, translator, monkeypatch, capsys):

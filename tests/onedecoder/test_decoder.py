@@ -67,6 +67,13 @@ def test_music_is_composed_and_saved(composer, tmp_path):
         piece.save(tmp_path / "piece.mp3")
 
 
+def test_a_piece_is_saved_as_a_sequencer_wants_it(composer, tmp_path):
+    piece = composer.compose(seconds=2, max_new_tokens=40, tempo=60)
+    file = Score(piece.save(tmp_path / "piece.mid"))
+    assert [round(tempo.qpm) for tempo in file.tempos] == [60]
+    assert [track.name for track in file.tracks] == ["Piano"]
+
+
 def test_a_piece_is_saved_as_a_score_where_music21_is(composer, tmp_path, monkeypatch):
     piece = composer.compose(seconds=2, max_new_tokens=40)
     monkeypatch.setitem(sys.modules, "music21", None)
