@@ -17,6 +17,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,10 @@ def main(arguments: list[str]) -> None:
         import_module(name)
     for number, (name, folder) in enumerate(folders.items(), 1):
         say(f"[{number} of {len(folders)}] {name}: a decoder is trained, and writes for the test split")
-        command(f"recipes/{name}.py", f"--output_dir={folder}", "--overwrite_output_dir")
+        place = os.path.relpath(folder, REPOSITORY)  # where recipes run
+        command(f"recipes/{name}.py", f"--output_dir={place}", "--overwrite_output_dir")
         say(f"    {trained(folder)}")
-        command("recipes/explore.py", str(folder), "--export", str(folder / "page.html"))
+        command("recipes/explore.py", place, "--export", f"{place}/page.html")
         say(f"    {folder / 'page.html'}: the decoder at work, for any browser", *examples(folder / SAMPLES))
     lines = [
         row
@@ -165,8 +167,10 @@ def examples(samples: Path) -> Iterator[str]:
             yield f"    {piece}  (a recording of {piece.stem}.mid)"
         yield ""
         return
-    for line in file.read_text(encoding="utf-8").splitlines()[:EXAMPLES]:
-        for name, text in json.loads(line).items():
+    with file.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in islice(lines, EXAMPLES)]
+    for row in rows:
+        for name, text in row.items():
             first, _, more = text.strip().partition("\n")  # of an article, its title
             shown = f"{name + ':':<10} {first}{' …' if more else ''}"
             yield textwrap.fill(shown, WIDTH, initial_indent="    ", subsequent_indent=" " * 15, max_lines=4)

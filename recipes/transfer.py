@@ -73,7 +73,8 @@ def main(arguments: list[str]) -> None:
         for share in sorted(wanted.shares, reverse=True)  # the longest runs first: none is waited for at the end
         for seed in wanted.seeds
     }
-    parse(TASKS[wanted.task], next(iter(cells.values())).flags)  # a mistake ends here, not in every run
+    for cell in {share: cell for (_, share, _), cell in cells.items()}.values():
+        parse(TASKS[wanted.task], cell.flags)  # a mistake ends here, not in every run
     metrics = run_cells(
         REPOSITORY / "recipes" / f"{wanted.task}.py", list(cells.values()), folder, wanted.processes, wanted.scores
     )

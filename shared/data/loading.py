@@ -118,8 +118,14 @@ def hold_out_validation(rows: DatasetDict, percentage: float = 5, seed: int = 42
     train = rows["train"]
     if len(train) < 2:
         raise UserError(f"{origin(train)}: one row cannot be split; give --validation_file")
-    # As in convert_rows, the cache cannot tell whether the rows came from the same code.
-    parts = train.train_test_split(test_size=percentage / 100, seed=seed, load_from_cache_file=False)
+    try:
+        # As in convert_rows, the cache cannot tell whether the rows came from the same code.
+        parts = train.train_test_split(test_size=percentage / 100, seed=seed, load_from_cache_file=False)
+    except ValueError as error:
+        raise UserError(
+            f"--validation_split_percentage {percentage}: of {len(train)} training rows that leaves one side empty; "
+            "give another, or --validation_file"
+        ) from error
     share = f"{len(parts['test'])} of {len(train)} training rows ({percentage} %, seed {seed})"
     logger.warning("%s: no validation split; %s are held out for it", origin(train), share)
     return DatasetDict({**rows, "train": parts["train"], "validation": parts["test"]})

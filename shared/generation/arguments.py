@@ -67,7 +67,7 @@ class GenerationArguments:
             UserError: if one is out of its range, or excludes another.
         """
         least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
-        for name, most in MOST.items():
+        for name, most in {**MOST, "min_new_tokens": self.max_new_tokens}.items():
             if getattr(self, name) > most:
                 raise UserError(f"--{name} is {getattr(self, name)}: give up to {most:,}")
         if self.temperature == math.inf:

@@ -94,6 +94,9 @@ def _pretrained(
             f"--position_period {model.position_period}: the positions of {name} "
             + (f"repeat after {period}" if (period := decoder.config.position_period) else "do not repeat")
         )
+    if decoder.config.mask != model.mask:
+        said = f"{name} has learned with --mask {decoder.config.mask}; from here on it is --mask {model.mask}"
+        PartialState().print(said, file=sys.stderr)
     decoder.config.mask = model.mask
     old = kind.load_vocabulary(vocabulary_folder(name))
     vocabulary = vocabulary or start_vocabulary(kind, arguments, rows, model)

@@ -24,7 +24,7 @@ def joined(
     Each is rounded in place, if `load_in_8bit`, and its step is compiled, if `compile`.
 
     Raises:
-        UserError: if one of them is of another task or has another vocabulary.
+        UserError: if one of them is of another task, has another vocabulary or fewer positions.
     """
     others = []
     for name in names:
@@ -38,7 +38,13 @@ def joined(
                 f"--ensemble {name}: it has another vocabulary; train on the same rows with the same settings, and "
                 "another --seed"
             )
-        others.append(opened.decoder(theirs).to(decoder.device))
+        other = opened.decoder(theirs)
+        if other.context < decoder.context:
+            raise UserError(
+                f"--ensemble {name}: it has positions for {other.context} tokens, the run for {decoder.context}; name "
+                "the one with the fewest first"
+            )
+        others.append(other.to(decoder.device))
     for each in (decoder, *others):
         if load_in_8bit:
             round_to_8_bits(each)

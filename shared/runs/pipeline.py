@@ -55,8 +55,8 @@ class Prepared:
     checkpoint: Path | None
 
 
-def train(kind: type[Task], arguments: list[str]) -> None:
-    """Train, score and save one task's decoder, as the flags in `arguments` say.
+def train(kind: type[Task], arguments: list[str]) -> Path:
+    """Train, score and save one task's decoder, as the flags in `arguments` say; returns the run's folder.
 
     Raises:
         UserError: in one line, for what a person can mend; a run that is finished is then as it was.
@@ -86,6 +86,7 @@ def train(kind: type[Task], arguments: list[str]) -> None:
             print_metrics(folder, metrics)
         if trainer.hub_model_id is not None:  # so on the one process that pushes
             push(folder, trainer.hub_model_id, training)
+    return folder
 
 
 def prepare(

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-from pathlib import Path
 
 import pytest
 
@@ -29,11 +28,11 @@ RECORDS = {
 
 
 def as_a_recipe(*words):
-    """Leave what a recipe would leave in its folder."""
+    """Leave what a recipe would leave in its folder, whose name is read from the repository's root."""
     if words[0] == "recipes/explore.py":
-        Path(words[-1]).write_text("a page")
+        (demo.REPOSITORY / words[-1]).write_text("a page")
         return
-    folder = Path(words[1].removeprefix("--output_dir="))
+    folder = demo.REPOSITORY / words[1].removeprefix("--output_dir=")
     (folder / "samples").mkdir(parents=True)
     train = {"rows": 8000, "train_runtime": 108.0}
     metrics = {"parameters": 1057536, "train": train, "test": TEST[folder.name]}

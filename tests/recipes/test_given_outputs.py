@@ -155,6 +155,10 @@ def test_runs_that_are_no_ensemble_are_named(place):
     path.write_text(path.read_text(encoding="utf-8").replace('"<|to-de|>"', '"<|to-xx|>"'), encoding="utf-8")
     with pytest.raises(UserError, match="has another vocabulary"):
         load(place / "run", ensemble=[changed])
+    short = new_run(place / "short", "translation", context=40)
+    with pytest.raises(UserError, match="has positions for 40 tokens"):
+        load(place / "run", ensemble=[short])
+    assert load(short, ensemble=[place / "run"]).writer.context == 40
 
 
 def test_an_output_begins_as_it_is_told(place, python):

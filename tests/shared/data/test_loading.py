@@ -186,6 +186,8 @@ def test_validation_that_cannot_be_held_out():
         hold_out_validation(rows)
     with pytest.raises(UserError, match="--validation_split_percentage 100"):
         hold_out_validation(rows, percentage=100)
+    with pytest.raises(UserError, match=r"--validation_split_percentage 95: of 10 .* one side empty"):
+        hold_out_validation(DatasetDict(train=Dataset.from_dict({"text": [*"abcdefghij"]})), percentage=95)
 
 
 def test_convert_rows_skips_counts_and_names_the_row(write, caplog):
