@@ -18,6 +18,7 @@ from them as text. By default, the generation settings are those of the training
 With --interactive, the program loads the decoder once and then reads standard input line by line.
 """
 
+import os
 import sys
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -141,9 +142,9 @@ def main(arguments: list[str]) -> None:
 
 
 def removed_share(removed: float) -> str:
-    """How much of the probability a grammar removed, and what to do where that is much."""
-    advice = "; the decoder often wants what cannot be played: train it longer, or lower --temperature or --top_p"
-    return f"the grammar removed {removed:.2%} of the probability" + advice * (removed > MUCH)
+    """How much of the probability was of what may not come, and what to do where that is much."""
+    advice = ": train it longer, or lower --temperature or --top_p"
+    return f"the decoder gave {removed:.2%} of the probability to what may not be written" + advice * (removed > MUCH)
 
 
 def new_parser(request: type[RequestArguments], **options: Any) -> Parser:
@@ -167,13 +168,18 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
     given = [text for text in inputs if text != "-"]
     if task.needs_input and not all(text.strip() for text in given):
         raise UserError("an input is empty: give a text, or leave it out")
+    # Path.is_file() raises for a text that is too long for a name.
+    files = [text for text in given if os.path.isfile(text)] if task.input_kind != "file" else []  # noqa: PTH113
+    if files:
+        raise UserError(f"'{files[0]}' is a file, not a text: give it as --input_file {files[0]}")
     if output.input_file and task.input_kind == "file":
         given.append(output.input_file)
     elif output.input_file:
         try:
             given += split(task, Path(output.input_file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"--input_file {output.input_file}: {error}; give a text file in UTF-8") from error
+            reason = getattr(error, "strerror", None) or error  # without the name, which is said already
+            raise UserError(f"--input_file {output.input_file}: {reason}; give a text file in UTF-8") from error
     if "-" in inputs or (task.needs_input and not given and not output.input_file):
         if sys.stdin.isatty():
             print("reading standard input, to the end of file", file=sys.stderr)

@@ -23,7 +23,7 @@ EVERY_FLAG = Usage()
 
 
 class Formatter(argparse.HelpFormatter):
-    """A flag under its first name, its default where it says something, in `WIDTH` columns."""
+    """A flag under its names, its default where it says something, in `WIDTH` columns."""
 
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=35, width=WIDTH)
@@ -32,7 +32,10 @@ class Formatter(argparse.HelpFormatter):
         if not action.option_strings:
             return action.dest
         values = {None: " …", 0: "", "?": "", "+": " … …", "*": " … …"}[action.nargs]
-        return f"{next(name for name in action.option_strings if name.startswith('--'))}{values}"
+        names = [name for name in action.option_strings if name.startswith("--")]
+        # --hole-from says the same as --hole_from; an alias is another word.
+        others = [name for name in names[1:] if name.replace("-", "_") != names[0].replace("-", "_")]
+        return f"{', '.join([names[0], *others])}{values}"
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = " ".join((action.help or "").split())

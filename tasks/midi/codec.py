@@ -117,9 +117,9 @@ def read_pitched(path: str | Path) -> Score:
     try:
         score = Score.from_midi(Path(path).read_bytes())
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}): give a MIDI file") from error
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not a sound MIDI file ({error}): write it anew or leave it out") from error
+        raise UserError(f"{path}: not a sound MIDI file: write it anew or leave it out") from error
     score.tracks = [track for track in score.tracks if not track.is_drum and track.notes]
     if not score.tracks:
         raise UserError(f"{path}: holds no pitched note (it is empty, or drums only): leave it out")

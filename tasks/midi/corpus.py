@@ -9,12 +9,14 @@ voice sings which key from when to when.
 import json
 import lzma
 import os
+from argparse import ArgumentParser
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
 from tqdm import tqdm
 
+from shared.files import atomic_directory
 from tasks.midi.sample import QUARTER, SCORES, VELOCITIES, Voices
 
 
@@ -63,6 +65,16 @@ def read_edition() -> list[dict[str, Any]]:
         ]
 
 
+def main() -> None:
+    """Write the chorales; the file that is there stays until all are read."""
+    ArgumentParser(description=__doc__).parse_args()
+    edition = json.dumps(read_edition(), ensure_ascii=False, separators=(",", ":"))
+    with (
+        atomic_directory(SCORES.parent) as staging,
+        lzma.open(staging / SCORES.name, "wt", encoding="utf-8", preset=9) as file,
+    ):
+        file.write(edition)
+
+
 if __name__ == "__main__":
-    with lzma.open(SCORES, "wt", encoding="utf-8", preset=9) as file:
-        json.dump(read_edition(), file, ensure_ascii=False, separators=(",", ":"))
+    main()

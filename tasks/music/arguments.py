@@ -155,7 +155,7 @@ class MusicRequestArguments(NotationArguments):
             raise ValueError("--from and --to say together where a hole is: give both")
         if self.hole and not 0 <= self.hole[0] < self.hole[1] <= A_DAY:
             raise ValueError(
-                f"--from {self.hole_from} --to {self.hole_to}: give 0 or more, and then more, up to {A_DAY:,}, a day"
+                f"--from {self.hole_from:g} --to {self.hole_to:g}: give seconds from 0 to {A_DAY:,}, and --to the later"
             )
         if self.pitch_top_p is not None:
             _check_nucleus(self.pitch_top_p)

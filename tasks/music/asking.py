@@ -44,7 +44,7 @@ def request(given: str, learned: Tokens[str], asked: MusicRequestArguments, voca
 def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
     """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
     if not given or not asked.hole:
-        raise UserError("to fill a hole takes a piece and its place: give a MIDI file, --from SECONDS --to SECONDS")
+        raise UserError("there is no hole to fill: give a MIDI file, and --from and --to in its seconds")
     whole = performance(given)
     start, stop = (round(time * TICKS_PER_SECOND) for time in asked.hole)
     if start >= whole.end():

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.data.arguments import RequestArguments, TextDataArguments
+from shared.data.arguments import RequestArguments as Request  # which the attribute of its name does not hide
+from shared.data.arguments import TextDataArguments, TextRequestArguments
 from shared.data.vocabulary import TextVocabulary
 from shared.errors import UserError
 from shared.task import Row
@@ -69,10 +70,28 @@ class SummarizationArguments(TextDataArguments):
                 raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
 
 
+@dataclass
+class SummarizationRequestArguments(TextRequestArguments):
+    """How a summary is to begin and end, and which names it may have."""
+
+    max_sentences: int | None = field(
+        default=None, metadata={"help": "Keep the first N sentences of what is written (default: the run's setting)."}
+    )
+    names_from_source: bool | None = field(
+        default=None, metadata={"help": "Write no name or number that the article lacks (default: the run's setting)."}
+    )
+
+    def __post_init__(self) -> None:
+        if (self.max_sentences or 1) < 1:
+            raise ValueError(f"--max_sentences is {self.max_sentences}: give 1 or more")
+
+
 class Summarization(TextTask):
     """An article's title, headings and paragraphs in, its lead out."""
 
     arguments: SummarizationArguments
+    request_arguments: SummarizationRequestArguments
+    RequestArguments = SummarizationRequestArguments
     name = "summarization"
     Arguments = SummarizationArguments
     fixed = ("separator_text",)
@@ -81,9 +100,7 @@ class Summarization(TextTask):
     line = "article … <|summarize|> lead … <|endoftext|>"
     output_metrics = ("rouge1", "rouge2", "rougeL", "names_in_source", "subject_named")
 
-    def __init__(
-        self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments: RequestArguments
-    ):
+    def __init__(self, arguments: SummarizationArguments, vocabulary: TextVocabulary, *request_arguments: Request):
         super().__init__(arguments, vocabulary, *request_arguments)
         words = arguments.separator_text
         self._separator_ids = vocabulary.encode(f"\n{words}") if words else [vocabulary.tokens[self.separator]]
@@ -131,10 +148,13 @@ class Summarization(TextTask):
 
     def decode(self, ids: list[int]) -> str:
         text = super().decode(ids)
-        return first_sentences(text, self.arguments.max_sentences) if self.arguments.max_sentences else text
+        most = self.request_arguments.max_sentences or self.arguments.max_sentences
+        return first_sentences(text, most) if most else text
 
     def constraint(self) -> NamesFromSource | None:
-        return NamesFromSource(self.vocabulary, self.prefix_ids()) if self.arguments.names_from_source else None
+        asked = self.request_arguments.names_from_source
+        wanted = self.arguments.names_from_source if asked is None else asked
+        return NamesFromSource(self.vocabulary, self.prefix_ids()) if wanted else None
 
     @staticmethod
     def utility(output: str, other: str) -> float:

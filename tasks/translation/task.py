@@ -60,13 +60,15 @@ class Translation(TextTask):
     def separators(cls, arguments: TranslationArguments) -> dict[str, str]:
         from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-        languages = [arguments.target_lang]
-        if arguments.both_directions:
-            languages.append(arguments.source_lang)
         return {
             separator(language): f"in {LANGUAGES.get(language.split('_')[0], language).capitalize()}:"
-            for language in languages
+            for language in cls.languages(arguments)
         }
+
+    @staticmethod
+    def languages(arguments: TranslationArguments) -> list[str]:
+        """Those that are learned to write."""
+        return [arguments.target_lang, *([arguments.source_lang] if arguments.both_directions else [])]
 
     @property
     def line(self) -> str:
@@ -75,7 +77,8 @@ class Translation(TextTask):
     def separator_ids(self, row: Row) -> list[int]:
         language = row.get("to") or self.arguments.target_lang
         if separator(language) not in self.vocabulary.tokens:
-            raise UserError(f"--target_lang {language}: the run has not learned to write it")
+            known = " or ".join(self.languages(self.arguments))
+            raise UserError(f"--target_lang {language}: the run has not learned to write it; give {known}")
         return [self.vocabulary.tokens[separator(language)]]
 
     def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:

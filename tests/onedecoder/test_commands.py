@@ -62,7 +62,7 @@ def test_a_hole_is_looked_into_and_a_language_is_asked_for(tmp_path, midi_dir, b
     look.main([str(run), str(midi_dir / "0.mid"), "--from=2", "--to=3", *seen])
     tokens = json.loads((tmp_path / "seen" / "numbers.json").read_text(encoding="utf-8"))["tokens"]
     assert {"<|gap|>", "<|infill|>"} < {*tokens}
-    with pytest.raises(UserError, match="give a MIDI file, --from SECONDS --to SECONDS"):
+    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in its seconds"):
         look.main([str(run), str(midi_dir / "0.mid"), *seen])
     look.main([both_ways.name, "Der Hund.", "--target_lang=en", *seen])
     assert "<|to-en|>" in json.loads((tmp_path / "seen" / "numbers.json").read_text(encoding="utf-8"))["tokens"]
@@ -125,6 +125,23 @@ def test_what_was_written_before_is_kept(run_folders, tmp_path):
     for _ in range(2):
         generate.main([str(run_folders["translation"]), "A dog.", f"--output_dir={out}"])
     assert len((out / "outputs.jsonl").read_text().split("\n")) == 3
+
+
+def test_a_files_name_is_no_text(run_folders, tmp_path):
+    (tmp_path / "article.txt").write_text("A dog.")
+    with pytest.raises(UserError, match=r"article.txt' is a file, not a text: give it as --input_file /"):
+        generate.main([str(run_folders["summarization"]), str(tmp_path / "article.txt")])
+    with pytest.raises(UserError, match=r"song: cannot be read \(No such file or directory\): give a MIDI file"):
+        generate.main([str(run_folders["music"]), "write me a song"])
+    with pytest.raises(UserError, match=r"--input_file no.txt: No such file or directory; give a text file"):
+        generate.main([str(run_folders["translation"]), "--input_file=no.txt"])
+
+
+def test_help_names_what_examples_use(run_folders, capsys):
+    with pytest.raises(SystemExit):
+        generate.main([str(run_folders["music"]), "--help"])
+    shown = capsys.readouterr().out
+    assert "--input_file, --prime …" in shown and "--hole_from, --from …" in shown and "--hole-from" not in shown
 
 
 @pytest.mark.parametrize("recipe", [generate, look, evaluate])

@@ -50,7 +50,7 @@ def test_pieces_are_written_as_midi_picture_and_sound(trained, python, midi_dir,
 
 
 def test_much_that_the_grammar_removed_is_explained():
-    assert removed_share(0.021) == "the grammar removed 2.10% of the probability"
+    assert removed_share(0.021) == "the decoder gave 2.10% of the probability to what may not be written"
     assert "train it longer" in removed_share(0.35)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.midi import corpus
 from tasks.midi.codec import decode
 from tasks.midi.corpus import read_score, titles
 from tasks.midi.sample import QUARTER, SCORES, VELOCITIES, families, perform, read_chorales, split_families
@@ -89,3 +90,21 @@ def test_the_first_chorale_of_the_edition():
     melody = [n.pitch for n in decode(chorale["melody"]).tracks[0].notes]
     assert melody[:6] == [67, 67, 74, 71, 69, 67]
     assert len(decode(chorale["events"]).tracks[0].notes) > 4 * len(melody)
+
+
+def test_the_scores_stay_until_all_are_read_anew(monkeypatch, tmp_path):
+    scores = tmp_path / "chorales.json.xz"
+    scores.write_bytes(b"as they were")
+    monkeypatch.setattr(corpus, "SCORES", scores)
+    monkeypatch.setattr(sys, "argv", ["corpus"])
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "read_edition", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        corpus.main()
+    assert scores.read_bytes() == b"as they were"
+    monkeypatch.setattr(corpus, "read_edition", lambda: [{"title": "Größe"}])
+    corpus.main()
+    assert json.loads(lzma.decompress(scores.read_bytes())) == [{"title": "Größe"}]

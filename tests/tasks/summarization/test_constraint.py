@@ -4,10 +4,9 @@ import pytest
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
-from shared.data.arguments import TextRequestArguments
 from shared.data.vocabulary import TextVocabulary
 from tasks.summarization.constraint import NAME, NamesFromSource
-from tasks.summarization.task import Summarization, SummarizationArguments
+from tasks.summarization.task import Summarization, SummarizationArguments, SummarizationRequestArguments
 
 TEXTS = ["The river Tamm flows through Dorvane. In 1191 it froze, and Lorvia did, too. It froze in 1866."] * 9
 
@@ -54,11 +53,20 @@ def test_it_is_asked_for(vocabulary):
     assert Summarization(SummarizationArguments(), vocabulary).constraint() is None
     asked = Summarization(SummarizationArguments(names_from_source=True), vocabulary)
     assert isinstance(asked.constraint(), NamesFromSource)
+    free = Summarization(asked.arguments, vocabulary, SummarizationRequestArguments(names_from_source=False))
+    assert free.constraint() is None
+    later = Summarization(
+        SummarizationArguments(), vocabulary, SummarizationRequestArguments(names_from_source=True, max_sentences=1)
+    )
+    assert isinstance(later.constraint(), NamesFromSource)
+    assert later.decode(vocabulary.encode("It froze. It flows.")) == "It froze."
+    with pytest.raises(ValueError, match="--max_sentences is -1"):
+        SummarizationRequestArguments(max_sentences=-1)
 
 
 @pytest.mark.parametrize(("prefix", "free"), [("", True), ("The river", False), ("The river froze.", True)])
 def test_a_beginning_that_is_given_is_no_beginning_of_a_sentence(vocabulary, prefix, free):
-    asked = TextRequestArguments(target_prefix=prefix)
+    asked = SummarizationRequestArguments(target_prefix=prefix)
     task = Summarization(SummarizationArguments(names_from_source=True), vocabulary, asked)
     prompt = task.prompt({"document": "The river Tamm", "summary": ""}, 64, 9).context
     constraint = task.constraint()
