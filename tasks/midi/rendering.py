@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from symusic import Score
@@ -85,8 +86,19 @@ def draw_piano_roll(performance: Score, path: str | Path, given: "Score | None" 
     for part, colour in zip(shown, colours, strict=False):
         axes.add_collection(_boxes(part, colour, gap=end / 1500))
     if marked is not None:
-        keys = [Patch(color=GIVEN(0.6), label="given"), Patch(color=colormaps[WRITTEN](0.6), label="written")]
-        axes.legend(handles=keys, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, labelcolor=INK)
+        # Each key is a strip of its colours, from soft to loud.
+        keys = [tuple(Patch(color=scale(x)) for x in np.linspace(0.2, 0.9, 5)) for scale in (GIVEN, colormaps[WRITTEN])]
+        axes.legend(
+            keys,
+            ["given", "written"],
+            handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=2,
+            frameon=False,
+            labelcolor=INK,
+            handlelength=3,
+        )
 
     octaves = [pitch for pitch in range(low + 1, high) if pitch % 12 == 0]
     axes.set_yticks(octaves, [pretty_midi.note_number_to_name(pitch) for pitch in octaves])
