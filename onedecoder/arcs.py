@@ -30,8 +30,8 @@ def notes(trace: Trace, vocabulary: MusicVocabulary) -> np.ndarray:
     return np.array(found, dtype=float).reshape(-1, 4) / [TICKS_PER_SECOND, TICKS_PER_SECOND, 1, 1]
 
 
-def arcs(trace: Trace, layer: int, vocabulary: MusicVocabulary, place: int | None = None) -> Figure:
-    """What the note whose event stands at `place` (by default the last note) attends to in `layer`.
+def arcs(trace: Trace, layer: int, vocabulary: MusicVocabulary) -> Figure:
+    """What the last note attends to in `layer`.
 
     A colour for each head, thickness by weight; the weights are those by which its note-on was chosen, of all events
     that belong to the strike of a note.
@@ -43,7 +43,7 @@ def arcs(trace: Trace, layer: int, vocabulary: MusicVocabulary, place: int | Non
     axes.spines[["top", "right"]].set_visible(False)
     if not len(roll):
         return figure
-    chosen = len(roll) - 1 if place is None else int(np.abs(roll[:, 3] - place).argmin())
+    chosen = len(roll) - 1
     for number, (onset, offset, pitch, _) in enumerate(roll):
         colour = "#27303f" if number == chosen else "#aab2d5"
         axes.add_patch(Rectangle((onset, pitch - 0.4), max(offset - onset, 0.03), 0.8, color=colour, linewidth=0))

@@ -159,6 +159,9 @@ class LoadedDecoder:
         """The `count` best outputs for `given` that beam search finds, the best first.
 
         `settings` are those of a call; `num_beams` is at least `count`.
+
+        Raises:
+            UserError: an unknown setting, or what is given cannot be read.
         """
         task, generation = self.asked({"num_beams": max(count, self.generation.num_beams), **settings})
         return self.write_n_best(task, [task.request(given)], generation, count)[0]
@@ -227,7 +230,11 @@ class LoadedDecoder:
         return Trace(self.model, ids[start:], max(0, context - start), self.names)
 
     def prompt(self, given: str, new_tokens: int | None = None, **wanted: Any) -> Sequence:
-        """The line up to where the decoder writes; `cut` of its tokens did not fit."""
+        """The line up to where the decoder writes; `cut` of its tokens did not fit.
+
+        Raises:
+            UserError: an unknown setting, or what is given cannot be read.
+        """
         task, _ = self.asked(wanted)
         return task.prompt(task.request(given), self.max_length, new_tokens or self.generation.max_new_tokens)
 

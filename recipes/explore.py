@@ -13,9 +13,10 @@ For a larger decoder, --recorded keeps what it writes for the given inputs.
 import argparse
 from typing import NoReturn
 
-from onedecoder.core import UserError, run
 from onedecoder.decoder import load
 from onedecoder.export import export, export_recorded
+from shared.errors import UserError
+from shared.runs.cli import run
 
 
 def main(arguments: list[str]) -> None:

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onedecoder.core import TASKS, Parser, UserError, run
 from onedecoder.naming import token_names
 from shared.data.packing import PackedDataset
+from shared.errors import UserError
 from shared.model.start import start_vocabulary
+from shared.runs.cli import Parser, run
 from shared.runs.flags import parse
 from shared.runs.pipeline import load_splits, pack
 from shared.tables import table
+from tasks import TASKS
 
 WIDTH = 100
 PERCENTILES = {0: "least", 5: "5 %", 25: "25 %", 50: "median", 75: "75 %", 95: "95 %", 100: "most"}

@@ -26,9 +26,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from onedecoder.core import GenerationArguments, Parser, RequestArguments, UserError, run
 from onedecoder.decoder import load
 from onedecoder.looking import look, steps
+from shared.data.arguments import RequestArguments
+from shared.errors import UserError
+from shared.generation.arguments import GenerationArguments
+from shared.runs.cli import Parser, run
 from shared.tables import table
 
 NEW_TOKENS = 32  # by default, at most: more are hard to see

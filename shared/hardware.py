@@ -14,7 +14,7 @@ import torch
 
 BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 TRIALS = 5
-DATA_SHEETS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
+DATA_SHEETS = {"H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
 """By a part of the GPU's name; the first that fits counts."""
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -60,7 +60,7 @@ def data_sheet_peak(device: torch.device) -> float | None:
 def bandwidth(device: torch.device) -> float:
     """The most bytes per second seen in copies within the device's memory, those read and those written counted."""
     gpu = device.type == "cuda"
-    source = torch.ones(2**30 if gpu else 2**27, dtype=torch.uint8, device=device)  # no cache holds so much
+    source = torch.ones(2**30 if gpu else 2**27, dtype=torch.uint8, device=device)  # more than most caches hold
     target = torch.zeros_like(source)
     return 2 * len(source) / _shortest(lambda: target.copy_(source), device, calls=10 if gpu else 1)
 

@@ -116,7 +116,11 @@ class Task(ABC):
 
     @abstractmethod
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
-        """The sequence of one row up to where the decoder begins to write."""
+        """The sequence of one row up to where the decoder begins to write.
+
+        Raises:
+            UserError: if what is asked of the output leaves no room, or the run has not learned it.
+        """
 
     def window(self, row: Row, prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
         """What is read to write on after a row's `prompt` and what is `written`, nothing at first.

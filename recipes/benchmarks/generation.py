@@ -42,7 +42,7 @@ from shared.generation.compiled_step import compile_step
 from shared.generation.generate import generate
 from shared.hardware import bandwidth
 from shared.kernels.cpp import has_compiler
-from shared.model.build import load_decoder, new_decoder
+from shared.model.build import new_decoder
 from shared.model.decoder import Decoder
 from shared.model.flops import decoding_bytes_per_step
 from shared.model.quantized import round_to_8_bits
@@ -215,22 +215,22 @@ def beams(cases: GenerationCases, run: str, device: torch.device, dtype: torch.d
         UserError: if there is no such run, or no test split.
     """
     opened = Run.open(run)
-    data = opened.settings["task_arguments"]
+    data = opened.arguments(TASKS)
     if cases.test_file:
-        without = ("train_file", "validation_file", "dataset_name")
-        data = {**data, **dict.fromkeys(name for name in without if name in data), "test_file": cases.test_file}
-    task = opened.task(TASKS, TASKS[opened.settings["task"]].Arguments(**data))
+        others = ("train_file", "validation_file", "dataset_name")
+        changes: dict[str, Any] = dict.fromkeys(name for name in others if hasattr(data, name))
+        data = replace(data, **changes | {"test_file": cases.test_file})
+    task = opened.task(TASKS, data)
     splits = task.load_rows(task.arguments)
     if "test" not in splits:
         raise UserError(f"--model {run}: the run has no test split; give --test_file")
     settings = replace(
-        GenerationArguments(**opened.settings["generation"]),
+        opened.generation,
         do_sample=False,
         num_beams=cases.num_beams,
         generation_batch_size=cases.sentence_batch * cases.num_beams,
     )
-    decoder = load_decoder(str(opened.folder)).to(device, dtype)
-    length = opened.settings["model"]["max_length"]
+    decoder, length = opened.decoder(task).to(device, dtype), opened.model.max_length
     rows = first_rows(splits["test"], cases.sentences)
     prompts = [list(task.prompt(row, length, settings.max_new_tokens).context) for row in rows]
     name = f"translate {len(prompts):,} sentences, {cases.sentence_batch} × {cases.num_beams} beams at once"

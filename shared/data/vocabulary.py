@@ -155,10 +155,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def vocabulary_folder(name: str) -> str:
-    """Where the vocabulary of a decoder called `name` is: that of an older run's checkpoint is in the run's folder."""
-    folder = Path(name)
-    of_run = folder.name.startswith("checkpoint-") and not (folder / "tokenizer.json").is_file()
-    return str(folder.parent) if of_run else name

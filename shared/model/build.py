@@ -12,6 +12,7 @@ from shared.model.decoder import Decoder
 from shared.model.modeling_onedecoder import OneDecoderConfig
 
 # Settings whose numbers come with the weights that a decoder starts from; 0 asks for nothing else.
+NOISE = 0.002  # the deviation by which new embeddings differ from the mean that they start at
 OF_THE_WEIGHTS = ("relative_attention", "position_period", "copy_attention")
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
 SIZES = {
@@ -169,7 +170,7 @@ def _special_ids(vocabulary: Vocabulary) -> dict[str, int]:
 
 
 @torch.no_grad()
-def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, noise: float = 0.002) -> torch.Tensor:
+def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary) -> torch.Tensor:
     """Embeddings [len(new.tokens), D] for a new vocabulary out of the old one's [len(old.tokens), D].
 
     A token that both have keeps its embedding. A new one starts at the mean of the old embeddings of the words that
@@ -180,7 +181,7 @@ def new_embeddings(old_weight: torch.Tensor, old: Vocabulary, new: Vocabulary, n
     generator = torch.Generator().manual_seed(0)
     everything = old_weight.float().mean(0)
     size = max(new.tokens.values()) + 1
-    weight = torch.randn(size, old_weight.shape[1], generator=generator) * noise
+    weight = torch.randn(size, old_weight.shape[1], generator=generator) * NOISE
     for token, index in new.tokens.items():
         if old.tokens.get(token, len(old_weight)) < len(old_weight):  # the old padding may be new itself
             weight[index] = old_weight[old.tokens[token]].float()

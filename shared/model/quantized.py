@@ -28,7 +28,7 @@ class Rounded(NamedTuple):
 def rounded(rows: Tensor) -> Rounded:
     """Rows [..., W] in 8 bits: the largest number of each becomes 127 or -127.
 
-    Scales are numbers that bfloat16 has as well, so that what multiplies by it has the same weights.
+    Scales are numbers that bfloat16 has as well, so that a product in bfloat16 multiplies by the same weights.
     """
     scale = (rows.abs().amax(-1) / MOST).bfloat16().to(rows.dtype)
     whole = (rows / torch.where(scale > 0, scale, 1)[..., None]).round_().clamp_(-MOST, MOST)

@@ -6,7 +6,7 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from shared.data.arguments import DataArguments
-from shared.data.vocabulary import Vocabulary, vocabulary_folder
+from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.model.arguments import ModelArguments
 from shared.model.build import change_vocabulary, load_decoder, new_decoder
@@ -64,7 +64,7 @@ def start_vocabulary(
     name = model.model_name_or_path
     if not name and rows is None:
         raise UserError("a new decoder needs training data: give --train_file or --model_name_or_path")
-    old = kind.load_vocabulary(vocabulary_folder(name)) if name else None
+    old = kind.load_vocabulary(name) if name else None
     return kind.build_vocabulary(arguments, old, rows, model.vocab_size)
 
 
@@ -98,7 +98,7 @@ def _pretrained(
         said = f"{name} has learned with --mask {decoder.config.mask}; from here on it is --mask {model.mask}"
         PartialState().print(said, file=sys.stderr)
     decoder.config.mask = model.mask
-    old = kind.load_vocabulary(vocabulary_folder(name))
+    old = kind.load_vocabulary(name)
     vocabulary = vocabulary or start_vocabulary(kind, arguments, rows, model)
     change_vocabulary(decoder, old, vocabulary)
     if model.max_length > decoder.context:

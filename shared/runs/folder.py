@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from shared.data.arguments import DataArguments, RequestArguments
-from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError, first_line
 from shared.files import atomic_directory, in_turn
 from shared.generation.arguments import GenerationArguments
@@ -92,7 +91,11 @@ class Run:
         return tasks[name]
 
     def arguments(self, tasks: Mapping[str, type[Task]]) -> DataArguments:
-        """The task's arguments that it was trained with."""
+        """The task's arguments that it was trained with.
+
+        Raises:
+            UserError: if its run.yaml names no task, or arguments that it does not have.
+        """
         return _typed(self.kind(tasks).Arguments, self.settings["task_arguments"], self.folder / SETTINGS)
 
     @property
@@ -114,7 +117,7 @@ class Run:
                 has not learned.
         """
         kind, own = self.kind(tasks), self.arguments(tasks)
-        old = kind.load_vocabulary(vocabulary_folder(str(self.folder)))
+        old = kind.load_vocabulary(str(self.folder))
         arguments, learned = arguments or own, kind.build_vocabulary(own, old, None, 0)
         for name in kind.learned:
             known = getattr(own, name)
@@ -159,19 +162,17 @@ def _typed(kind: type, values: Mapping[str, Any], path: Path) -> Any:
         raise UserError(f"{path}: {error}") from error
 
 
-# What settings were called in runs of earlier versions.
-FORMER_NAMES = {"row_length": "pack_length", "keep": "truncation", "compile": "torch_compile"}
 GROUPS = ("task_arguments", "model", "generation", "training")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """A run.yaml of any version, under today's names.
+    """The settings of a run.yaml, by group.
 
     Raises:
         UserError: if it is no YAML, is cut off, or lacks a group of settings.
     """
     settings, text = read_yaml(path, "settings"), path.read_text(encoding="utf-8")
-    # Earlier versions wrote neither the mark of the beginning nor that of the end.
+    # One that begins as this program's do ends as they do.
     if text.startswith("---") and not text.endswith("\n...\n"):
         raise UserError(f"{path} is cut off: copy it anew from where it is whole, or train anew")
     if not isinstance(settings.get("task"), str):
@@ -179,15 +180,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     for group in GROUPS:
         if not isinstance(settings.setdefault(group, {}), dict):
             raise UserError(f"{path}: '{group}' holds no settings of the form 'name: value'")
-    groups = {
-        group: {FORMER_NAMES.get(name, name): value for name, value in values.items()}
-        if isinstance(values, dict)
-        else values
-        for group, values in settings.items()
-    }
-    if groups["model"].get("loss_on") == "line":
-        groups["model"]["loss_on"] = "all"
-    return groups
+    return settings
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -214,6 +207,10 @@ def names_outputs(name: str) -> bool:
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Add to (or replace in) the run's metrics.json."""
+    """Add to (or replace in) the run's metrics.json.
+
+    Raises:
+        UserError: if it is damaged, or cannot be written.
+    """
     with in_turn(folder), atomic_directory(folder) as staging:
         (staging / METRICS).write_text(json.dumps({**read_metrics(folder), **metrics}, indent=2) + "\n")

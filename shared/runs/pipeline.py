@@ -19,7 +19,7 @@ from shared.data.arguments import DataArguments
 from shared.data.bpe_dropout import DropoutVocabulary
 from shared.data.encoding import first_rows, pack_split, share_of
 from shared.data.packing import PackedDataset
-from shared.data.vocabulary import Vocabulary, vocabulary_folder
+from shared.data.vocabulary import Vocabulary
 from shared.errors import Interrupted, UserError
 from shared.files import STAGING, atomic_directory, reserved
 from shared.generation.arguments import GenerationArguments
@@ -105,7 +105,7 @@ def prepare(
         known = None
         if checkpoint:
             check_resumed(checkpoint, kind, data, asdict(model), training.to_sanitized_dict()["optim"])
-            known = kind.build_vocabulary(data, kind.load_vocabulary(vocabulary_folder(str(checkpoint))), None, 0)
+            known = kind.build_vocabulary(data, kind.load_vocabulary(str(checkpoint)), None, 0)
         known = vocabulary_of_all(kind, data, known, shared)
         decoder, vocabulary = build_decoder(kind, data, rows.get("train"), model, training.seed, known)
         if shared and not (shared / VOCABULARY).is_dir():

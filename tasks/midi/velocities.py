@@ -19,13 +19,13 @@ _VELOCITY = ids_of("Velocity")
 _IS_NOTE_ON, _IS_VELOCITY = (np.isin(np.arange(len(TOKENIZER)), ids_of(kind)) for kind in ("NoteOn", "Velocity"))
 
 
-def compact(events: Sequence[int], last: int | None = None) -> list[int]:
-    """Events of `codec.encode` without the velocities that say nothing new, after a note of velocity `last`."""
+def compact(events: Sequence[int]) -> list[int]:
+    """Events of `codec.encode` without the velocities that say nothing new."""
     ids = np.array(events, dtype=int)
     struck = np.flatnonzero(_IS_NOTE_ON[ids])
     velocity = ids[struck + 1]
     ids[struck], ids[struck + 1] = velocity, ids[struck]
-    same = np.diff(velocity, prepend=-1 if last is None else _VELOCITY[last]) == 0
+    same = np.diff(velocity, prepend=-1) == 0
     return np.delete(ids, struck[same]).tolist()
 
 

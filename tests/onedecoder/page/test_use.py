@@ -89,6 +89,7 @@ def test_everything_that_can_be_used_has_a_name(open_mock, write, task):
 
     tab = open_mock(task)
     write(tab)
+    assert tab.locator("[role=tab]").count() >= 4
     for view in tab.locator("[role=tab]").all():
         view.click()
         tab.wait_for_timeout(300)

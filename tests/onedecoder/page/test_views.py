@@ -52,7 +52,9 @@ def test_every_view_of_a_real_decoder_shows_itself(open_file, write, decoders, t
     tab.locator(f"#tab-{view}").click()
     tab.locator(f"#{view} button.strong").wait_for()
     write(tab, view)
-    for each in [button.get_attribute("aria-controls") for button in tab.locator("[role=tab]").all()]:
+    views = [button.get_attribute("aria-controls") for button in tab.locator("[role=tab]").all()]
+    assert {"write", "way", "attention"} <= {*views}
+    for each in views:
         tab.locator(f"#tab-{each}").click()
         tab.locator(f"#{each} {SHOWN[each]}").first.wait_for()
         assert tab.locator(f"#{each} .message").is_hidden()

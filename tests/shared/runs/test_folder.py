@@ -4,7 +4,6 @@ import re
 import pytest
 import yaml
 
-from shared.data.vocabulary import vocabulary_folder
 from shared.errors import UserError
 from shared.runs.folder import Run, add_metrics, read_metrics, save_settings
 from shared.runs.resuming import clear
@@ -40,20 +39,13 @@ def test_a_finished_run_opens_with_its_settings_and_its_task(finished, task):
     assert opened.arguments.max_eval_samples == 3
 
 
-def test_a_checkpoint_opens_with_the_settings_and_the_tokenizer_of_its_run(finished, task, decoder):
+def test_a_checkpoint_opens_with_the_settings_of_its_run(finished, task, decoder):
     decoder.save_pretrained(finished / "checkpoint-7")
+    task.vocabulary.save(finished / "checkpoint-7")
     run = Run.open(str(finished / "checkpoint-7"))
     assert run.folder == finished / "checkpoint-7"
     assert run.settings["model"] == {"max_length": 32}
     assert run.task({"copying": type(task)}).vocabulary.tokens == task.vocabulary.tokens
-
-
-def test_the_vocabulary_of_a_checkpoint_is_that_of_its_run(finished, decoder, tmp_path):
-    decoder.save_pretrained(finished / "checkpoint-7")
-    decoder.save_pretrained(tmp_path / "plain")
-    assert vocabulary_folder(str(finished / "checkpoint-7")) == str(finished)
-    for name in (str(finished), str(tmp_path / "plain"), "gpt2", "org/model"):
-        assert vocabulary_folder(name) == name
 
 
 def test_a_run_that_is_being_replaced_is_none_until_it_is_done(finished):
@@ -84,16 +76,6 @@ def test_metrics_are_added_to_those_that_stand_there(tmp_path):
         "test_2017": {"loss": 3.0},
     }
     assert {path.name for path in tmp_path.glob("*")} == {"metrics.json"}
-
-
-def test_a_run_of_an_earlier_version_opens_under_todays_names(finished, task):
-    settings = yaml.safe_load((finished / "run.yaml").read_text())
-    settings["model"] |= {"row_length": 64, "loss_on": "line"}
-    settings["training"] = {"compile": False}
-    (finished / "run.yaml").write_text(yaml.safe_dump(settings))
-    opened = Run.open(str(finished)).settings
-    assert opened["model"] == {"max_length": 32, "pack_length": 64, "loss_on": "all"}
-    assert opened["training"] == {"torch_compile": False}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ def test_a_velocity_comes_before_the_note_that_it_is_new_for():
     written += ids("Velocity_71", "NoteOn_67", "<|endoftext|>_None")
     assert compact(chord + louder) == written
     assert expand(written) == chord + louder
-    assert compact(chord, last=63) == written[1:5]
     assert expand(written[1:5]) == chord and UNKNOWN == 63
     assert expand(written[1:5], last=71) == [*ids("NoteOn_60", "Velocity_71", "NoteOn_64", "Velocity_71"), *chord[4:]]
     assert (last_velocity(chord + louder), last_velocity(written), last_velocity(chord[4:])) == (71, 71, None)
