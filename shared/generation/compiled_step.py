@@ -137,7 +137,7 @@ def compile_step(decoder: Decoder) -> Decoder:
     The step has the weights once more, as they are now: they are not to be trained. Of a decoder in 8 bits it takes the
     whole numbers.
     """
-    reason = compiles(decoder)
+    reason = why_not_compiled(decoder)
     try:
         if reason is None:
             _COMPILED[decoder] = _Compiled(decoder.requires_grad_(False))
@@ -148,7 +148,7 @@ def compile_step(decoder: Decoder) -> Decoder:
     return decoder
 
 
-def compiles(decoder: Decoder) -> str | None:
+def why_not_compiled(decoder: Decoder) -> str | None:
     """What keeps a decoder from being compiled, or None."""
     config = decoder.config
     if decoder.device.type != "cpu":
@@ -163,9 +163,9 @@ def compiles(decoder: Decoder) -> str | None:
     return None
 
 
-def supports(decoder: Decoder, cache: KeyValueCache) -> str | None:
+def why_not(decoder: Decoder, cache: KeyValueCache) -> str | None:
     """What keeps a compiled decoder from this step over a cache, or None."""
-    if reason := compiles(decoder):  # it may have been moved
+    if reason := why_not_compiled(decoder):  # it may have been moved
         return reason
     if cache.beam_origin is not None:
         return "beams share their cache"
@@ -178,7 +178,7 @@ def compiled_step(decoder: Decoder, cache: KeyValueCache) -> "CompiledStep | Non
     """The step in C++, where the decoder was compiled and can take it; where it cannot, a warning says why."""
     if decoder not in _COMPILED:
         return None
-    if reason := supports(decoder, cache):
+    if reason := why_not(decoder, cache):
         warn_once(f"the decoding step runs uncompiled: {reason}")
         return None
     return CompiledStep(decoder, cache, _COMPILED[decoder])

@@ -19,7 +19,7 @@ from shared.kernels import support
 from shared.model.decoder import Decoder
 
 
-def supports(decoder: Decoder, cache: KeyValueCache) -> str | None:
+def why_not(decoder: Decoder, cache: KeyValueCache) -> str | None:
     """What keeps a decoder and its cache from this step, or None."""
     if decoder.device.type != "cpu" or "cpu" in support.DEVICES:
         return "the fused kernels run here"

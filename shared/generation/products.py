@@ -79,7 +79,7 @@ class WholeProduct(Product):
 def block_product(module: Any) -> Product:
     """The product of one of a block's modules, in 8 bits where its weights are and this processor can."""
     matrix, kept = module.weight, rounded_matrix(module)
-    if kept is None or packed_supports(matrix):
+    if kept is None or why_not_packed(matrix):
         return Product(matrix, module.bias)
     return PackedProduct(matrix, module.bias, kept)
 
@@ -88,10 +88,10 @@ def head_product(head: Any) -> Product:
     """The product that gives the logits, in 8 bits where its weights are and this processor can."""
     matrix, kept = head.weight.T, rounded_matrix(head)
     bias = matrix.new_zeros(matrix.shape[1])
-    return Product(matrix, bias) if kept is None or whole_supports(matrix) else WholeProduct(matrix, bias, kept)
+    return Product(matrix, bias) if kept is None or why_not_whole(matrix) else WholeProduct(matrix, bias, kept)
 
 
-def packed_supports(matrix: Tensor) -> str | None:
+def why_not_packed(matrix: Tensor) -> str | None:
     """What keeps a matrix [inputs, outputs] from `PackedProduct`, or None."""
     if matrix.dtype != torch.float32:
         return "bfloat16 has fewer digits"
@@ -101,7 +101,7 @@ def packed_supports(matrix: Tensor) -> str | None:
     return None if known else "the processor has no fast product in 8 bits"
 
 
-def whole_supports(matrix: Tensor) -> str | None:
+def why_not_whole(matrix: Tensor) -> str | None:
     """What keeps a matrix [inputs, outputs] from `WholeProduct`, or None."""
     if matrix.dtype != torch.float32:
         return "two digits are fewer than its numbers have"

@@ -86,9 +86,9 @@ class Sampler:
     def _choose(self) -> None:
         """The forms of the constraint and the choice that so many slots go on with."""
         cache = self.decode.cache
-        several = single_slot.supports(cache.slots, cache.device)
-        self.constrained = constrained if several else single_slot.constrained
-        self.advance = advance if several else single_slot.advance
+        in_tensors = single_slot.why_not(cache.slots, cache.device) is not None
+        self.constrained = constrained if in_tensors else single_slot.constrained
+        self.advance = advance if in_tensors else single_slot.advance
         if self.fused:
             self.advance = self.fused.advance
 

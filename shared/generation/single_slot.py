@@ -13,8 +13,8 @@ from shared.generation.slots import Slots
 from shared.writing import Constraint
 
 
-def supports(slots: int, device: torch.device) -> str | None:
-    """What keeps a running batch from it, or None."""
+def why_not(slots: int, device: torch.device) -> str | None:
+    """What keeps a running batch from these forms, or None."""
     if device.type != "cpu":
         return "reading a token makes a GPU wait"
     return None if slots == 1 else "there are several slots"

@@ -1,4 +1,4 @@
-"""Which decoding step runs: the one place where it is chosen."""
+"""Which decoding step runs over a new cache."""
 
 from shared.generation import lean_step
 from shared.generation.cache import KeyValueCache
@@ -15,7 +15,7 @@ def new_step(decoder: Decoder | Ensemble, slots: int, length: int, beams: bool =
         cache = KeyValueCache(each, slots, length, compute_dtype(each), beams)
         if compiled := compiled_step(each, cache):
             return compiled
-        kind = DecodeStep if lean_step.supports(each, cache) else lean_step.LeanStep
+        kind = DecodeStep if lean_step.why_not(each, cache) else lean_step.LeanStep
         return kind(each, cache)
 
     if not isinstance(decoder, Ensemble):

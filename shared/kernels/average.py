@@ -26,7 +26,7 @@ def _lerp(averages, weights, sizes, tensors, starts, decay, BLOCK: tl.constexpr)
     tl.store(average, old + (1 - tl.load(decay)) * (new - old), mask=inside)
 
 
-def supports(tensors: Sequence[Tensor]) -> str | None:
+def why_not(tensors: Sequence[Tensor]) -> str | None:
     """Why some tensors cannot be averaged here, or None if they can."""
     if not all(tensor.is_contiguous() for tensor in tensors):
         return "tensors that are not contiguous"

@@ -106,7 +106,7 @@ def _paired_cross_entropy(logits, targets, losses, vocabulary, columns, smoothin
         tl.store(q_row + at, tl.where(learned, grad_q, 0.0).to(dtype), mask=at < columns)
 
 
-def supports() -> None:
+def why_not() -> None:
     """Nothing keeps the kernels from a loss."""
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shared.kernels.decode_attention import attend
 from shared.kernels.early import begin, begin_step, early
 
-__all__ = ["attend", "embed", "linear", "supports"]
+__all__ = ["attend", "embed", "linear", "why_not"]
 
 
 @triton.jit
@@ -101,7 +101,7 @@ def _linear_rows(
     tl.store(out + place, product.to(out.dtype.element_ty), mask=inside)
 
 
-def supports(dtype: torch.dtype, head_width: int, activation: str) -> str | None:
+def why_not(dtype: torch.dtype, head_width: int, activation: str) -> str | None:
     """What keeps the kernels from a decoder, or None; `activation` is its config's name for it."""
     if dtype == torch.float64:
         return "float64"

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 
-def supports(compiled: bool, relative: bool, dropout: float) -> str | None:
+def why_not(compiled: bool, relative: bool, dropout: float) -> str | None:
     """What keeps FlexAttention from a decoder, or None. `dropout` is that of attention weights."""
     if not compiled:
         return "the decoder is not compiled (--torch_compile)"

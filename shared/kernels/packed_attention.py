@@ -32,7 +32,7 @@ class _Heads(ctypes.Structure):
     ]
 
 
-def supports(
+def why_not(
     position_ids: Tensor, device: torch.device, dtype: torch.dtype, width: int, dropout: float, compiled: bool
 ) -> str | None:
     """Why this form does not apply to rows [B, T] whose positions restart with every sequence, or None if it does."""

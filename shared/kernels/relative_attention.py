@@ -111,7 +111,7 @@ def _differentiate(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Ten
 _attention.register_autograd(_differentiate, setup_context=_save)
 
 
-def supports(width: int, dtype: torch.dtype, dropout: float) -> str | None:
+def why_not(width: int, dtype: torch.dtype, dropout: float) -> str | None:
     """What keeps the kernel from heads of this `width`, or None; `dropout` is that of attention weights."""
     if dropout:
         return "attention dropout"

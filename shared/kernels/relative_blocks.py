@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 BLOCK = 64  # queries
 
 
-def supports(device: torch.device, dtype: torch.dtype, dropout: float, compiled: bool) -> str | None:
+def why_not(device: torch.device, dtype: torch.dtype, dropout: float, compiled: bool) -> str | None:
     """Why this form does not apply, or None if it does."""
     if device.type != "cpu":
         return "it is for a CPU"

@@ -254,7 +254,7 @@ def _advance(
     tl.store(finished + row, ((writing == 0) | (written >= tl.load(limit + row))).to(tl.int8))
 
 
-def supports(warpers: Collection[str], dtype: torch.dtype) -> str | None:
+def why_not(warpers: Collection[str], dtype: torch.dtype) -> str | None:
     """What keeps the kernel from these settings, or None: the names of the `WARPERS` that they ask for."""
     if unknown := sorted(set(warpers) - KNOWN):
         return f"{', '.join(unknown)} has no kernel"

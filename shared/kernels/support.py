@@ -1,7 +1,10 @@
-"""Which operations have a fast form here: the one place where it is chosen.
+"""Which operations run as a GPU's kernels: `fast` gives the module that holds them, or None for the plain form.
 
-Every module of `shared.kernels` holds operations under the names and signatures of their plain forms, and says by
-`supports(...)` what keeps it from a case, or None. What a fast form does not know runs in the plain one.
+Such a module of `shared.kernels` holds operations, most under the names and signatures of their plain forms, and says
+by `why_not(...)` what keeps it from a case, or None. What a fast form does not know runs in the plain one.
+
+A CPU's fast forms have such functions as well, which are asked where a form is chosen: in `shared.model.masks` and, of
+`shared.generation`, in `steps`, `products` and `sampling`. A task's constraint may have a fast form of its own.
 """
 
 import functools
@@ -34,7 +37,7 @@ def fast(name: str, device: torch.device, **case: Any) -> ModuleType | None:
     module, reason = None, "Triton is not installed"
     if has_triton():
         module = import_module(f"shared.kernels.{name}")
-        reason = module.supports(**case)
+        reason = module.why_not(**case)
     if reason is None:
         return module
     if name in WITHOUT:

@@ -84,11 +84,11 @@ def choose_mask(
     if prefix is None:
         if relative is None:
             case = (position_ids, device, dtype, width, dropout, compiled)
-            if not whole and packed_attention.supports(*case) is None:
+            if not whole and packed_attention.why_not(*case) is None:
                 return SequenceStarts(sequence_bounds(position_ids).first)
         elif fast("relative_attention", device, width=width, dtype=dtype, dropout=dropout):
             return sequence_bounds(position_ids)
-        elif relative_blocks.supports(device, dtype, dropout, compiled) is None:
+        elif relative_blocks.why_not(device, dtype, dropout, compiled) is None:
             return SequenceStarts(None if whole else sequence_bounds(position_ids).first)
         if whole:
             return None

@@ -72,14 +72,14 @@ def cuda_graphs() -> Callable[[], CudaGraph]:
 
 
 def why_launched(trainer: "Trainer") -> str | None:
-    """As `supports`, and the reason is said once."""
-    reason = supports(trainer)
+    """As `why_not`, and the reason is said once."""
+    reason = why_not(trainer)
     if reason:
         warn_once(f"a training step is launched kernel by kernel, not as a CUDA graph: {reason}")
     return reason
 
 
-def supports(trainer: "Trainer") -> str | None:
+def why_not(trainer: "Trainer") -> str | None:
     """Why the steps of a `shared.training.trainer.Trainer` cannot be recorded, or None if they can."""
     arguments, accelerator = trainer.args, trainer.accelerator
     optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)

@@ -18,7 +18,7 @@ class SingleRowConstraint(EventConstraint):
     """An `EventConstraint` that follows a row which is alone in numbers, and several as that does."""
 
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
-        if supports(state):
+        if why_not(state):
             return super().allowed(state)
         columns = np.zeros(COLUMNS, dtype=bool)
         if state["velocity"]:
@@ -58,7 +58,7 @@ class SingleRowConstraint(EventConstraint):
         columns[-2] = not notes and not owing and until == NEVER and now >= self.earliest_end
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
-        if supports(state):
+        if why_not(state):
             super().advance(state, tokens)
             return
         token = int(tokens)
@@ -83,7 +83,7 @@ class SingleRowConstraint(EventConstraint):
         state["left"].sub_(1)
 
 
-def supports(state: dict[str, Tensor]) -> str | None:
+def why_not(state: dict[str, Tensor]) -> str | None:
     """What keeps a state from being followed in numbers, or None."""
     rows = state["left"]
     if rows.device.type != "cpu":

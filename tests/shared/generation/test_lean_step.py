@@ -27,7 +27,7 @@ def test_logits_and_cache_are_the_plain_step_s(new_decoder, relative, period, co
     for block in decoder.blocks if relative else ():
         nn.init.normal_(block.attn.relative, std=0.3)
     caches = [KeyValueCache(decoder, 3, LENGTH, dtype) for _ in range(2)]
-    assert lean_step.supports(decoder, caches[0]) is None
+    assert lean_step.why_not(decoder, caches[0]) is None
     plain, lean = DecodeStep(decoder, caches[0]), LeanStep(decoder, caches[1])
     torch.manual_seed(0)
     with torch.inference_mode():
@@ -57,7 +57,7 @@ def test_prompts_are_read_block_by_block_as_whole(new_decoder, monkeypatch, dist
     caches = []
     with torch.inference_mode():
         for reason in (None, "the plain form is wanted"):
-            monkeypatch.setattr(relative_blocks, "supports", lambda *case, reason=reason: reason)
+            monkeypatch.setattr(relative_blocks, "why_not", lambda *case, reason=reason: reason)
             caches.append(KeyValueCache(decoder, 3, LENGTH, torch.float32))
             DecodeStep(decoder, caches[-1]).prefill(prompts)
     for ours, theirs in zip(caches[0].pairs, caches[1].pairs, strict=True):
@@ -72,9 +72,9 @@ def test_the_lean_step_is_chosen_where_it_knows_the_case(new_decoder):
     assert type(new_step(decoder, 2, LENGTH, beams=True)) is DecodeStep
     with torch.autocast("cpu", torch.bfloat16):
         assert type(new_step(decoder, 2, LENGTH)) is DecodeStep
-    assert single_slot.supports(1, torch.device("cpu")) is None
-    assert single_slot.supports(2, torch.device("cpu"))
-    assert single_slot.supports(1, torch.device("cuda"))
+    assert single_slot.why_not(1, torch.device("cpu")) is None
+    assert single_slot.why_not(2, torch.device("cpu"))
+    assert single_slot.why_not(1, torch.device("cuda"))
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)

@@ -134,7 +134,7 @@ def test_a_decoder_learns_as_with_the_plain_form(cpp_compiler, new_decoder, sequ
         loss.backward()
         return ours.call_count, [loss.detach(), *(weight.grad.clone() for weight in decoder.parameters())]
 
-    with patch.object(packed_attention, "supports", lambda *_: "not here"):
+    with patch.object(packed_attention, "why_not", lambda *_: "not here"):
         unused, expected = learned()
     used, found = learned()
     assert unused == 0 and used == len(decoder.blocks)

@@ -45,7 +45,7 @@ def graphs(monkeypatch):
     """Steps recorded on a CPU; the graphs that were made."""
     monkeypatch.setattr(Repeated, "made", [], raising=False)
     monkeypatch.setattr("shared.training.trainer.cuda_graphs", lambda: Repeated)
-    monkeypatch.setattr("shared.training.captured_step.supports", lambda trainer: None)
+    monkeypatch.setattr("shared.training.captured_step.why_not", lambda trainer: None)
     return Repeated.made
 
 

@@ -14,7 +14,7 @@ def test_the_losses_are_those_of_the_plain_forms(new_trainer, monkeypatch, dista
         if distances:
             decoder.add_relative_attention(distances)
         if name == "plain":
-            monkeypatch.setattr(relative_blocks, "supports", lambda *case: "the plain form is wanted")
+            monkeypatch.setattr(relative_blocks, "why_not", lambda *case: "the plain form is wanted")
             decoder.compiled_body = decoder.body  # all places of the last layer
         trainer.train()
         losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tasks.midi.codec import MEANING, TOKENIZER
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.constraint import EventConstraint
-from tasks.music.single_row import SingleRowConstraint, supports
+from tasks.music.single_row import SingleRowConstraint, why_not
 
 VOCABULARY = MusicVocabulary()
 COMPOSE, CONTINUE, ACCOMPANY = (TOKENIZER[f"<|{job}|>_None"] for job in ("compose", "continue", "accompany"))
@@ -66,12 +66,12 @@ def test_any_event_is_taken_in_alike(events):
 
 def test_several_rows_go_on_in_tensors():
     plain, single = EventConstraint(VOCABULARY), SingleRowConstraint(VOCABULARY)
-    assert supports(single.new_state(1, "cpu")) is None
+    assert why_not(single.new_state(1, "cpu")) is None
     states = [grammar.new_state(3, "cpu") for grammar in (plain, single)]
-    assert supports(states[1]) == "there are several rows"
+    assert why_not(states[1]) == "there are several rows"
     for grammar, state in zip((plain, single), states, strict=True):
         for row in range(3):
             grammar.begin(state, row, [COMPOSE], 20)
         grammar.advance(state, torch.tensor(EVENTS[:3]))
     assert torch.equal(single.allowed(states[1]), plain.allowed(states[0]))
-    assert supports(SingleRowConstraint(VOCABULARY).new_state(1, "meta")) == "reading a number makes a GPU wait"
+    assert why_not(SingleRowConstraint(VOCABULARY).new_state(1, "meta")) == "reading a number makes a GPU wait"
