@@ -18,6 +18,7 @@ from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
 from shared.kernels.cpp import NotCompiledError, library
 from shared.kernels.support import warn_once
+from shared.model.block import block_matrices, distance_embeddings
 from shared.model.decoder import Decoder
 from shared.model.quantized import Rounded, rounded_matrix
 
@@ -113,17 +114,15 @@ class _Compiled:
         return _Matrix(self._keep(panels.permute(order)), scale, self._keep(F.pad(bias, (0, padding))), inputs, outputs)
 
     def _layer(self, block: Any) -> _Layer:
-        attention, mlp = block.attn, block.mlp
-        modules = {"projection": attention.c_attn, "output": attention.c_proj, "up": mlp.c_fc, "down": mlp.c_proj}
-        relative = getattr(attention, "relative", None)
+        relative = distance_embeddings(block.attn)
         return _Layer(
             norm_1=self._norm(block.ln_1),
             norm_2=self._norm(block.ln_2),
             relative=None if relative is None else self._keep(relative),
-            scaling=attention.scaling,
+            scaling=block.attn.scaling,
             **{
                 name: self._matrix(module.weight.T, module.bias, rounded_matrix(module))
-                for name, module in modules.items()
+                for name, module in block_matrices(block).items()
             },
         )
 

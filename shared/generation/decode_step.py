@@ -17,6 +17,7 @@ from shared.generation.copy_step import CopyStep
 from shared.generation.ensemble import mean_of
 from shared.kernels.support import fast
 from shared.model.attention import attention
+from shared.model.block import block_matrices, distance_embeddings
 from shared.model.decoder import Decoder
 from shared.model.masks import Mask, choose_mask, dense_mask
 
@@ -80,17 +81,15 @@ class DecodeStep:
         return used
 
     def _layer(self, block: GPT2Block) -> _Layer:
-        attention, mlp = block.attn, block.mlp
-        modules = {"projection": attention.c_attn, "output": attention.c_proj, "up": mlp.c_fc, "down": mlp.c_proj}
-        relative = getattr(attention, "relative", None)
+        matrices, relative = block_matrices(block), distance_embeddings(block.attn)
         return _Layer(
             norm_1=block.ln_1,
             norm_2=block.ln_2,
-            activation=mlp.act,
+            activation=block.mlp.act,
             relative=None if relative is None else self._weight(relative),
-            scaling=attention.scaling,
-            **{name: self._weight(module.weight.T) for name, module in modules.items()},
-            **{f"{name}_bias": self._weight(module.bias) for name, module in modules.items()},
+            scaling=block.attn.scaling,
+            **{name: self._weight(module.weight.T) for name, module in matrices.items()},
+            **{f"{name}_bias": self._weight(module.bias) for name, module in matrices.items()},
         )
 
     def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -151,8 +150,7 @@ class DecodeStep:
     def causal(self, rows: int, length: int) -> tuple[Tensor, Mask]:
         """Positions [T] and mask of so many rows of `length` tokens: padding stands behind all that is read."""
         device, attention, shape = self.decoder.device, self.decoder.blocks[0].attn, torch.Size((rows, length))
-        relative = getattr(attention, "relative", None)
-        width = attention.head_dim
+        relative, width = distance_embeddings(attention), attention.head_dim
         mask = choose_mask(shape, None, None, device=device, dtype=self.dtype, width=width, relative=relative)
         return torch.arange(length, device=device), mask
 

@@ -16,6 +16,7 @@ from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
 from shared.generation.products import Product, block_product, head_product
 from shared.kernels import support
+from shared.model.block import block_matrices, distance_embeddings
 from shared.model.decoder import Decoder
 
 
@@ -105,14 +106,12 @@ def _norm(module: nn.LayerNorm) -> tuple[Tensor, Tensor, float]:
 
 
 def _lean(block: GPT2Block) -> _Layer:
-    attention, mlp = block.attn, block.mlp
-    relative, scaling = getattr(attention, "relative", None), attention.scaling
-    modules = {"projection": attention.c_attn, "output": attention.c_proj, "up": mlp.c_fc, "down": mlp.c_proj}
+    relative, scaling = distance_embeddings(block.attn), block.attn.scaling
     return _Layer(
         norm_1=_norm(block.ln_1),
         norm_2=_norm(block.ln_2),
-        activation=mlp.act,
+        activation=block.mlp.act,
         reversed=None if relative is None else (relative.detach().flip(1) * scaling).transpose(1, 2).contiguous(),
         scaling=scaling,
-        **{name: block_product(module) for name, module in modules.items()},
+        **{name: block_product(module) for name, module in block_matrices(block).items()},
     )

@@ -13,6 +13,7 @@ from transformers import AttentionInterface
 
 from shared.kernels import packed_attention, relative_blocks
 from shared.model import modeling_onedecoder
+from shared.model.block import distance_embeddings
 from shared.model.masks import Mask, SequenceBounds, SequenceStarts
 
 NAME = "onedecoder"
@@ -57,7 +58,7 @@ def _mixed(
     **kwargs: Any,
 ) -> Tensor:
     """As [B, T, H, W], in the form that the mask asks for."""
-    relative = getattr(module, "relative", None)
+    relative = distance_embeddings(module)
     scale = query.shape[3] ** -0.5 if scaling is None else scaling
     if isinstance(mask, SequenceStarts):
         if relative is not None:

@@ -21,6 +21,7 @@ from shared.data.sequence import IGNORED
 from shared.errors import UserError
 from shared.model import modeling_onedecoder
 from shared.model.attention import NAME, at
+from shared.model.block import distance_embeddings
 from shared.model.copying import first_places, keys_seen, log_likelihood
 from shared.model.loss import Criterion
 from shared.model.masks import Mask, choose_mask
@@ -161,7 +162,7 @@ class Decoder(OneDecoderForCausalLM):
             device=input_ids.device,
             dtype=self.dtype,
             width=self.blocks[0].attn.head_dim,
-            relative=getattr(self.blocks[0].attn, "relative", None),
+            relative=distance_embeddings(self.blocks[0].attn),
             dropout=config.attn_pdrop if self.training else 0.0,
             compiled=compiled is not None,
         )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from shared.model.block import block_matrices
 from shared.model.decoder import Decoder
 
 MOST = 127
@@ -42,11 +43,9 @@ def round_to_8_bits(decoder: Decoder) -> Decoder:
     Biases, norms and the embeddings of positions and distances stay as they are: they are few, or added and not
     multiplied by. What is rounded is neither trained nor saved: `Decoder.save_pretrained` refuses it.
     """
-    attention_and_mlp = [
-        (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj) for block in decoder.blocks
-    ]
-    for module in (matrix for block in attention_and_mlp for matrix in block):
-        _round(module, module.weight.T)  # transformers keeps these as [inputs, outputs]
+    for block in decoder.blocks:
+        for module in block_matrices(block).values():
+            _round(module, module.weight.T)
     _round(decoder.lm_head, decoder.lm_head.weight)
     decoder.rounded = True
     return decoder.requires_grad_(False)
