@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from shared.generation.cache import KeyValueCache
 from shared.generation.decode_step import DecodeStep
-from shared.kernels.cpp import NotCompiledError, library
+from shared.kernels.cpp import NUMBER, POINTER, WIDEST, NotCompiledError, library
 from shared.kernels.support import warn_once
 from shared.model.block import block_matrices, distance_embeddings
 from shared.model.decoder import Decoder
@@ -24,18 +24,15 @@ from shared.model.quantized import Rounded, rounded_matrix
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 PARTS = 4  # vectors in a panel, as there
-WIDEST = 16  # numbers that a processor takes at once
 WIDE = 256  # of a narrower decoder, a product does not take as long as a second thread may be waited for
-
-_POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 
 
 def _pointers(names: str) -> list[tuple[str, Any]]:
-    return [(name, _POINTER) for name in names.split()]
+    return [(name, POINTER) for name in names.split()]
 
 
 def _numbers(names: str) -> list[tuple[str, Any]]:
-    return [(name, _NUMBER) for name in names.split()]
+    return [(name, NUMBER) for name in names.split()]
 
 
 class _Matrix(ctypes.Structure):
@@ -50,7 +47,7 @@ class _Layer(ctypes.Structure):
     _fields_ = [
         *(("norm_1", _Norm), ("projection", _Matrix), ("output", _Matrix)),
         *(("norm_2", _Norm), ("up", _Matrix), ("down", _Matrix)),
-        *(("relative", _POINTER), ("scaling", ctypes.c_float)),
+        *(("relative", POINTER), ("scaling", ctypes.c_float)),
     ]
 
 
@@ -77,7 +74,7 @@ class _Compiled:
         config, gpt2 = decoder.config, decoder.transformer
         made = library(SOURCE, HEAD_WIDTH=config.n_embd // config.n_head)
         self.run, self.lanes = made.step, made.lanes()
-        self.run.argtypes, self.run.restype = (_POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER), None
+        self.run.argtypes, self.run.restype = (POINTER, POINTER, NUMBER, NUMBER, POINTER), None
         self.kept: list[Any] = []
         layers = (_Layer * config.n_layer)(*map(self._layer, decoder.blocks))
         self.kept.append(layers)
@@ -199,7 +196,7 @@ class CompiledStep(DecodeStep):
             "raised": empty(decoder.blocks[0].mlp.c_fc.weight.shape[1]),
             "scores": empty(config.n_head, cache.length),
         }
-        self.pairs = (_POINTER * config.n_layer)(*(pair.data_ptr() for pair in cache.pairs))
+        self.pairs = (POINTER * config.n_layer)(*(pair.data_ptr() for pair in cache.pairs))
         room = _Room(
             pairs=ctypes.addressof(self.pairs),
             length=cache.length,

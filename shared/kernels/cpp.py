@@ -13,6 +13,8 @@ from pathlib import Path
 from shared.files import user_cache
 
 HEADER = Path(__file__).with_name("vectors.h")  # which every source may include
+WIDEST = 16  # floats that a processor takes at once, at most: the largest of `LANES` there
+POINTER, NUMBER = ctypes.c_void_p, ctypes.c_int64  # what functions are given
 COMPILERS = ("c++", "g++", "clang++")
 # Sums may be added in any order, as vectors do: without that, a loop over them stays one.
 SUMS = ("-fno-math-errno", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")

@@ -14,20 +14,18 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from shared.kernels.cpp import NotCompiledError, library
+from shared.kernels.cpp import NUMBER, POINTER, WIDEST, NotCompiledError, library
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 MOST = 0.4  # of a row's scores
-WIDEST = 16  # numbers that a processor takes at once
-_POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 
 
 class _Heads(ctypes.Structure):
     _fields_ = [
-        *((name, _POINTER) for name in ("query", "key", "value")),
-        *((name, _NUMBER) for name in ("row", "head", "place")),
-        ("first", _POINTER),
-        *((name, _NUMBER) for name in ("rows", "heads", "length")),
+        *((name, POINTER) for name in ("query", "key", "value")),
+        *((name, NUMBER) for name in ("row", "head", "place")),
+        ("first", POINTER),
+        *((name, NUMBER) for name in ("rows", "heads", "length")),
         ("scaling", ctypes.c_float),
     ]
 
@@ -58,8 +56,8 @@ def _compiled(width: int) -> ctypes.CDLL | str:
         made = library(SOURCE, HEAD_WIDTH=width)
     except NotCompiledError as error:
         return str(error)
-    made.attend.argtypes, made.attend.restype = (_POINTER, _NUMBER, _POINTER, _POINTER), None
-    made.attend_backward.argtypes, made.attend_backward.restype = (_POINTER, _NUMBER, *(_POINTER,) * 4), None
+    made.attend.argtypes, made.attend.restype = (POINTER, NUMBER, POINTER, POINTER), None
+    made.attend_backward.argtypes, made.attend_backward.restype = (POINTER, NUMBER, *(POINTER,) * 4), None
     return made
 
 
