@@ -14,7 +14,6 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 from shared.generation import decode_operations
 from shared.generation.cache import KeyValueCache
 from shared.generation.copy_step import CopyStep
-from shared.generation.ensemble import mean_of
 from shared.kernels.support import fast
 from shared.model.attention import attention
 from shared.model.block import block_matrices, distance_embeddings
@@ -189,34 +188,6 @@ class DecodeStep:
         if self.copy is not None:
             self.copy.renew()
         self.cache.clear()
-
-
-class EnsembleStep:
-    """The steps of several decoders as one: log-probabilities of the mean distribution in place of logits.
-
-    It stands for its own cache as well: what happens to the slots happens to those of every decoder.
-    """
-
-    def __init__(self, steps: Sequence[DecodeStep]):
-        self.steps, self.cache = steps, self
-        self.slots, self.device = steps[0].cache.slots, steps[0].cache.device
-        self.logits_dtype = steps[0].logits_dtype
-
-    def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        return mean_of([step(tokens, positions) for step in self.steps])
-
-    def prefill(self, prompts: Mapping[int, Sequence[int]]) -> None:
-        for step in self.steps:
-            step.prefill(prompts)
-
-    def reorder(self, origins: Tensor, positions: Tensor) -> None:
-        for step in self.steps:
-            step.cache.reorder(origins, positions)
-
-    def keep(self, slots: Tensor) -> None:
-        for step in self.steps:
-            step.cache.keep(slots)
-        self.slots = len(slots)
 
 
 def compute_dtype(decoder: Decoder) -> torch.dtype:

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from shared.generation import single_slot
 from shared.generation.arguments import GenerationArguments
-from shared.generation.decode_step import DecodeStep, EnsembleStep
 from shared.generation.processors import MASKS, WARPERS, Written, active, narrowed, process
 from shared.generation.slots import Slots
+from shared.generation.steps import Step
 from shared.kernels.support import fast
 from shared.writing import Constraint
 
@@ -68,7 +68,7 @@ class Sampler:
 
     def __init__(
         self,
-        decode: DecodeStep | EnsembleStep,
+        decode: Step,
         longest: int,
         settings: GenerationArguments,
         end: int,
