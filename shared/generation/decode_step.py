@@ -52,7 +52,8 @@ class DecodeStep:
     """
 
     def __init__(self, decoder: Decoder, cache: KeyValueCache):
-        self.decoder, self.cache = decoder, cache
+        # The decoder's parts and not itself: a step that is kept as long as its decoder lives must not keep it alive.
+        self.gpt2, self.blocks, self.config, self.cache = decoder.transformer, decoder.blocks, decoder.config, cache
         self.dtype = cache.keys[0].dtype
         self.logits_dtype = torch.promote_types(self.dtype, torch.float32)  # the residual stream's, too
         config = decoder.config
@@ -93,7 +94,7 @@ class DecodeStep:
 
     def __call__(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """Logits [N, V], in float32 or better, after `tokens` [N] at `positions` [N]."""
-        gpt2, wide = self.decoder.transformer, self.logits_dtype
+        gpt2, wide = self.gpt2, self.logits_dtype
         linear, attend = self.operations.linear, self.operations.attend
         bounds = None
         if not positions.is_cuda:  # reading them would make a GPU wait
@@ -121,8 +122,8 @@ class DecodeStep:
 
         `prompts` are token ids by slot.
         """
-        decoder, cache = self.decoder, self.cache
-        new, device = cache.begin({slot: tuple(prompt) for slot, prompt in prompts.items()}), decoder.device
+        cache, device = self.cache, self.cache.device
+        new = cache.begin({slot: tuple(prompt) for slot, prompt in prompts.items()})
         if not new:
             return
         unique = list(dict.fromkeys(new.values()))
@@ -132,7 +133,7 @@ class DecodeStep:
         lengths = torch.tensor([len(prompt) for prompt in unique])
         longest = int(lengths.max())
         ids = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in unique])
-        if decoder.config.mask == "prefix":
+        if self.config.mask == "prefix":
             positions = torch.arange(longest)
             row = positions.expand_as(ids)
             mask = dense_mask(row, row < lengths[:, None]).to(device)
@@ -144,21 +145,21 @@ class DecodeStep:
 
     def read_rows(self, ids: Tensor) -> None:
         """Read prompts `ids` [N, T], which lie on the CPU and of which the shorter ones end with padding."""
-        self.read(ids.to(self.decoder.device), *self.causal(*ids.shape), self.cache)
+        self.read(ids.to(self.cache.device), *self.causal(*ids.shape), self.cache)
 
     def causal(self, rows: int, length: int) -> tuple[Tensor, Mask]:
         """Positions [T] and mask of so many rows of `length` tokens: padding stands behind all that is read."""
-        device, attention, shape = self.decoder.device, self.decoder.blocks[0].attn, torch.Size((rows, length))
+        device, attention, shape = self.cache.device, self.blocks[0].attn, torch.Size((rows, length))
         relative, width = distance_embeddings(attention), attention.head_dim
         mask = choose_mask(shape, None, None, device=device, dtype=self.dtype, width=width, relative=relative)
         return torch.arange(length, device=device), mask
 
     def read(self, ids: Tensor, positions: Tensor, mask: Mask, cache: Update) -> None:
         """Give the `cache` the keys and values of tokens `ids` [N, T], which stand at `positions` [T] of each row."""
-        gpt2, wide = self.decoder.transformer, self.logits_dtype
-        linear, shape, config = decode_operations.linear, ids.shape, self.decoder.config
+        gpt2, wide = self.gpt2, self.logits_dtype
+        linear, shape, config = decode_operations.linear, ids.shape, self.config
         states = (gpt2.wte(ids) + gpt2.wpe(positions)).to(wide).flatten(0, 1)
-        for number, (layer, block) in enumerate(zip(self.layers, self.decoder.blocks, strict=True)):
+        for number, (layer, block) in enumerate(zip(self.layers, self.blocks, strict=True)):
             projected = linear(states, layer.projection, layer.projection_bias, layer.norm_1)
             parts = projected.view(*shape, 3, config.n_head, -1)
             query, key, value = parts.permute(2, 0, 3, 1, 4)

@@ -73,7 +73,6 @@ def recorded_step(
         alike = astuple(replace(settings, max_new_tokens=1))  # each slot has a limit of its own
         case = (slots, alike, end, compute_dtype(decoder), weights)
         if kept is not None and kept.case == case and kept.has_room(length, longest):
-            kept.decode.decoder = decoder
             kept.decode.renew()
             return kept
     del kept
@@ -87,8 +86,7 @@ def recorded_step(
 def keep(decoder: Decoder | Ensemble, step: RecordedStep) -> None:
     """Keep a step whose slots have all finished for the decoder's next call, unless it is too large."""
     if step.case is not None and step.nbytes <= MOST:
-        del step.decode.decoder  # or the dictionary would keep its key alive
-        _kept[decoder] = step
+        _kept[decoder] = step  # which holds the decoder's parts, or the dictionary would keep its key alive
 
 
 def forget(decoder: Decoder | Ensemble) -> None:
