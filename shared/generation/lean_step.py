@@ -1,8 +1,8 @@
 """A decoding step in as few operations as PyTorch has them, for a CPU.
 
 A small decoder's products take a CPU a few microseconds each, no longer than PyTorch takes to call anything. So nothing
-here is called that need not be: products go to one buffer, views of it are made once,
-keys and values are stored together, and where all slots stand at one position, as one alone does, none needs a mask.
+here is called that need not be: products go to one buffer, views of it are made once, keys and values are stored
+together, and where all slots stand at one position, as one alone does, none needs a mask.
 """
 
 from typing import NamedTuple
