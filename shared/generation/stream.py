@@ -52,20 +52,21 @@ class Stream:
         assert isinstance(decode, DecodeStep)  # of one decoder
         self.decode, self.held = decode, list[int]()
 
-    def lacking(self, ids: list[int]) -> int:
-        """How many of `ids` are still to be read; what the cache holds beyond those that it shares with them goes."""
+    def trim_to(self, ids: list[int]) -> None:
+        """Hold no more than `ids` begin with: from where they differ, what was read is forgotten."""
         shared = 0
         for held, wanted in zip(self.held, ids, strict=False):
             if held != wanted:
                 break
             shared += 1
         del self.held[shared:]
-        return len(ids) - shared
 
     @torch.inference_mode()
     def read(self, ids: list[int]) -> None:
         """Let the cache hold `ids`: what is lacking is read, one token by a decoding step, several at once."""
-        lacking, start = self.lacking(ids), len(self.held)
+        self.trim_to(ids)
+        start = len(self.held)
+        lacking = len(ids) - start
         if lacking == 1:
             self.decode(torch.tensor(ids[start:]), torch.tensor([start]))
         elif lacking:
