@@ -36,8 +36,8 @@ def generate_reranked(
         UserError: if the run has not learned to write a source after an output.
     """
     chosen = []
-    for row in rows[:1]:
-        task.reversed_sequence(row, "", decoder.context)  # refused, if at all, before anything is written
+    if rows:
+        task.reversed_sequence(rows[0], "", decoder.context)  # refused, if at all, before anything is written
     every = n_best(decoder, prompts, settings, task.vocabulary, constraint=constraint, progress=progress)
     for row, found in zip(rows, every, strict=True):
         back = reverse_scores(decoder, task, row, found)
