@@ -1,6 +1,6 @@
 """The page's pictures without a browser: figures of what a decoder did with one line."""
 
-from math import ceil
+from math import ceil, sqrt
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +20,8 @@ def attention(weights: np.ndarray, titles: list[str], names: list[str], context:
 
     What the mask hides is grey; lines mark where the source ends.
     """
-    columns, labelled = min(COLUMNS, len(weights)), len(names) <= LABELLED
+    # As high as wide: a page shows four panels in a row too small to read.
+    columns, labelled = ceil(sqrt(len(weights))), len(names) <= LABELLED
     side = 1.5 + 0.16 * len(names) if labelled else 6
     figure, panels = _panels(len(weights), columns, side, side)
     for axes, panel, title in zip(panels, weights, titles, strict=True):
