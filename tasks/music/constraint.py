@@ -28,25 +28,17 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND, ids_of
-from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, PITCHES, RINGING, Grammar, Line
+from tasks.music.columns import PITCHES, Columns
+from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, RINGING, Grammar, Line
 
 WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn and Velocity, TimeShift, NoteOff
-VELOCITIES = 2 * PITCHES  # the column that says whether any may come
 
 
 class EventConstraint(Grammar):
     """A `Grammar` whose state says `sounding` bool [R, 128] and when each key was `struck` [R, 128]."""
 
+    columns = Columns.of("NoteOn", "NoteOff", "Velocity", "TimeShift")
     note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least
-
-    def _columns(self, size: int) -> np.ndarray:
-        """128 keys to strike, 128 to release, velocities, shifts, the end, all else."""
-        columns = np.full(size, VELOCITIES + 1 + TICKS_PER_SECOND + 1)
-        first = {"NoteOn": 0, "NoteOff": PITCHES, "TimeShift": VELOCITIES}  # a shift has one tick at least
-        for index, (kind, value) in self.vocabulary.meaning.items():
-            columns[index] = VELOCITIES if kind == "Velocity" else first[kind] + value
-        columns[self.vocabulary.end] = VELOCITIES + 1 + TICKS_PER_SECOND
-        return columns
 
     def _stands_for(self, size: int) -> np.ndarray:
         """A sounding key that is struck is released."""
@@ -89,19 +81,21 @@ class EventConstraint(Grammar):
         may_end = (state["until"] == NEVER) & (now >= self.earliest_end)
         end = (silent & ~state["owing"] & may_end)[:, None]
 
-        columns = torch.cat([note_on, note_off, torch.zeros_like(end), shift, end, torch.zeros_like(end)], -1)
+        none = torch.zeros_like(end)
+        mask = torch.cat([note_on, note_off, none, shift, end, none], -1)  # in the order of `columns`
         # The fallback below makes an end of these, also before `until`.
         over = silent & ~state["owing"] & (now > 0) & (now >= self.limit - TICKS_PER_SECOND)
-        columns &= ~over[:, None]
-        self._give_velocities(columns, state)
-        columns &= ~(state["ended"] | (left <= 0))[:, None]
-        columns[:, -2] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
-        return columns[:, self.column]
+        mask &= ~over[:, None]
+        self._give_velocities(mask, state)
+        mask &= ~(state["ended"] | (left <= 0))[:, None]
+        mask[:, self.columns.end] |= ~mask.any(-1)  # a row that is over, or has no room for the note it owes
+        return mask[:, self.column]
 
-    def _give_velocities(self, columns: Tensor, state: dict[str, Tensor]) -> None:
-        """Where one is due, allow in the columns [R, C] velocities and nothing else, in place."""
-        columns &= ~state["velocity"][:, None]
-        columns[:, VELOCITIES] = state["velocity"]
+    def _give_velocities(self, mask: Tensor, state: dict[str, Tensor]) -> None:
+        """Where one is due, allow in the mask [R, C] velocities and nothing else, in place."""
+        due = state["velocity"][:, None]
+        mask &= ~due
+        mask[:, self.columns.velocity] = due
 
     def _order(self, state: dict[str, Tensor]) -> Tensor:
         """[R, 128]: the order in which sounding notes were struck; `NEVER` for silent keys."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from tasks.midi.codec import PIANO, TICKS_PER_SECOND
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
+from tasks.music.columns import PITCHES, Columns
 from tasks.music.infilling import length_of_hole, ringing
 
 LONGEST_SILENCE = 10 * TICKS_PER_SECOND
-PITCHES = 128
 NEVER = 2**40  # later than any tick
 RINGING = TICKS_PER_SECOND  # after the last note may begin
 
@@ -79,6 +79,8 @@ class Grammar(ABC):
     sounds.
     """
 
+    columns: ClassVar[Columns]  # of the mask that `allowed` computes before it says of each id whether that may come
+
     def __init__(
         self,
         vocabulary: MusicVocabulary,
@@ -94,19 +96,18 @@ class Grammar(ABC):
         self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
         size = max(vocabulary.tokens.values()) + 1
         kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
+        columns = np.full(size, self.columns.other)
         for index, (kind, value) in vocabulary.meaning.items():
             kinds[index], values[index] = KINDS.index(kind), value
-        self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, self._columns(size)))
+            columns[index] = self.columns.of_event(kind, value)
+        columns[vocabulary.end] = self.columns.end
+        self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, columns))  # each by id, [V]
         self.stands_for = torch.from_numpy(self._stands_for(size))
         self.kinds = self.kind == (found := self.kind.unique())[:, None]
         self.narrowed = (found.tolist().index(NOTE_ON), pitch_top_p) if pitch_top_p < 1 else None
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
         low, high = (0, PITCHES) if all_keys else PIANO
         self.playable = (low <= self.pitches) & (self.pitches <= high)
-
-    @abstractmethod
-    def _columns(self, size: int) -> np.ndarray:
-        """The column of what `allowed` computes that is for each id. Shape [size]."""
 
     def _stands_for(self, size: int) -> np.ndarray:
         """The id that each id's probability goes to where it is forbidden and that one is not. Shape [size]."""

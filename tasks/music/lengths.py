@@ -19,19 +19,16 @@ from torch import Tensor
 
 from tasks.midi.codec import TICKS_PER_SECOND
 from tasks.midi.lengths import PART, TIMES
-from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, PITCHES, RINGING, TIME, VELOCITY, Grammar, Line
-
-# The columns of what may come: keys, then whether any velocity, length and time may, shifts, the end, all else.
-VELOCITIES, LENGTH, SAID = PITCHES, PITCHES + 1, PITCHES + 2
-SHIFTS = SAID + 1
-END = SHIFTS + TICKS_PER_SECOND
-ANY = {"Velocity": VELOCITIES, "Duration": LENGTH, "Time": SAID}
+from tasks.music.columns import PITCHES, Columns
+from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, RINGING, TIME, VELOCITY, Grammar, Line
 
 
 class LengthsConstraint(Grammar):
     """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
     is due. Where times are said, `clocked`, it says from which tick the window that is read counts them, `start`, and
     at which tick the last one was `said`, or a note that needed none began."""
+
+    columns = Columns.of("NoteOn", "Velocity", "Duration", "Time", "TimeShift")
 
     def _stands_for(self, size: int) -> np.ndarray:
         """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
@@ -40,18 +37,6 @@ class LengthsConstraint(Grammar):
         targets[shifts[shifts >= 0]] = shifts[TICKS_PER_SECOND]
         targets[shifts[1 : TICKS_PER_SECOND + 1]] = self.vocabulary.end
         return targets
-
-    def _columns(self, size: int) -> np.ndarray:
-        columns = np.full(size, END + 1)
-        for index, (kind, value) in self.vocabulary.meaning.items():
-            if kind == "NoteOn":
-                columns[index] = value
-            elif kind in ANY:
-                columns[index] = ANY[kind]
-            elif value <= TICKS_PER_SECOND:
-                columns[index] = SHIFTS + value - 1
-        columns[self.vocabulary.end] = END
-        return columns
 
     def _sounding(self, line: Line) -> dict[str, Any]:
         return {
@@ -82,13 +67,14 @@ class LengthsConstraint(Grammar):
         may_say = (unsaid & can_begin & (left > self.vocabulary.note_size))[:, None]
         free = ~(velocity | length)
         other = torch.zeros_like(end)
-        columns = torch.cat([note_on & free, velocity, length, may_say & free, shift & free, end & free, other], -1)
-        columns &= ~(state["ended"] | (left <= 0))[:, None]
-        columns[:, END] |= ~columns.any(-1)  # a row that is over, or has no room for the note it owes
+        # In the order of `columns`.
+        mask = torch.cat([note_on & free, velocity, length, may_say & free, shift & free, end & free, other], -1)
+        mask &= ~(state["ended"] | (left <= 0))[:, None]
+        mask[:, self.columns.end] |= ~mask.any(-1)  # a row that is over, or has no room for the note it owes
         longest, said_now = self.limit + RINGING - now, time % len(TIMES)
         too_long = (self.kind == DURATION) & (self.value > longest[:, None])
         other_time = (self.kind == TIME) & (self.value != said_now[:, None])
-        return columns[:, self.column] & ~(too_long | other_time)
+        return mask[:, self.column] & ~(too_long | other_time)
 
     def _sound(self, state: dict[str, Tensor], kind: Tensor, value: Tensor, on: Tensor, shift: Tensor) -> None:
         key = (self.pitches == state["begun"][:, None]) & (kind == DURATION)[:, None]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tasks.midi.codec import MEANING
 from tasks.midi.velocities import last_velocity
-from tasks.music.constraint import VELOCITIES, WHOLE_NOTE, EventConstraint
-from tasks.music.grammar import PITCHES, VELOCITY
+from tasks.music.constraint import WHOLE_NOTE, EventConstraint
+from tasks.music.grammar import VELOCITY
 
 
 class OnChangeConstraint(EventConstraint):
@@ -31,12 +31,13 @@ class OnChangeConstraint(EventConstraint):
         same = (self.kind == VELOCITY) & (self.value == state["last"][:, None])
         return super().allowed(state) & ~same
 
-    def _give_velocities(self, columns: Tensor, state: dict[str, Tensor]) -> None:
+    def _give_velocities(self, mask: Tensor, state: dict[str, Tensor]) -> None:
         """Allow one where a note may begin, and after it nothing but a note."""
-        note_on, given = columns[:, :PITCHES], state["velocity"]
+        note_on, others = mask[:, self.columns.note_on], mask[:, self.columns.note_on.stop :]
+        given = state["velocity"][:, None]
         room = state["left"] >= state["sounding"].sum(-1) + WHOLE_NOTE
-        columns[:, PITCHES:] &= ~given[:, None]
-        columns[:, VELOCITIES] = note_on.any(-1) & room & ~given
+        others &= ~given
+        mask[:, self.columns.velocity] = (note_on.any(-1) & room)[:, None] & ~given
         note_on &= (state["last"] > 0)[:, None]
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND
-from tasks.music.constraint import VELOCITIES, WHOLE_NOTE, EventConstraint
-from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, NOTE_ON, PITCHES, RINGING, TIME_SHIFT
-
-COLUMNS = VELOCITIES + 1 + TICKS_PER_SECOND + 2
+from tasks.music.constraint import WHOLE_NOTE, EventConstraint
+from tasks.music.grammar import LONGEST_SILENCE, NEVER, NOTE_OFF, NOTE_ON, RINGING, TIME_SHIFT
 
 
 class SingleRowConstraint(EventConstraint):
@@ -20,18 +18,21 @@ class SingleRowConstraint(EventConstraint):
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
         if why_not(state):
             return super().allowed(state)
-        columns = np.zeros(COLUMNS, dtype=bool)
+        columns = self.columns
+        mask = np.zeros(columns.width, dtype=bool)
         if state["velocity"]:
-            columns[VELOCITIES] = True
+            mask[columns.velocity] = True
         else:
-            self._fill(columns, state)
-        if state["ended"] or state["left"] <= 0:
-            columns[:] = False
-        columns[-2] |= not columns.any()
-        return torch.from_numpy(columns[self.column.numpy()])[None]
+            self._fill(mask, state)
+        if state["ended"] or int(state["left"]) <= 0:
+            mask[:] = False
+        mask[columns.end] |= not mask.any()
+        return torch.from_numpy(mask[self.column.numpy()])[None]
 
-    def _fill(self, columns: np.ndarray, state: dict[str, Tensor]) -> None:
-        """Set the columns of what may come where no velocity is due."""
+    def _fill(self, mask: np.ndarray, state: dict[str, Tensor]) -> None:
+        """Set in the mask [C] what may come where no velocity is due."""
+        columns = self.columns
+        note_on, note_off, shift = mask[columns.note_on], mask[columns.note_off], mask[columns.time_shift]  # views
         names = ("now", "left", "begun", "silence", "hole", "until", "owing")
         now, left, begun, silence, hole, until, owing = (int(state[name]) for name in names)
         sounding, limit = state["sounding"][0].numpy(), self.limit
@@ -47,15 +48,15 @@ class SingleRowConstraint(EventConstraint):
             late |= age >= LONGEST_NOTE
             if begun < 0:
                 in_order = late or silence >= LONGEST_SILENCE or left <= notes
-                columns[PITCHES + (keys[oldest] if in_order else keys)] = True
+                note_off[keys[oldest] if in_order else keys] = True
         if not late and left >= notes + WHOLE_NOTE and now < begin_by:
-            columns[begun + 1 : PITCHES] = (self.playable.numpy() & ~sounding)[begun + 1 :]
+            note_on[begun + 1 :] = (self.playable.numpy() & ~sounding)[begun + 1 :]
         waiting = notes > 0 and begun >= 0
         if not state["shifted"] and (waiting or left > (notes or WHOLE_NOTE)):
             last = min(now + LONGEST_NOTE - age, limit + RINGING) if notes else begin_by - 1
             room = max(min(last - now, LONGEST_SILENCE - silence), int(waiting), 0)
-            columns[VELOCITIES + 1 : -2][:room] = True
-        columns[-2] = not notes and not owing and until == NEVER and now >= self.earliest_end
+            shift[:room] = True
+        mask[columns.end] = not notes and not owing and until == NEVER and now >= self.earliest_end
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
         if why_not(state):
