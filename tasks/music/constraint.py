@@ -35,7 +35,7 @@ WHOLE_NOTE = 4  # tokens of a note from silence: NoteOn and Velocity, TimeShift,
 
 
 class EventConstraint(Grammar):
-    """A `Grammar` whose state says `sounding` bool [R, 128] and when each key was `struck` [R, 128]."""
+    """A `Grammar` of notes that are released by events of their own."""
 
     columns = Columns.of("NoteOn", "NoteOff", "Velocity", "TimeShift")
     note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least

@@ -1,4 +1,21 @@
-"""What the grammars of events have in common: which ids say what, the clock, and how much may still come."""
+"""What the grammars of events have in common: which ids say what, the clock, and how much may still come.
+
+A grammar reads a prompt into a state (`begin`), says which ids may come next (`allowed`), and takes in the one that was
+chosen (`advance`). For example, with an event of its own for each note's end (`tasks.music.constraint`):
+
+    prompt          NoteOn 60, Velocity 63, TimeShift 50, <|continue|>       a C, half a second ago, which still sounds
+      state         now 0, silence 50, sounding {60}, struck[60] -50, shifted
+      may come      NoteOff 60, or NoteOn of any other key of the piano; no TimeShift, as one of less than a second was
+                    the last; no end, as a key sounds
+    NoteOn 64       begun 64, silence 0, velocity, sounding {60, 64}, struck[64] 0
+      may come      any Velocity
+    Velocity 63     velocity is no longer due
+      may come      NoteOn 65 and higher, or TimeShift: what ends at a tick ends before anything begins there
+    TimeShift 100   now 100, silence 100, begun -1
+      may come      NoteOff 60 or 64, NoteOn of any other key, or TimeShift
+    NoteOff 60, 64  sounding {}
+      may come      the end, any NoteOn, or TimeShift
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence as Tokens
@@ -71,12 +88,37 @@ class Grammar(ABC):
     composed (or continued, after no primer) has a note at least, and begins with it. What fills a hole begins within
     it, in at most `hole` ticks where the prompt does not say how long it is, and may end behind it.
 
-    The state, for R rows, in ticks of 10 ms: `now`, which starts from 0 with the first new token; `silence`, ticks
-    since a note began; `begun`, the pitch of the last that began in this tick; `velocity`, whether one is due;
-    `shifted`, whether no further shift may follow; `owing`, whether a note must come before the end; `ended`; `left`,
-    tokens that may still be written; `hole`, the tick where what comes behind a hole begins; `until`, the tick where
-    another window is read, before which there is no end, and `paused`, whether that has come. A subclass adds what
-    sounds.
+    The state, for R rows. A tick takes 10 ms. Ticks are counted from the end of the prompt: those of the prompt are
+    negative. `hole`, `until` and `said` are about `NEVER` ticks away where there is none.
+
+        now        [R]       int64  the tick at which the next event comes
+        silence    [R]       int64  ticks since a note began
+        begun      [R]       int64  the pitch of the last note that began at this tick; -1 where none has
+        velocity   [R]       bool   whether a velocity is due; where one stands before its note: whether the note is
+        shifted    [R]       bool   whether no shift may follow
+        owing      [R]       bool   whether a note must come before the end
+        ended      [R]       bool   whether the end has come
+        left       [R]       int64  how many tokens may still be written
+        hole       [R]       int64  the tick at which what comes behind a hole begins: no note begins from there on
+        until      [R]       int64  the tick at which another window is read: no end comes before it
+        paused     [R]       bool   whether `until` has come
+
+    of `EventConstraint`, and so of `SingleRowConstraint` and `OnChangeConstraint`, also
+
+        sounding   [R, 128]  bool   by pitch, whether the key sounds
+        struck     [R, 128]  int64  by pitch, the tick at which a key that sounds was struck
+
+    of `OnChangeConstraint` also
+
+        last       [R]       int64  the last velocity, 1 to 127; 0 before the first
+
+    of `LengthsConstraint` also
+
+        ends       [R, 128]  int64  by pitch, the tick from which on the key is silent
+        length     [R]       bool   whether a length is due
+        clocked    [R]       bool   whether times are said before notes, as they are beside a melody
+        start      [R]       int64  the tick from which the window that is read counts the times that are said
+        said       [R]       int64  the tick at which a time was said last, or a note that needed none began
     """
 
     columns: ClassVar[Columns]  # of the mask that `allowed` computes before it says of each id whether that may come
@@ -167,7 +209,7 @@ class Grammar(ABC):
 
     @abstractmethod
     def _sounding(self, line: Line) -> dict[str, Any]:
-        """The part of a row's state that says what sounds after a line."""
+        """The entries of a row's state that a subclass adds: what sounds after a line."""
 
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
         kind, value = self.kind[tokens], self.value[tokens]

@@ -24,9 +24,7 @@ from tasks.music.grammar import DURATION, LONGEST_SILENCE, NEVER, RINGING, TIME,
 
 
 class LengthsConstraint(Grammar):
-    """A `Grammar` whose state says `ends`, the tick at which each key falls silent [R, 128], and `length`, whether one
-    is due. Where times are said, `clocked`, it says from which tick the window that is read counts them, `start`, and
-    at which tick the last one was `said`, or a note that needed none began."""
+    """A `Grammar` of notes that say their lengths."""
 
     columns = Columns.of("NoteOn", "Velocity", "Duration", "Time", "TimeShift")
 

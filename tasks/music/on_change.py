@@ -17,8 +17,7 @@ from tasks.music.grammar import VELOCITY
 
 
 class OnChangeConstraint(EventConstraint):
-    """An `EventConstraint` whose state says with `velocity` that one is written whose note is to come; `last` is the
-    last velocity, 0 before the first."""
+    """An `EventConstraint` of velocities before their notes, where they change."""
 
     note_takes = WHOLE_NOTE - 1
 
