@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ def looking(prompts: Tokens[Tokens[int]], context: int, sliding: bool) -> Look:
     return lambda index, written: everything(prompts[index], written)
 
 
-class Constraint(Protocol):
+class Constraint(ABC):
     """Which tokens may come next, followed for many slots at once in tensors that belong to it: its state.
 
     Every tensor of the state has one row for each slot. After `new_state` none is ever replaced, and neither `allowed`
@@ -73,16 +74,35 @@ class Constraint(Protocol):
     kinds: Tensor  # bool [K, V]: else it goes to what is allowed of its kind; each id is of one
     narrowed: tuple[int, float] | None  # of such a kind only the likeliest that hold this share of it may be drawn
 
+    def __init__(self, size: int):
+        """Over `size` ids: each is all of one kind and stands for itself, and no kind is narrowed."""
+        import torch  # noqa: PLC0415 (which --help does without)
+
+        self.removed, self.tokens, self.narrowed = 0.0, 0, None
+        self.stands_for, self.kinds = torch.arange(size), torch.ones(1, size, dtype=torch.bool)
+
+    def to(self, device: torch.device | str) -> None:
+        """Move every tensor that is an attribute to the device; `new_state` does so first."""
+        import torch  # noqa: PLC0415 (as above)
+
+        for name, value in vars(self).items():
+            if isinstance(value, torch.Tensor):
+                setattr(self, name, value.to(device))
+
+    @abstractmethod
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
         """The state of `slots` slots, none of which has begun."""
 
+    @abstractmethod
     def begin(
         self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
     ) -> None:
         """On the CPU, set a slot to its prompt and what is `written`; at most `new_tokens` are still to come."""
 
+    @abstractmethod
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
         """Bool [slots, V]: which ids may come next; at least one in every slot, also where the output has ended."""
 
+    @abstractmethod
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
         """Take in the token [slots] that each slot was given, in place. A beam that is out may be given any."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shared.data.sequence import Sequence
+from shared.writing import Constraint
 from tasks.chorales.grid import HARMONIZE, REST, VOICES, ChoraleVocabulary
 
 FREE, END = -1, -2  # what a voice may sing where nothing is fixed, and where a chorale is over
@@ -47,24 +48,20 @@ def parallels(grid: np.ndarray) -> float:
     return 100 * found / max(moves, 1)
 
 
-class SopranoConstraint:
-    """A `shared.writing.Constraint`: the soprano is the one that was given, and all voices end with it.
+class SopranoConstraint(Constraint):
+    """The soprano is the one that was given, and all voices end with it.
 
     A prompt without `<|harmonize|>` leaves everything free. The state, for R rows: `soprano` [R, 16ths], what it sings
     (`END` behind its last), and `written`, tokens so far.
     """
 
-    narrowed: tuple[int, float] | None = None
-
     def __init__(self, vocabulary: ChoraleVocabulary, context: int):
+        super().__init__(len(vocabulary.tokens))
         self.vocabulary, self.steps = vocabulary, context // VOICES + 2
-        self.removed, self.tokens = 0.0, 0
-        self.ids = self.stands_for = torch.arange(len(vocabulary.tokens))
-        self.kinds = torch.ones(1, len(self.ids), dtype=torch.bool)
+        self.ids = torch.arange(len(vocabulary.tokens))
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        self.ids = self.stands_for = self.ids.to(device)
-        self.kinds = self.kinds.to(device)
+        self.to(device)
         return {
             "soprano": torch.full((slots, self.steps), FREE, device=device),
             "written": torch.zeros(slots, dtype=torch.long, device=device),

@@ -40,11 +40,9 @@ class EventConstraint(Grammar):
     columns = Columns.of("NoteOn", "NoteOff", "Velocity", "TimeShift")
     note_takes = WHOLE_NOTE  # tokens from a note-on to the note's release, at least
 
-    def _stands_for(self, size: int) -> np.ndarray:
+    def _redirect(self, targets: np.ndarray) -> None:
         """A sounding key that is struck is released."""
-        targets = super()._stands_for(size)
         targets[ids_of("NoteOn")] = ids_of("NoteOff")
-        return targets
 
     def _sounding(self, line: Line) -> dict[str, Any]:
         struck = line.struck

@@ -17,7 +17,7 @@ chosen (`advance`). For example, with an event of its own for each note's end (`
       may come      the end, any NoteOn, or TimeShift
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shared.writing import Constraint
 from tasks.midi.codec import PIANO, TICKS_PER_SECOND
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 from tasks.music.columns import PITCHES, Columns
@@ -77,8 +78,8 @@ class Line:
         self.latest, self.shifted = kind, kind == "Time" or (kind == "TimeShift" and value < TICKS_PER_SECOND)
 
 
-class Grammar(ABC):
-    """A `shared.writing.Constraint` of events.
+class Grammar(Constraint):
+    """What may come next of the events of a performance.
 
     With `seconds`, no note begins so long after the prompt, and all end within a second more. Where they are to be
     `filled`, the end comes in the last of them or later. Keys are those of a piano, unless `all_keys` may be struck. Of
@@ -132,11 +133,11 @@ class Grammar(ABC):
         hole: int = NEVER,
         pitch_top_p: float = 1.0,
     ):
-        self.removed, self.tokens = 0.0, 0
+        size = max(vocabulary.tokens.values()) + 1
+        super().__init__(size)
         self.vocabulary, self.hole = vocabulary, hole
         self.limit = NEVER if seconds is None else max(1, round(seconds * TICKS_PER_SECOND))
         self.earliest_end = self.limit - TICKS_PER_SECOND if filled and seconds is not None else 0
-        size = max(vocabulary.tokens.values()) + 1
         kinds, values = np.full(size, KINDS.index("special")), np.zeros(size, dtype=int)
         columns = np.full(size, self.columns.other)
         for index, (kind, value) in vocabulary.meaning.items():
@@ -144,25 +145,24 @@ class Grammar(ABC):
             columns[index] = self.columns.of_event(kind, value)
         columns[vocabulary.end] = self.columns.end
         self.kind, self.value, self.column = map(torch.from_numpy, (kinds, values, columns))  # each by id, [V]
-        self.stands_for = torch.from_numpy(self._stands_for(size))
+        self._redirect(self.stands_for.numpy())
         self.kinds = self.kind == (found := self.kind.unique())[:, None]
-        self.narrowed = (found.tolist().index(NOTE_ON), pitch_top_p) if pitch_top_p < 1 else None
+        if pitch_top_p < 1:
+            self.narrowed = found.tolist().index(NOTE_ON), pitch_top_p
         self.pitches, self.ticks = torch.arange(PITCHES), torch.arange(1, TICKS_PER_SECOND + 1)
         low, high = (0, PITCHES) if all_keys else PIANO
         self.playable = (low <= self.pitches) & (self.pitches <= high)
 
-    def _stands_for(self, size: int) -> np.ndarray:
-        """The id that each id's probability goes to where it is forbidden and that one is not. Shape [size]."""
-        return np.arange(size)
+    @abstractmethod
+    def _redirect(self, targets: np.ndarray) -> None:
+        """Set in `targets` [V], in place, where the probability of a forbidden id goes; at first, to no other id."""
 
     @abstractmethod
     def allowed(self, state: dict[str, Tensor]) -> Tensor:
         """Bool [R, V]. Whatever is allowed leaves tokens and time enough to end all that then sounds."""
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(self, name, value.to(device))
+        self.to(device)
         return {
             name: torch.tensor(value, device=device).expand(slots, *torch.tensor(value).shape).clone()
             for name, value in self._read([], 0).items()

@@ -28,13 +28,11 @@ class LengthsConstraint(Grammar):
 
     columns = Columns.of("NoteOn", "Velocity", "Duration", "Time", "TimeShift")
 
-    def _stands_for(self, size: int) -> np.ndarray:
+    def _redirect(self, targets: np.ndarray) -> None:
         """A wait that leads too far is the end; one of more than a second, which is never written, a second."""
-        targets = super()._stands_for(size)
         shifts = self.vocabulary.shifts
         targets[shifts[shifts >= 0]] = shifts[TICKS_PER_SECOND]
         targets[shifts[1 : TICKS_PER_SECOND + 1]] = self.vocabulary.end
-        return targets
 
     def _sounding(self, line: Line) -> dict[str, Any]:
         return {

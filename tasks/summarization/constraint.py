@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shared.data.vocabulary import TextVocabulary
+from shared.writing import Constraint
 
 # In a byte-level BPE's tokens, Ġ is a space; a word after one is not a sentence's first, unless a sentence has ended.
 # Ã and one of Ģ to ŀ are the two bytes of a capital from À to Þ.
@@ -19,27 +20,24 @@ NAME = re.compile(r"Ġ(?:[A-Z]|Ã[Ģ-ŀ])|Ġ?\d")
 SENTENCE_END = re.compile(r"[.!?]\W*$|Ċ$")  # Ċ is a line's end
 
 
-class NamesFromSource:
-    """A `shared.writing.Constraint`; every prompt ends with what its output has `begun` with.
+class NamesFromSource(Constraint):
+    """Names and numbers stand in the prompt; every prompt ends with what its output has `begun` with.
 
     The state, for R rows: `in_source` bool [R, V], the tokens of the prompt; `begins` [R], whether the next token
     begins a sentence, whose first word may have any capital.
     """
 
-    narrowed: tuple[int, float] | None = None
-
     def __init__(self, vocabulary: TextVocabulary, begun: Tokens[int] = ()):
-        self.removed, self.tokens, self.begun = 0.0, 0, begun
         size = max(vocabulary.tokens.values()) + 1
-        self.stands_for, self.kinds = torch.arange(size), torch.ones(1, size, dtype=torch.bool)
+        super().__init__(size)
+        self.begun = begun
         self.names, self.ends = torch.zeros(2, size, dtype=torch.bool)
         for token, index in vocabulary.tokens.items():
             self.names[index] = NAME.match(token) is not None
             self.ends[index] = SENTENCE_END.search(token) is not None
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
-        self.names, self.ends = self.names.to(device), self.ends.to(device)
-        self.stands_for, self.kinds = self.stands_for.to(device), self.kinds.to(device)
+        self.to(device)
         return {
             "in_source": torch.zeros(slots, len(self.names), dtype=torch.bool, device=device),
             "begins": torch.ones(slots, dtype=torch.bool, device=device),
