@@ -13,24 +13,28 @@ if TYPE_CHECKING:
 
 
 class Window(NamedTuple):
-    """What is read before writing (on): `ids`, fewer than the context holds.
+    """The tokens that the decoder reads before it writes on: a prefill of the key-value cache.
 
-    Another window follows where the context is full or a constraint's time is `until`, unless this one is the `last`.
-    Where tokens say a time, it counts from `start`, by the constraint's time, and was said last at `said`.
+    An output that is longer than the context is written window after window. The next one is read where the context is
+    full or, under a constraint that knows time, where its time is `until`. Times are in the constraint's units.
     """
 
-    ids: list[int]
-    until: int | None = None
-    last: bool = False
-    start: int = 0
-    said: int = -1
+    ids: list[int]  # fewer than the context holds: what is written comes behind them
+    until: int | None = None  # None: the window is left only where the context is full
+    last: bool = False  # whether no other follows: the output ends with the context
+    start: int = 0  # where tokens say a time, the time from which those of this window count
+    said: int = -1  # the time that they said last
 
 
-Look = Callable[[int, Tokens[int]], Window]  # prompt i and what is written after it -> what is read to write on
+Look = Callable[[int, Tokens[int]], Window]  # the prompt's index and what is written after it -> what to read next
 
 
 def show(window: Window, state: dict[str, Tensor], slot: int) -> None:
-    """Let a slot of a constraint's `state` know the window that is read, as far as it knows time."""
+    """Write the window's `until`, `start` and `said` into the slot's row of the constraint's state.
+
+    It follows `Constraint.begin`, which knows the prompt and not the window. A window without `until` leaves the
+    state's own, and a state without `start` and `said` is left without them.
+    """
     if window.until is not None:
         state["until"][slot] = window.until
     if "start" in state:
@@ -38,44 +42,47 @@ def show(window: Window, state: dict[str, Tensor], slot: int) -> None:
 
 
 def everything(prompt: Tokens[int], written: Tokens[int]) -> Window:
-    """All so far; the output ends with the context."""
+    """The prompt and all that is written, as the last window: the output ends with the context."""
     return Window([*prompt, *written], last=True)
 
 
 def latter_half(prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
-    """All so far or, where that fills the context, its end."""
+    """The prompt and all that is written or, where that fills the context, its last `context // 2` tokens."""
     ids = [*prompt, *written]
     return Window(ids if len(ids) < context else ids[-(context // 2) :])
 
 
 def looking(prompts: Tokens[Tokens[int]], context: int, sliding: bool) -> Look:
-    """Reads all so far and, if `sliding`, goes on where the context is full, after the latter half of that."""
+    """The windows of tasks that choose none themselves: `latter_half` if `sliding`, `everything` otherwise."""
     if sliding:
         return lambda index, written: latter_half(prompts[index], written, context)
     return lambda index, written: everything(prompts[index], written)
 
 
 class Constraint(ABC):
-    """Which tokens may come next, followed for many slots at once in tensors that belong to it: its state.
+    """Which tokens may come next: a logits processor that remembers what was written, in tensors on the device.
 
-    Every tensor of the state has one row for each slot. After `new_state` none is ever replaced, and neither `allowed`
-    nor `advance` waits for the device, so that both can be part of a CUDA graph.
+    Transformers' processors are given all ids anew at every step. Here what matters of them is kept in a state, a
+    dictionary of tensors that have a row for each slot of the running batch: `begin` sets a row, `allowed` is the mask
+    of the next token, `advance` takes in the token that was chosen. After `new_state` no tensor of the state is ever
+    replaced, and neither `allowed` nor `advance` waits for the device, so that both can be part of a CUDA graph.
 
-    One that knows time has `until` and `paused` in its state: a slot is paused, and waits for another window, once its
-    time is `until`. There are no beams then. What says times has the `start` from which a window counts them, too, and
-    when one was `said` last.
+    One that knows time has `until` [slots] and `paused` (bool [slots]) in its state: a slot is paused, and waits for
+    its next window, once its time is `until`. There are no beams then. Where tokens say times, the state has `start`
+    and `said` [slots], too: see `Window`.
 
-    Beam search moves no probability: what is allowed keeps that which the decoder gives it.
+    The probability of a forbidden token goes where `stands_for` and `kinds` say. Beam search moves none: what is
+    allowed keeps that which the decoder gives it.
     """
 
     removed: float  # the probability of what was forbidden, summed over the tokens last written under the constraint
     tokens: int  # how many tokens that was, ends included
-    stands_for: Tensor  # [V]: where the probability of a forbidden id goes, if that one is allowed; itself: nowhere
+    stands_for: Tensor  # int64 [V]: the id that a forbidden id's probability goes to, if that one is allowed; or itself
     kinds: Tensor  # bool [K, V]: else it goes to what is allowed of its kind; each id is of one
-    narrowed: tuple[int, float] | None  # of such a kind only the likeliest that hold this share of it may be drawn
+    narrowed: tuple[int, float] | None  # (row of `kinds`, p): of that kind only its own top-p nucleus may be drawn
 
     def __init__(self, size: int):
-        """Over `size` ids: each is all of one kind and stands for itself, and no kind is narrowed."""
+        """Over `size` ids, all of one kind, which is not narrowed; each stands for itself."""
         import torch  # noqa: PLC0415 (which --help does without)
 
         self.removed, self.tokens, self.narrowed = 0.0, 0, None
@@ -105,4 +112,4 @@ class Constraint(ABC):
 
     @abstractmethod
     def advance(self, state: dict[str, Tensor], tokens: Tensor) -> None:
-        """Take in the token [slots] that each slot was given, in place. A beam that is out may be given any."""
+        """Take in the token [slots] that each slot was given, in place; the token of a beam that is out is any."""

@@ -4,6 +4,17 @@ Every slot of the running batch has a position of its own, writes its new keys a
 it, so that a batch gives what its prompts give one by one. For the same reason each prompt draws from a random stream
 of its own. A slot that is finished makes room for a prompt that waits.
 
+The life of a request, which is one prompt and what is written after it:
+
+    waiting ──── _fill: its window is prefilled into a free slot ───> running
+       ^                                                                 │ _step, until <|endoftext|>, its limit,
+       │                                                                 │ a full context, or its constraint's pause
+       │                                                                 v
+       │                                          _collect: the slot is free, the request over or at its window's end
+       │                                                                 │ Rivals.rest, until all candidates for
+       │                                                                 v the same output have come so far
+       └──── with what the best has written and the next window ───── judged ──── the best is over ───> finished
+
 `shared.generation.reference` does the same on one page, without a cache, a batch or a kernel.
 """
 

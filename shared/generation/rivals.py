@@ -1,4 +1,8 @@
-"""Several candidates for one output: wherever another window is to be read, the best so far is what all go on with."""
+"""Best of n, window by window: of several samples for one output, the best so far is what all go on with.
+
+An output that fits into one window is sampled `count` times, and the best is taken. A longer one is judged wherever the
+next window is to be read: all its candidates then go on after the same, each with random numbers of its own.
+"""
 
 from collections.abc import Callable
 from collections.abc import Sequence as Tokens
@@ -7,19 +11,20 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Request:
-    """One prompt, what is written after it so far, how many tokens that may become, and whether it is over."""
+    """One prompt that is to be continued."""
 
-    index: int
+    index: int  # among the prompts
     prompt: list[int]
-    written: list[int] = field(default_factory=list)
-    longest: int = 0
-    over: bool = False
+    written: list[int] = field(default_factory=list)  # after the prompt, in all windows so far
+    longest: int = 0  # how many tokens `written` may become
+    over: bool = False  # whether it is finished, and reads no other window
 
 
 class Rivals:
-    """Candidates for the same output, `count` after another, judged by the one of the `judges` that is their output's.
+    """Requests in groups: those of index i * `count` to (i + 1) * `count` - 1 are candidates for output i.
 
-    A judge takes what each has written, and gives the index of the best.
+    `judges[i]` takes what each candidate for output i has written, in their order, and gives the index of the best. In
+    `resting` are, by output, the candidates that have come to the end of their window and wait for the others.
     """
 
     def __init__(self, count: int, judges: Tokens[Callable[[list[list[int]]], int]]):
@@ -27,7 +32,11 @@ class Rivals:
         self.resting: dict[int, list[Request]] = {}
 
     def rest(self, request: Request) -> list[Request]:
-        """Those for which it is decided how they go on, now that one more rests at the end of a window or for good."""
+        """Take in a request that is over or at the end of its window, and has left the running batch.
+
+        Returns all candidates for its output if it was the last of them to come, each with what the best has written
+        and `over` as that is; none while others are still being written.
+        """
         output = request.index // self.count
         group = self.resting.setdefault(output, [])
         group.append(request)

@@ -1,4 +1,4 @@
-"""What is read to write on, where a piece is longer than the decoder sees: lines like those that it has learned.
+"""What the decoder reads before it writes on, where a piece is longer than its context: lines as in training.
 
     melody of the window <|accompany|> what is written since the window began   an accompaniment, a segment at a time
     last events <|continue|>                                                    a continuation, half a line at a time
@@ -29,10 +29,10 @@ AROUND = 4  # what is written already (at least, and half at most), and what is 
 def accompaniment(
     melody: Tokens[int], written: Tokens[int], context: int, segment: int, vocabulary: MusicVocabulary
 ) -> Window:
-    """The window over a melody, of `segment` ticks, from which `written` is gone on.
+    """The window over a melody, of `segment` ticks, that the decoder reads to go on after `written`.
 
-    It is halved until it takes half of the context at most. The last one shows the end of the melody. Behind that, what
-    is written ends with the context.
+    It is halved until it takes half of the context at most. Where it shows the end of the melody, it has no `until`.
+    Once what is written has come to the melody's end, the window is the last: the rest ends with the context.
     """
     song, events, half = vocabulary.decode(melody), vocabulary.unclocked(written), context // 2
     now = int(vocabulary.ticks[events].sum())
@@ -59,13 +59,16 @@ def accompaniment(
 
 
 def composition(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:
-    """All so far or, where that fills the context, its end, from between two notes on."""
+    """The prompt and all that is written or, where that fills the context, its end: half of it, cut between notes."""
     ids = [*prompt, *written]
     return Window(ids if len(ids) < context else vocabulary.ending(ids, context // 2))
 
 
 def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:
-    """All so far or, where that fills the context, its last events as the primer."""
+    """The prompt and all that is written or, where that fills the context, its last events as a new primer.
+
+    Such a primer is cut between notes, and takes half of the context with the separator.
+    """
     if len(prompt) + len(written) < context:
         return Window([*prompt, *written])
     *primer, separator = prompt
@@ -77,7 +80,7 @@ def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabu
 
 
 def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[int]:
-    """The events from tick `start` on, which becomes 0.
+    """The events from tick `start` on, with their times counted from there.
 
     Notes that sound there from before begin there where their release is still to come, and are left out where they
     have said their length.
