@@ -1,7 +1,7 @@
 """What this package takes from the house's other rooms; what is of music alone is in `core_music`."""
 
 from shared.data.arguments import RequestArguments
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
@@ -42,10 +42,10 @@ __all__ = [
     "RequestArguments",
     "Row",
     "Run",
-    "Sequence",
     "Task",
     "TextTask",
     "TextVocabulary",
+    "TokenSequence",
     "UserError",
     "Vocabulary",
     "Written",

@@ -19,9 +19,9 @@ from onedecoder.core import (
     GenerationArguments,
     RequestArguments,
     Row,
-    Sequence,
     Task,
     TextTask,
+    TokenSequence,
     UserError,
     generate_best,
     joined,
@@ -147,7 +147,7 @@ class LoadedDecoder:
                 rows=rows,
             )
 
-        def cut(row: Row, prompt: Sequence) -> int:
+        def cut(row: Row, prompt: TokenSequence) -> int:
             # What is read window after window loses nothing.
             first = task.window(row, prompt.context, (), self.writer.context).ids
             return prompt.cut if first == list(prompt.context) else 0
@@ -229,7 +229,7 @@ class LoadedDecoder:
         start = max(0, len(ids) - self.model.context)
         return Trace(self.model, ids[start:], max(0, context - start), self.names)
 
-    def prompt(self, given: str, new_tokens: int | None = None, **wanted: Any) -> Sequence:
+    def prompt(self, given: str, new_tokens: int | None = None, **wanted: Any) -> TokenSequence:
         """The line up to where the decoder writes; `cut` of its tokens did not fit.
 
         Raises:

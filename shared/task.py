@@ -1,7 +1,7 @@
 """What a task says of itself; everything else is shared.
 
-rows ── Task.sequences ──> Sequence ── pack ──────> batch ── Decoder ──> loss              training
-rows ── Task.prompt ─────> Sequence ── generate ──> ids ── Task.decode ──> output          writing
+rows ── Task.sequences ──> TokenSequence ── pack ──────> batch ── Decoder ──> loss              training
+rows ── Task.prompt ─────> TokenSequence ── generate ──> ids ── Task.decode ──> output          writing
                                                                   rows, outputs ── Task.score ──> metrics
 
                    source <separator> target <|endoftext|>
@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shared.data.arguments import DataArguments
 from shared.data.arguments import RequestArguments as Request  # which the attribute of its name does not hide
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.data.vocabulary import Vocabulary
 from shared.errors import UserError
 from shared.writing import Constraint, Window, everything, latter_half
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from shared.data.packing import Augment
 
 Row = Mapping[str, Any]
-Judge = Callable[[Tokens[Any]], int]
+Judge = Callable[[Sequence[Any]], int]
 
 
 class Task(ABC):
@@ -103,26 +102,26 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def sequences(self, row: Row, max_length: int, training: bool) -> Tokens[Sequence | None]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> Sequence[TokenSequence | None]:
         """The sequences of one row, each of at most `max_length` tokens; None for one that does not fit.
 
         Raises:
             UserError: if the task's `arguments` do not go with that length.
         """
 
-    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
+    def all_sequences(self, rows: Sequence[Row], max_length: int, training: bool) -> Iterator[TokenSequence | None]:
         """The sequences of some rows, in their order."""
         return (sequence for row in rows for sequence in self.sequences(row, max_length, training))
 
     @abstractmethod
-    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         """The sequence of one row up to where the decoder begins to write.
 
         Raises:
             UserError: if what is asked of the output leaves no room, or the run has not learned it.
         """
 
-    def window(self, row: Row, prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+    def window(self, row: Row, prompt: Sequence[int], written: Sequence[int], context: int) -> Window:
         """What is read to write on after a row's `prompt` and what is `written`, nothing at first.
 
         By default all so far, or its latter half where the task is `sliding`.
@@ -133,7 +132,7 @@ class Task(ABC):
         """How many tokens may be written for a row, where `most` are set: more where the request is for a long one."""
         return most
 
-    def reversed_sequence(self, row: Row, output: Any, max_length: int) -> Sequence | None:
+    def reversed_sequence(self, row: Row, output: Any, max_length: int) -> TokenSequence | None:
         """The sequence that asks for the row's source after an output; None for one that does not fit.
 
         Raises:

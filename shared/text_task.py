@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Tokens
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shared.data.arguments import RequestArguments as Request  # which the attribute of its name does not hide
 from shared.data.arguments import TextRequestArguments
-from shared.data.sequence import Sequence, build_prompt, build_sequence
+from shared.data.sequence import TokenSequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
@@ -65,19 +64,21 @@ class TextTask(Task):
         texts: Iterable[str] = (text for row in rows or () for text in cls.texts(row, arguments))
         return TextVocabulary.train(texts, size, cls.separators(arguments))
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[TokenSequence | None]:
         return list(self.all_sequences([row], max_length, training))
 
-    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
+    def all_sequences(self, rows: Sequence[Row], max_length: int, training: bool) -> Iterator[TokenSequence | None]:
         ids = self.vocabulary.encode_all([text for row in rows for text in self.texts(row, self.arguments)])
         for row, *texts in zip(rows, ids[::2], ids[1::2], strict=True):
             yield from self.lines(row, texts, max_length, training)
 
-    def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[Sequence | None]:
+    def lines(
+        self, row: Row, texts: list[list[int]], max_length: int, training: bool
+    ) -> Iterable[TokenSequence | None]:
         """The sequences of a row whose source and target have these ids."""
         return [build_sequence(texts[0], self.separator_ids(row), texts[1], self.vocabulary.end, max_length)]
 
-    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         source, begun = self.vocabulary.encode(self.texts(row, self.arguments)[0]), self.prefix_ids()
         if len(begun) > max_length // 4:
             raise UserError(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Window(NamedTuple):
     said: int = -1  # the time that they said last
 
 
-Look = Callable[[int, Tokens[int]], Window]  # the prompt's index and what is written after it -> what to read next
+Look = Callable[[int, Sequence[int]], Window]  # the prompt's index and what is written after it -> what to read next
 
 
 def show(window: Window, state: dict[str, Tensor], slot: int) -> None:
@@ -41,18 +40,18 @@ def show(window: Window, state: dict[str, Tensor], slot: int) -> None:
         state["start"][slot], state["said"][slot] = window.start, window.said
 
 
-def everything(prompt: Tokens[int], written: Tokens[int]) -> Window:
+def everything(prompt: Sequence[int], written: Sequence[int]) -> Window:
     """The prompt and all that is written, as the last window: the output ends with the context."""
     return Window([*prompt, *written], last=True)
 
 
-def latter_half(prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+def latter_half(prompt: Sequence[int], written: Sequence[int], context: int) -> Window:
     """The prompt and all that is written or, where that fills the context, its last `context // 2` tokens."""
     ids = [*prompt, *written]
     return Window(ids if len(ids) < context else ids[-(context // 2) :])
 
 
-def looking(prompts: Tokens[Tokens[int]], context: int, sliding: bool) -> Look:
+def looking(prompts: Sequence[Sequence[int]], context: int, sliding: bool) -> Look:
     """The windows of tasks that choose none themselves: `latter_half` if `sliding`, `everything` otherwise."""
     if sliding:
         return lambda index, written: latter_half(prompts[index], written, context)
@@ -102,7 +101,7 @@ class Constraint(ABC):
 
     @abstractmethod
     def begin(
-        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+        self, state: dict[str, Tensor], slot: int, prompt: Sequence[int], new_tokens: int, written: Sequence[int] = ()
     ) -> None:
         """On the CPU, set a slot to its prompt and what is `written`; at most `new_tokens` are still to come."""
 

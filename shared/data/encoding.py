@@ -10,7 +10,7 @@ from accelerate import PartialState
 from datasets import Dataset, Features, List, Value
 
 from shared.data.packing import PackedDataset
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.errors import UserError
 
 COLUMNS = Features(
@@ -21,7 +21,7 @@ COLUMNS = Features(
 )
 
 # The sequences of some rows, in their order; None: one does not fit.
-Sequences = Callable[[list[Mapping[str, Any]]], Iterable[Sequence | None]]
+Sequences = Callable[[list[Mapping[str, Any]]], Iterable[TokenSequence | None]]
 
 
 def encode(
@@ -35,7 +35,7 @@ def encode(
     def encode_batch(batch: dict[str, list]) -> dict[str, list]:
         columns: dict[str, list] = {name: [] for name in COLUMNS}
         for found in sequences([dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]):
-            sequence = found or Sequence([])  # an empty one stands for one that did not fit
+            sequence = found or TokenSequence([])  # an empty one stands for one that did not fit
             columns["input_ids"].append([*sequence.context, *sequence.target])
             columns["context"].append(len(sequence.context))
             columns["length"].append(len(sequence))

@@ -7,7 +7,7 @@ Liu et al. 2018, "Generating Wikipedia by Summarizing Long Sequences", section 4
 an encoder and a decoder when source and target stand in one sequence, divided by a token of their own.
 """
 
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,11 +16,11 @@ IGNORED = -100  # the label that torch's and transformers' cross-entropy leave o
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class TokenSequence:
     """One line of token ids: `context` is attended to, `target` is learned; `cut` source tokens were left out."""
 
-    context: Tokens[int]
-    target: Tokens[int] = field(default=())
+    context: Sequence[int]
+    target: Sequence[int] = field(default=())
     cut: int = 0
 
     def __len__(self) -> int:
@@ -28,8 +28,8 @@ class Sequence:
 
 
 def build_sequence(
-    source: Tokens[int], separator: Tokens[int], target: Tokens[int], end: int, max_length: int
-) -> Sequence | None:
+    source: Sequence[int], separator: Sequence[int], target: Sequence[int], end: int, max_length: int
+) -> TokenSequence | None:
     """The sequence of one training row, of at most `max_length` tokens; the separator is one token or a few.
 
     The end of an overlong source is cut; a target never is. None where the target leaves no room for a single
@@ -39,20 +39,20 @@ def build_sequence(
     if room < min(len(source), 1):
         return None
     kept = source[:room]
-    return Sequence([*kept, *separator], [*target, end], cut=len(source) - len(kept))
+    return TokenSequence([*kept, *separator], [*target, end], cut=len(source) - len(kept))
 
 
-def build_prompt(source: Tokens[int], separator: Tokens[int], max_length: int, new_tokens: int) -> Sequence:
+def build_prompt(source: Sequence[int], separator: Sequence[int], max_length: int, new_tokens: int) -> TokenSequence:
     """The sequence up to and with its separator, its source cut so that `new_tokens` more fit into `max_length`.
 
     At least half of the sequence stays for the source, so that a generous `new_tokens` cannot empty the prompt.
     """
     room = max(max_length - new_tokens, max_length // 2, len(separator)) - len(separator)
     kept = source[:room]
-    return Sequence([*kept, *separator], cut=len(source) - len(kept))
+    return TokenSequence([*kept, *separator], cut=len(source) - len(kept))
 
 
-def windows(tokens: Tokens[int], max_length: int, stride: int, align: int = 1) -> list[Sequence]:
+def windows(tokens: Sequence[int], max_length: int, stride: int, align: int = 1) -> list[TokenSequence]:
     """A long text as overlapping windows of at most `max_length` tokens, each new one `stride` tokens further on.
 
     Every token but the first is learned exactly once: what overlaps the window before is context only. A small
@@ -62,12 +62,12 @@ def windows(tokens: Tokens[int], max_length: int, stride: int, align: int = 1) -
     """
     if not 0 < stride <= max_length - align:
         raise ValueError(f"stride {stride} is outside 1 … {max_length - align}")
-    found: list[Sequence] = []
+    found: list[TokenSequence] = []
     learned = 1
     while learned < len(tokens):
         stop = min(len(tokens), learned + stride if found else max_length)
         start = max(0, -(-(stop - max_length) // align) * align)
-        found.append(Sequence(tokens[start:learned], tokens[learned:stop]))
+        found.append(TokenSequence(tokens[start:learned], tokens[learned:stop]))
         learned = stop
     return found
 

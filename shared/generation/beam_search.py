@@ -1,7 +1,6 @@
 """Beam search, as transformers' `generate` scores and ends it, over a batch of sentences at once."""
 
-from collections.abc import Callable, Iterable
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -138,7 +137,7 @@ def until(end: int, ids: list[int]) -> list[int]:
 
 def search(
     decoder: Decoder | Ensemble,
-    prompts: Tokens[Tokens[int]],
+    prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     end: int,
     constraint: Constraint | None = None,
@@ -199,7 +198,7 @@ class _Batches:
         self.positions = torch.zeros_like(self.tokens)
         self.grow = replayed(self._grow, decoder.device, longest)
 
-    def search(self, prompts: Tokens[Tokens[int]], limits: list[int]) -> list[list[Hypothesis]]:
+    def search(self, prompts: Sequence[Sequence[int]], limits: list[int]) -> list[list[Hypothesis]]:
         """The best continuations of each prompt, of at most its limit's tokens."""
         stride = 1 if self.decoder.device.type == "cpu" else STRIDE
         beams = [[*prompt] for prompt in prompts for _ in range(self.beams)]

@@ -19,8 +19,7 @@ The life of a request, which is one prompt and what is written after it:
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -44,16 +43,16 @@ STRIDE = 8  # steps of a GPU before a look at it, and as many while that is wait
 @torch.inference_mode()
 def generate(
     decoder: Decoder | Ensemble,
-    prompts: Tokens[Tokens[int]],
+    prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
     seed: int = 0,
-    streams: Tokens[int] | None = None,
+    streams: Sequence[int] | None = None,
     constraint: Constraint | None = None,
     sliding: bool = False,
     look: Look | None = None,
-    lengths: Tokens[int] | None = None,
+    lengths: Sequence[int] | None = None,
     rivals: Rivals | None = None,
     progress: str | None = None,
 ) -> list[list[int]]:
@@ -92,7 +91,7 @@ def generate(
 @torch.inference_mode()
 def n_best(
     decoder: Decoder | Ensemble,
-    prompts: Tokens[Tokens[int]],
+    prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
@@ -119,7 +118,7 @@ def n_best(
 
 
 def _longest(
-    request: Request, look: Look, context: int, lengths: Tokens[int] | None, settings: GenerationArguments
+    request: Request, look: Look, context: int, lengths: Sequence[int] | None, settings: GenerationArguments
 ) -> int:
     """How many tokens a request may become. No more than can ever be written is made room for, whatever is asked for.
 
@@ -135,7 +134,7 @@ def _longest(
     return min(longest, LONGEST)
 
 
-def _requests(decoder: Decoder | Ensemble, prompts: Tokens[Tokens[int]]) -> tuple[list[Request], list[Request]]:
+def _requests(decoder: Decoder | Ensemble, prompts: Sequence[Sequence[int]]) -> tuple[list[Request], list[Request]]:
     """A request for each prompt, in the prompts' order and the longest first."""
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < decoder.context:
@@ -170,7 +169,7 @@ class _RunningBatch:
         settings: GenerationArguments,
         end: int,
         seed: int,
-        streams: Tokens[int],
+        streams: Sequence[int],
         constraint: Constraint | None,
         look: Look,
         rivals: Rivals,

@@ -3,8 +3,7 @@
 No cache, no batch, no kernel. Every faster path of `shared.generation` is tested against these few lines.
 """
 
-from collections.abc import Callable
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -23,7 +22,7 @@ from shared.writing import Constraint, Look, Window, looking, show
 @torch.no_grad()
 def generate(
     decoder: Decoder | Ensemble,
-    prompts: Tokens[Tokens[int]],
+    prompts: Sequence[Sequence[int]],
     settings: GenerationArguments,
     vocabulary: Vocabulary,
     *,
@@ -48,11 +47,11 @@ def generate(
 
 def write(
     decoder: Decoder | Ensemble,
-    prompt: Tokens[int],
+    prompt: Sequence[int],
     settings: GenerationArguments,
     end: int,
     uniform: np.ndarray,
-    view: Callable[[Tokens[int]], Window],
+    view: Callable[[Sequence[int]], Window],
     constraint: Constraint | None = None,
 ) -> list[int]:
     """The likeliest token, or one drawn by the next of the `uniform` numbers, until the end.
@@ -64,11 +63,11 @@ def write(
 
 def write_best(
     decoder: Decoder | Ensemble,
-    prompt: Tokens[int],
+    prompt: Sequence[int],
     settings: GenerationArguments,
     end: int,
-    uniforms: Tokens[np.ndarray],
-    view: Callable[[Tokens[int]], Window],
+    uniforms: Sequence[np.ndarray],
+    view: Callable[[Sequence[int]], Window],
     judge: Callable[[list[list[int]]], int],
     constraint: Constraint | None = None,
 ) -> list[int]:
@@ -111,7 +110,7 @@ def write_best(
 
 def beam_search(
     decoder: Decoder | Ensemble,
-    prompt: Tokens[int],
+    prompt: Sequence[int],
     settings: GenerationArguments,
     end: int,
     constraint: Constraint | None = None,

@@ -4,8 +4,7 @@ An output that fits into one window is sampled `count` times, and the best is ta
 next window is to be read: all its candidates then go on after the same, each with random numbers of its own.
 """
 
-from collections.abc import Callable
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -27,7 +26,7 @@ class Rivals:
     `resting` are, by output, the candidates that have come to the end of their window and wait for the others.
     """
 
-    def __init__(self, count: int, judges: Tokens[Callable[[list[list[int]]], int]]):
+    def __init__(self, count: int, judges: Sequence[Callable[[list[list[int]]], int]]):
         self.count, self.judges = count, judges
         self.resting: dict[int, list[Request]] = {}
 

@@ -4,13 +4,13 @@ soprano … <|harmonize|> soprano alto tenor bass soprano … <|endoftext|>
 └ attended to ────────┘└ learned; the soprano is repeated, note by note ┘
 """
 
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.writing import Constraint
 from tasks.chorales.grid import HARMONIZE, REST, VOICES, ChoraleVocabulary
 
@@ -23,12 +23,14 @@ def longest(max_length: int) -> int:
     return (max_length - 2) // (VOICES + 1)
 
 
-def harmonize(events: Tokens[int], vocabulary: ChoraleVocabulary, max_length: int, training: bool) -> list[Sequence]:
+def harmonize(
+    events: Sequence[int], vocabulary: ChoraleVocabulary, max_length: int, training: bool
+) -> list[TokenSequence]:
     """A chorale in lines of a soprano and the four voices, each as long as fits; the end is scored in training only."""
     step = VOICES * longest(max_length)
     end = [vocabulary.end] if training else []
     parts = [events[start : start + step] for start in range(0, len(events), step)]
-    return [Sequence([*part[::VOICES], vocabulary.tokens[HARMONIZE]], [*part, *end]) for part in parts]
+    return [TokenSequence([*part[::VOICES], vocabulary.tokens[HARMONIZE]], [*part, *end]) for part in parts]
 
 
 def parallels(grid: np.ndarray) -> float:
@@ -68,7 +70,7 @@ class SopranoConstraint(Constraint):
         }
 
     def begin(
-        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+        self, state: dict[str, Tensor], slot: int, prompt: Sequence[int], new_tokens: int, written: Sequence[int] = ()
     ) -> None:
         state["written"][slot] = len(written)
         state["soprano"][slot] = FREE

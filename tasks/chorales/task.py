@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from shared.data.arguments import WritingArguments
-from shared.data.sequence import Sequence, windows
+from shared.data.sequence import TokenSequence, windows
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.task import Row
@@ -102,7 +102,7 @@ class Chorales(MidiTask):
     ) -> ChoraleVocabulary:
         return ChoraleVocabulary()
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[TokenSequence]:
         """Windows of a chorale. Its end is learned but not scored: papers give the likelihood of voices alone."""
         end = [self.vocabulary.end] if training else []
         line = [self.vocabulary.tokens[COMPOSE], *row["events"], *end]
@@ -112,15 +112,15 @@ class Chorales(MidiTask):
         }
         return [found for job in self.arguments.job[: None if training else 1] for found in lines[job]()]
 
-    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         """`<|compose|>` and the last 16ths of the primer that fit, or the first of a soprano and `<|harmonize|>`."""
         if "soprano" in row:
             kept = row["soprano"][: min(longest(max_length), new_tokens // VOICES)]
             cut = len(row["soprano"]) - len(kept)
-            return Sequence([*kept, self.vocabulary.tokens[HARMONIZE]], cut=cut)
+            return TokenSequence([*kept, self.vocabulary.tokens[HARMONIZE]], cut=cut)
         room = max(max_length - new_tokens, max_length // 2) - 1
         cut = max(0, len(row["primer"]) - room // VOICES * VOICES)
-        return Sequence([self.vocabulary.tokens[COMPOSE], *row["primer"][cut:]], cut=cut)
+        return TokenSequence([self.vocabulary.tokens[COMPOSE], *row["primer"][cut:]], cut=cut)
 
     def decode(self, ids: list[int]) -> list[int]:
         return ids

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from shared.data.arguments import RequestArguments, TextDataArguments, WritingArguments
-from shared.data.sequence import Sequence, windows
+from shared.data.sequence import TokenSequence, windows
 from shared.data.vocabulary import END
 from shared.errors import UserError
 from shared.task import Row, perplexity
@@ -85,18 +85,18 @@ class LanguageModeling(TextTask):
     def texts(cls, row: Row, arguments: LanguageModelingArguments) -> tuple[str, str]:
         return "", row["text"]
 
-    def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[Sequence]:
+    def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[TokenSequence]:
         end = self.vocabulary.end
         stride = self.arguments.stride or (max_length - 1 if training else max_length // 2)
         if not 0 < stride < max_length:
             raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
         return windows([end, *texts[1], end], max_length, stride)
 
-    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         """`<|endoftext|>` and the beginning of the text, of which the last tokens are kept if there are too many."""
         room = max(max_length - new_tokens, max_length // 2)
         ids = [self.vocabulary.end, *self.vocabulary.encode(row["text"])]
-        return Sequence(ids[-room:], cut=max(0, len(ids) - room))
+        return TokenSequence(ids[-room:], cut=max(0, len(ids) - room))
 
     def decode(self, ids: list[int]) -> str:
         return self.vocabulary.decode(ids)

@@ -1,6 +1,6 @@
 """What is asked of a decoder of events, as a row: the `job`, the events `given`, and where they come from."""
 
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 
 from shared.errors import UserError
 from shared.task import Row
@@ -11,7 +11,7 @@ from tasks.music.infilling import FOREVER
 from tasks.music.melody import melody_and_performance
 
 
-def request(given: str, learned: Tokens[str], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
+def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
     """The row for a MIDI file, or for "", of a run that has learned some jobs: the one that is asked for or fits.
 
     Raises:
@@ -52,7 +52,7 @@ def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabu
     return {"job": "infill", "given": vocabulary.encode(whole), "hole": [start, stop], "path": given}
 
 
-def accompaniment(melody: Tokens[int], most: int, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
+def accompaniment(melody: Sequence[int], most: int, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
     """The row that asks for the accompaniment of a melody, of `most` ticks; `at` is the tick where it begins."""
     if asked.prime_seconds:
         most = min(most, round(asked.prime_seconds * TICKS_PER_SECOND))

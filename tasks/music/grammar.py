@@ -18,7 +18,7 @@ chosen (`advance`). For example, with an event of its own for each note's end (`
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -169,12 +169,12 @@ class Grammar(Constraint):
         }
 
     def begin(
-        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+        self, state: dict[str, Tensor], slot: int, prompt: Sequence[int], new_tokens: int, written: Sequence[int] = ()
     ) -> None:
         for name, value in self._read(prompt, new_tokens, written).items():
             state[name][slot] = torch.tensor(value)
 
-    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
+    def _read(self, prompt: Sequence[int], new_tokens: int, written: Sequence[int] = ()) -> dict[str, Any]:
         """The state after `written`, one row of it: `advance` for a whole line, without tensors."""
         tokens = self.vocabulary.tokens
         compose, continue_, accompany, infill = (tokens[name] for name in (COMPOSE, CONTINUE, ACCOMPANY, INFILL))

@@ -9,13 +9,13 @@ The middle holds the notes that begin in the hole, in their full lengths. The mi
 2020, "Enabling language models to fill in the blanks".
 """
 
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from symusic import Score
 
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.task import Row
 from tasks.midi.codec import LONGEST_NOTE, TICKS_PER_SECOND, columns, excerpt, one_piano, waits
 from tasks.midi.vocabulary import GAP, INFILL, MusicVocabulary
@@ -43,7 +43,7 @@ class Hole:
             vocabulary.encode(shifted(piece, stop, FOREVER, start)),
         )
 
-    def line(self, vocabulary: MusicVocabulary, room: int) -> Sequence:
+    def line(self, vocabulary: MusicVocabulary, room: int) -> TokenSequence:
         """What the middle follows, in at most `room` events: about half of them before the hole, half behind it."""
         room -= 2
         most = min(len(self.future), max(room // 2, room - len(self.past)))
@@ -51,12 +51,12 @@ class Hole:
         past = vocabulary.ending(self.past, room - len(future))
         tokens = vocabulary.tokens
         cut = len(self.past) - len(past) + len(self.future) - len(future)
-        return Sequence([*past, tokens[GAP], *future, tokens[INFILL]], cut=cut)
+        return TokenSequence([*past, tokens[GAP], *future, tokens[INFILL]], cut=cut)
 
 
 def infill(
     row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float, future: bool | None
-) -> list[Sequence | None]:
+) -> list[TokenSequence | None]:
     """A line for every hole of `seconds`, one after the other, so that each note is learned once.
 
     `future`: whether what comes behind a hole is given; None (for training): with all but some. None for a hole whose
@@ -65,7 +65,7 @@ def infill(
     piece, length = vocabulary.decode(row["events"]), round(seconds * TICKS_PER_SECOND)
     notes = columns(piece)
     end = int(notes[0, -1]) + 1 if notes.size else 0
-    lines: list[Sequence | None] = []
+    lines: list[TokenSequence | None] = []
     for number, start in enumerate(range(0, end, length)):
         near, *place = _around(notes, start, start + length, max_length)
         hole = Hole.cut(near, vocabulary, *place)
@@ -75,7 +75,7 @@ def infill(
             lines.append(None)
             continue
         around = hole if given else Hole(hole.past, hole.middle, [])
-        lines.append(Sequence(around.line(vocabulary, max_length - len(target)).context, target))
+        lines.append(TokenSequence(around.line(vocabulary, max_length - len(target)).context, target))
     return lines
 
 
@@ -92,7 +92,7 @@ def _around(notes: np.ndarray, start: int, stop: int, room: int) -> tuple[Score,
     return one_piano(*near), start - origin, stop - origin
 
 
-def length_of_hole(prompt: Tokens[int], vocabulary: MusicVocabulary) -> int | None:
+def length_of_hole(prompt: Sequence[int], vocabulary: MusicVocabulary) -> int | None:
     """The ticks that a prompt's hole lasts, to the first note behind it; None where nothing comes behind it."""
     future = list(prompt[prompt.index(vocabulary.tokens[GAP]) + 1 : -1])
     ticks = 0
@@ -104,7 +104,7 @@ def length_of_hole(prompt: Tokens[int], vocabulary: MusicVocabulary) -> int | No
     return None
 
 
-def ringing(prompt: Tokens[int], vocabulary: MusicVocabulary) -> dict[int, int]:
+def ringing(prompt: Sequence[int], vocabulary: MusicVocabulary) -> dict[int, int]:
     """The ticks for which notes of a prompt's past sound on in its hole, by pitch."""
     past = list(prompt[: prompt.index(vocabulary.tokens[GAP])])
     _, offset, pitch, _ = columns(vocabulary.decode(past)) - np.array([[0], [vocabulary.ticks[past].sum()], [0], [0]])

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from symusic import Score
 
-from shared.data.sequence import Sequence, windows
+from shared.data.sequence import TokenSequence, windows
 from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import TICKS_PER_SECOND, excerpt
@@ -23,13 +23,13 @@ JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY, "infil
 SHORTEST_SEGMENT = TICKS_PER_SECOND
 
 
-def compose(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[Sequence]:
+def compose(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[TokenSequence]:
     """Windows over a whole piece; every event is learned once, `stride` of them (by default all) in each window."""
     line = [vocabulary.tokens[COMPOSE], *row["events"], vocabulary.end]
     return windows(line, max_length, _checked(stride or max_length - 1, max_length))
 
 
-def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[Sequence]:
+def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[TokenSequence]:
     """Every `stride` events of a piece (by default half a line) as the continuation of those that fit in before them.
 
     The first have nothing before them, so that here, too, every event is learned once.
@@ -43,12 +43,12 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
         stop -= splits_a_note(events, stop, vocabulary) if stop < len(events) else 0
         primer = max(0, start - (max_length - 1 - stride))
         primer += -splits_a_note(events, primer, vocabulary) % vocabulary.note_size
-        found.append(Sequence([*events[primer:start], separator], events[start:stop]))
+        found.append(TokenSequence([*events[primer:start], separator], events[start:stop]))
         start = stop
     return found
 
 
-def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[Sequence | None]:
+def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[TokenSequence | None]:
     """Segments of `seconds`, melody and performance in the same time, where need be halved until they fit a line.
 
     A note belongs to the segment in which it begins, and ends with it. None for a second of music that does not fit.
@@ -56,11 +56,11 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
     melody, performance = vocabulary.decode(row["melody"]), vocabulary.decode(row["events"])
     length = round(seconds * TICKS_PER_SECOND)
 
-    def lines(start: int, stop: int) -> Iterator[Sequence | None]:
+    def lines(start: int, stop: int) -> Iterator[TokenSequence | None]:
         source, target = (
             vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop))) for part in (melody, performance)
         )
-        line = Sequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
+        line = TokenSequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
         if len(line) <= max_length:
             yield line
         elif stop - start >= 2 * SHORTEST_SEGMENT:

@@ -4,7 +4,7 @@
 - A note-on without one takes the last velocity, so that the first note of all has its own.
 """
 
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ class OnChangeConstraint(EventConstraint):
 
     note_takes = WHOLE_NOTE - 1
 
-    def _read(self, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()) -> dict[str, Any]:
+    def _read(self, prompt: Sequence[int], new_tokens: int, written: Sequence[int] = ()) -> dict[str, Any]:
         state, line = super()._read(prompt, new_tokens, written), [*prompt, *written]
         latest = next((MEANING[event][0] for event in reversed(line) if event in MEANING), "")
         return {**state, "velocity": latest == "Velocity", "last": last_velocity(line) or 0}

@@ -2,14 +2,13 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable
-from collections.abc import Sequence as Tokens
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import user_cache
@@ -96,10 +95,10 @@ class Music(MidiTask):
     ) -> MusicVocabulary:
         return vocabulary_of(arguments.velocity, arguments.lengths)
 
-    def sequences(self, row: Row, max_length: int, training: bool) -> list[Sequence | None]:
+    def sequences(self, row: Row, max_length: int, training: bool) -> list[TokenSequence | None]:
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
         arguments, stride = self.arguments, self.arguments.stride
-        lines: dict[str, Callable[[], Iterable[Sequence | None]]] = {
+        lines: dict[str, Callable[[], Iterable[TokenSequence | None]]] = {
             "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride),
             "continue": lambda: jobs.continue_(row, self.vocabulary, max_length, stride),
             "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, arguments.segment_seconds),
@@ -109,7 +108,7 @@ class Music(MidiTask):
         }
         return [line for job in arguments.job[: None if training else 1] for line in lines[job]()]
 
-    def prompt(self, row: Row, max_length: int, new_tokens: int) -> Sequence:
+    def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         """The job's separator, before or after what is given of a piece, which is cut to fit if it is too long.
 
         Of a primer the last events stay, of a melody the first of its first segment. A decoder that has learned to
@@ -124,12 +123,12 @@ class Music(MidiTask):
             song = self.vocabulary.decode(given)
             first = self.vocabulary.clocked(self.vocabulary.encode(excerpt(song, 0, self.segment)))
             shown = first[: room - jobs.splits_a_note(first, room, self.vocabulary)]
-            return Sequence([*shown, separator], cut=len(first) - len(shown))
+            return TokenSequence([*shown, separator], cut=len(first) - len(shown))
         kept = self.vocabulary.ending(given, room)
         line = [*kept, separator] if row["job"] == "continue" else [separator, *kept]
-        return Sequence(line, cut=max(0, len(given) - room))
+        return TokenSequence(line, cut=max(0, len(given) - room))
 
-    def window(self, row: Row, prompt: Tokens[int], written: Tokens[int], context: int) -> Window:
+    def window(self, row: Row, prompt: Sequence[int], written: Sequence[int], context: int) -> Window:
         """What is read of a piece to write on: see `tasks.music.windows`. What fills a hole ends with the context."""
         if row["job"] == "infill":
             return everything(prompt, written)

@@ -16,7 +16,7 @@ segment of training begins with notes from before, and to a decoder that sees so
 than it is, so that it writes more and more.
 """
 
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 
 from shared.writing import Window
 from tasks.midi.codec import columns, excerpt, waits
@@ -27,7 +27,7 @@ AROUND = 4  # what is written already (at least, and half at most), and what is 
 
 
 def accompaniment(
-    melody: Tokens[int], written: Tokens[int], context: int, segment: int, vocabulary: MusicVocabulary
+    melody: Sequence[int], written: Sequence[int], context: int, segment: int, vocabulary: MusicVocabulary
 ) -> Window:
     """The window over a melody, of `segment` ticks, that the decoder reads to go on after `written`.
 
@@ -58,13 +58,13 @@ def accompaniment(
     return Window([*source, separator, *target], until, last=now >= end, start=start, said=said)
 
 
-def composition(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:
+def composition(prompt: Sequence[int], written: Sequence[int], context: int, vocabulary: MusicVocabulary) -> Window:
     """The prompt and all that is written or, where that fills the context, its end: half of it, cut between notes."""
     ids = [*prompt, *written]
     return Window(ids if len(ids) < context else vocabulary.ending(ids, context // 2))
 
 
-def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabulary: MusicVocabulary) -> Window:
+def continuation(prompt: Sequence[int], written: Sequence[int], context: int, vocabulary: MusicVocabulary) -> Window:
     """The prompt and all that is written or, where that fills the context, its last events as a new primer.
 
     Such a primer is cut between notes, and takes half of the context with the separator.
@@ -79,14 +79,14 @@ def continuation(prompt: Tokens[int], written: Tokens[int], context: int, vocabu
     return Window([*events[start:stop], separator, *events[stop:]])
 
 
-def since(events: Tokens[int], start: int, vocabulary: MusicVocabulary) -> list[int]:
+def since(events: Sequence[int], start: int, vocabulary: MusicVocabulary) -> list[int]:
     """The events from tick `start` on, with their times counted from there.
 
     Notes that sound there from before begin there where their release is still to come, and are left out where they
     have said their length.
     """
     times = vocabulary.times(events)
-    sounding: dict[int, Tokens[int]] = {}
+    sounding: dict[int, Sequence[int]] = {}
     for place, (event, time) in enumerate(zip(events, times.tolist(), strict=True)):
         kind, value = vocabulary.meaning[event]
         if time > start or (time == start and kind == "NoteOn"):

@@ -6,7 +6,7 @@ it; in languages that write other words with a capital, such as German's nouns, 
 """
 
 import re
-from collections.abc import Sequence as Tokens
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class NamesFromSource(Constraint):
     begins a sentence, whose first word may have any capital.
     """
 
-    def __init__(self, vocabulary: TextVocabulary, begun: Tokens[int] = ()):
+    def __init__(self, vocabulary: TextVocabulary, begun: Sequence[int] = ()):
         size = max(vocabulary.tokens.values()) + 1
         super().__init__(size)
         self.begun = begun
@@ -44,7 +44,7 @@ class NamesFromSource(Constraint):
         }
 
     def begin(
-        self, state: dict[str, Tensor], slot: int, prompt: Tokens[int], new_tokens: int, written: Tokens[int] = ()
+        self, state: dict[str, Tensor], slot: int, prompt: Sequence[int], new_tokens: int, written: Sequence[int] = ()
     ) -> None:
         state["in_source"][slot] = False
         state["in_source"][slot, torch.tensor(prompt, device=self.names.device)] = True

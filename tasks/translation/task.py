@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Sequence as Tokens
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.data.arguments import TextDataArguments, TextRequestArguments
-from shared.data.sequence import Sequence
+from shared.data.sequence import TokenSequence
 from shared.errors import UserError
 from shared.task import Row
 from shared.text_task import TextTask
@@ -81,7 +80,7 @@ class Translation(TextTask):
             raise UserError(f"--target_lang {language}: the run has not learned to write it; give {known}")
         return [self.vocabulary.tokens[separator(language)]]
 
-    def all_sequences(self, rows: Tokens[Row], max_length: int, training: bool) -> Iterator[Sequence | None]:
+    def all_sequences(self, rows: Sequence[Row], max_length: int, training: bool) -> Iterator[TokenSequence | None]:
         if training and self.arguments.both_directions:
             rows = [each for row in rows for each in (row, self._turned(row, row["target"]))]
         return super().all_sequences(rows, max_length, training)
@@ -92,7 +91,7 @@ class Translation(TextTask):
         back = self.arguments.source_lang if forward else self.arguments.target_lang
         return {"source": text, "target": row["source"], "to": back}
 
-    def reversed_sequence(self, row: Row, output: str, max_length: int) -> Sequence | None:
+    def reversed_sequence(self, row: Row, output: str, max_length: int) -> TokenSequence | None:
         if not self.arguments.both_directions:
             return super().reversed_sequence(row, output, max_length)
         return self.sequences(self._turned(row, output), max_length, training=False)[0]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.data.sequence import Sequence, build_prompt, build_sequence, loss_mask, windows
+from shared.data.sequence import TokenSequence, build_prompt, build_sequence, loss_mask, windows
 
 SEPARATOR, END = 100, 101
 tokens = st.lists(st.integers(0, 99), max_size=30)
@@ -10,25 +10,25 @@ tokens = st.lists(st.integers(0, 99), max_size=30)
 
 def test_a_line_is_source_separator_target_end():
     line = build_sequence([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=7)
-    assert line == Sequence([1, 2, 3, SEPARATOR], [4, 5, END], cut=0)
+    assert line == TokenSequence([1, 2, 3, SEPARATOR], [4, 5, END], cut=0)
     assert len(line) == 7
 
 
 def test_the_end_of_an_overlong_source_is_cut():
-    assert build_sequence([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=6) == Sequence(
+    assert build_sequence([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=6) == TokenSequence(
         [1, 2, SEPARATOR], [4, 5, END], cut=1
     )
 
 
 def test_one_source_token_is_the_least_that_may_remain():
-    assert build_sequence([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=5) == Sequence(
+    assert build_sequence([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=5) == TokenSequence(
         [1, SEPARATOR], [4, 5, END], cut=2
     )
     assert build_sequence([1, 2, 3], [SEPARATOR], [4, 5], END, max_length=4) is None
 
 
 def test_an_empty_source_needs_no_room():
-    assert build_sequence([], [SEPARATOR], [4, 5], END, max_length=4) == Sequence([SEPARATOR], [4, 5, END])
+    assert build_sequence([], [SEPARATOR], [4, 5], END, max_length=4) == TokenSequence([SEPARATOR], [4, 5, END])
     assert build_sequence([], [SEPARATOR], [4, 5], END, max_length=3) is None
 
 
@@ -45,16 +45,16 @@ def test_a_line_fits_and_keeps_its_target_whole(source, target, max_length):
 
 
 def test_a_prompt_keeps_room_for_new_tokens():
-    assert build_prompt([1, 2, 3, 4, 5], [SEPARATOR], max_length=10, new_tokens=4) == Sequence(
+    assert build_prompt([1, 2, 3, 4, 5], [SEPARATOR], max_length=10, new_tokens=4) == TokenSequence(
         [1, 2, 3, 4, 5, SEPARATOR]
     )
-    assert build_prompt([1, 2, 3, 4, 5, 6], [SEPARATOR], max_length=10, new_tokens=4) == Sequence(
+    assert build_prompt([1, 2, 3, 4, 5, 6], [SEPARATOR], max_length=10, new_tokens=4) == TokenSequence(
         [1, 2, 3, 4, 5, SEPARATOR], cut=1
     )
 
 
 def test_a_prompt_keeps_half_of_the_line_however_many_tokens_are_asked_for():
-    assert build_prompt(list(range(9)), [SEPARATOR], max_length=10, new_tokens=99) == Sequence(
+    assert build_prompt(list(range(9)), [SEPARATOR], max_length=10, new_tokens=99) == TokenSequence(
         [0, 1, 2, 3, SEPARATOR], cut=5
     )
 
@@ -69,28 +69,28 @@ def test_a_prompt_is_the_beginning_of_its_line(source, max_length, new_tokens):
 
 def test_windows_overlap_by_what_the_stride_leaves():
     assert windows([0, 1, 2, 3, 4, 5, 6, 7], max_length=5, stride=2) == [
-        Sequence([0], [1, 2, 3, 4]),
-        Sequence([2, 3, 4], [5, 6]),
-        Sequence([3, 4, 5, 6], [7]),
+        TokenSequence([0], [1, 2, 3, 4]),
+        TokenSequence([2, 3, 4], [5, 6]),
+        TokenSequence([3, 4, 5, 6], [7]),
     ]
 
 
 def test_the_longest_stride_gives_each_token_the_least_context():
     assert windows([0, 1, 2, 3, 4, 5], max_length=3, stride=2) == [
-        Sequence([0], [1, 2]),
-        Sequence([2], [3, 4]),
-        Sequence([3, 4], [5]),
+        TokenSequence([0], [1, 2]),
+        TokenSequence([2], [3, 4]),
+        TokenSequence([3, 4], [5]),
     ]
 
 
 def test_windows_begin_at_the_same_place_in_a_group():
     assert windows([0, 1, 2, 3, 4, 5, 6, 7], max_length=6, stride=4, align=2) == [
-        Sequence([0], [1, 2, 3, 4, 5]),
-        Sequence([2, 3, 4, 5], [6, 7]),
+        TokenSequence([0], [1, 2, 3, 4, 5]),
+        TokenSequence([2, 3, 4, 5], [6, 7]),
     ]
     assert windows([0, 1, 2, 3, 4, 5, 6, 7, 8], max_length=6, stride=2, align=4)[1:] == [
-        Sequence([4, 5], [6, 7]),
-        Sequence([4, 5, 6, 7], [8]),
+        TokenSequence([4, 5], [6, 7]),
+        TokenSequence([4, 5, 6, 7], [8]),
     ]
 
 
@@ -114,10 +114,10 @@ def test_a_stride_must_leave_some_context(stride):
 
 
 def test_a_separator_may_be_several_tokens():
-    assert build_sequence([1, 2, 3], [98, 99], [4], END, max_length=6) == Sequence([1, 2, 98, 99], [4, END], cut=1)
+    assert build_sequence([1, 2, 3], [98, 99], [4], END, max_length=6) == TokenSequence([1, 2, 98, 99], [4, END], cut=1)
     assert build_sequence([1, 2, 3], [98, 99], [4], END, max_length=4) is None
-    assert build_prompt([1, 2, 3], [98, 99], max_length=6, new_tokens=2) == Sequence([1, 2, 98, 99], cut=1)
-    assert build_prompt([1, 2, 3], [98, 99], max_length=2, new_tokens=2) == Sequence([98, 99], cut=3)
+    assert build_prompt([1, 2, 3], [98, 99], max_length=6, new_tokens=2) == TokenSequence([1, 2, 98, 99], cut=1)
+    assert build_prompt([1, 2, 3], [98, 99], max_length=2, new_tokens=2) == TokenSequence([98, 99], cut=3)
 
 
 def test_labels_fall_on_the_target_or_on_all_but_the_first_token():

@@ -218,7 +218,10 @@ def test_a_file_is_filled_where_asked(vocabulary, tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [({}, "and --from and --to in its seconds"), ({"hole_from": 9, "hole_to": 10}, "--from 9: .*piece.mid ends after 0.5 s")],
+    [
+        ({}, "and --from and --to in its seconds"),
+        ({"hole_from": 9, "hole_to": 10}, "--from 9: .*piece.mid ends after 0.5 s"),
+    ],
 )
 def test_a_hole_that_is_nowhere_is_an_error(tmp_path, asked, message):
     save(piece([(0, 50, 60, 64)]), tmp_path / "piece.mid")
