@@ -36,6 +36,7 @@ function build(session, panel, guard) {
   }
 
   const sound = player(() => session.set({}));
+  const prompt = promptForm(session, guard);
   const go = el("button", { type: "button", class: "strong", onclick: guard(() => (session.isWriting ? session.stop() : writeOn())) });
   const play = el("button", { type: "button", onclick: () => (sound.isPlaying() ? silence() : listen()) });
   const save = el("button", { type: "button", class: "quiet", onclick: guard(() => saveMidi(session)) }, "Save as MIDI");
@@ -48,13 +49,14 @@ function build(session, panel, guard) {
   const heads = headTicks(about.config.heads, shownHeads, () => session.set({}));
   const state = el("p", { class: "now", role: "status" });
   panel.append(
-    promptForm(session, guard, () => { chosen = -1; }),
+    prompt.node,
     el("div", { class: "row" }, go, field("Seconds", asked), play, save, field("Width of a second", wide)), state,
     ...runs.flatMap(({ title, roll: each, says }) => [title, each.node, says]),
     el("div", { class: "row" }, layers, heads),
     el("p", { class: "hint" }, "Given notes are grey. Arcs lead from the chosen note to those it was written from, a colour for each head, thick as the weight."));
 
   async function writeOn() {
+    await prompt.ready();
     const written = async () => (await session.engine.notes(session.ids)).cursor.at(-1) ?? 0;
     const before = session.ids.length > session.context ? await written() : 0;
     let steps = 0;
@@ -76,9 +78,13 @@ function build(session, panel, guard) {
     session.set({});
   }
 
-  let looked = null;
+  let looked = null, begun = null;
   return async () => {
-    const { ids, context, layer, isWriting, hasEnded } = session;
+    const { ids, context, input, layer, isWriting, hasEnded } = session;
+    if (begun !== input) {
+      begun = input;
+      chosen = -1;
+    }
     if (looked !== ids) {
       looked = ids;
       notes = (await session.engine.notes(ids)).notes;
@@ -86,7 +92,7 @@ function build(session, panel, guard) {
     }
     layers.show(layer);
     go.textContent = isWriting ? "Stop" : "Write";
-    go.disabled = (hasEnded && !isWriting) || !ids.length;
+    go.disabled = ((hasEnded && !isWriting) || !ids.length) && !prompt.differs();
     play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
     play.disabled = save.disabled = notes.length === 0;
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);

@@ -18,7 +18,8 @@ export class Session extends EventTarget {
     this.settings = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, ...engine.about.generation };
     this.ids = [];
     this.context = 0;
-    this.job = undefined; // of music: what the line was begun for
+    this.input = null; // what the line was begun with
+    this.wanted = { job: engine.about.jobs?.[0], file: null }; // of music: the forms' job and { name, bytes }, in all views
     this.chances = []; // of each token, how probable it was when it was written; undefined for what was given
     this.place = 0; // the token looked at
     this.layer = Math.floor(engine.about.config.layers / 2); // where words meet words, mostly
@@ -55,7 +56,7 @@ export class Session extends EventTarget {
     this.stop();
     const { ids, context, cut } = await this.inTurn(() => this.engine.prompt(input));
     this.distributions.clear();
-    this.set({ ids: [...ids], context, chances: ids.map(() => undefined), place: ids.length - 1, job: input.job });
+    this.set({ ids: [...ids], context, chances: ids.map(() => undefined), place: ids.length - 1, input });
     return cut;
   }
 

@@ -28,13 +28,21 @@ function build(session, panel, guard) {
   const pastBox = el("div", {}, pastHeading, past.node,
     el("p", { class: "hint" }, "Press another one, and the line goes on from there."));
 
-  const go = el("button", { type: "button", class: "strong", onclick: guard(() => (session.isWriting ? session.stop() : session.write({ pace }))) });
-  const one = el("button", { type: "button", onclick: guard(() => session.step()) }, "One token");
+  const prompt = promptForm(session, guard);
+  const go = el("button", { type: "button", class: "strong", onclick: guard(async () => {
+    if (session.isWriting) return session.stop();
+    await prompt.ready();
+    await session.write({ pace });
+  }) });
+  const one = el("button", { type: "button", onclick: guard(async () => {
+    await prompt.ready();
+    await session.step();
+  }) }, "One token");
   const back = el("button", { type: "button", class: "quiet", onclick: () => session.cut(session.ids.length - 1) }, "Take one back");
   const again = el("button", { type: "button", class: "quiet", onclick: () => session.cut(session.context) }, "From the start");
 
   panel.append(
-    promptForm(session, guard),
+    prompt.node,
     el("div", { class: "row" }, go, one, back, again, select("Pace", PACES, pace, (chosen) => { pace = chosen; })),
     line.node, legend(),
     output,
@@ -54,7 +62,7 @@ function build(session, panel, guard) {
     const { ids, context, place, isWriting, hasEnded } = session;
     line.update();
     go.textContent = isWriting ? "Stop" : "Write";
-    go.disabled = hasEnded || !ids.length;
+    go.disabled = (hasEnded || !ids.length) && !prompt.differs();
     one.disabled = isWriting || go.disabled;
     back.disabled = again.disabled = isWriting || ids.length <= context;
 

@@ -154,19 +154,6 @@ def test_a_wrong_file_gets_a_message(open_mock, tmp_path, view):
     panel.locator(".message", has_text="large.mid has 100.0 MB").wait_for()
 
 
-def test_both_views_of_music_name_the_job_that_the_line_was_begun_for(open_mock, tmp_path):
-    tab = open_mock("music")
-    tab.locator("#write .tokens .token").first.wait_for()
-    melody = tmp_path / "melody.mid"
-    melody.write_bytes(b"MThd")
-    tab.locator("#write").get_by_label("Job").select_option(label="accompany a melody")
-    tab.locator("#write").get_by_label("MIDI file").set_input_files(melody)
-    tab.locator("#write .token", has_text="<|accompany|>").first.wait_for()
-    tab.locator("#tab-music").click()
-    job = tab.locator("#music").get_by_label("Job")
-    assert job.evaluate("each => each.selectedOptions[0].text") == "accompany a melody"
-
-
 def test_a_page_without_a_first_input_waits_for_one(open_mock):
     engines = "((e) => { e.about.examples = []; e.about.needsInput = true; return e; })(mock('translation'))"
     tab = open_mock("translation", engines=engines)
@@ -226,3 +213,62 @@ def test_a_midi_file_can_be_dropped(open_mock):
     tab.wait_for_function(
         "() => /^[1-9]/.test(document.querySelector('#music .now').textContent)"
     )  # the primer's notes
+
+
+def test_write_writes_for_what_is_in_the_form(open_mock, write):
+    tab = open_mock("translation")
+    write(tab)
+    text, go = tab.get_by_label("A sentence to translate"), tab.locator("#write button.strong")
+    assert go.is_disabled()  # the line is whole
+    text.fill("A cat sings.")
+    write(tab)
+    line = tab.locator("#write .tokens .token").all_inner_texts()
+    assert line[:5] == ["A", "·cat", "·sings", ".", "<|to-de|>"] and len(line) > 5
+    text.fill("A cat sleeps.")
+    tab.get_by_role("button", name="One token").click()
+    tab.locator("#write .tokens .token", has_text="sleeps").wait_for()
+    assert tab.locator("#write .tokens .written").count() == 1
+
+
+@pytest.mark.parametrize("view", ["write", "music"])
+def test_write_asks_for_the_file_that_the_job_needs(open_mock, view):
+    tab = open_mock("music", view=view)
+    panel = tab.locator(f"#{view}")
+    panel.get_by_label("Job").select_option(label="accompany a melody")
+    panel.get_by_role("button", name="Write", exact=True).click()
+    panel.locator(".message", has_text="Choose a MIDI file first").wait_for()
+    tab.locator("#tab-write").click()
+    assert tab.locator("#write .tokens .token").all_inner_texts() == ["<|compose|>"]
+
+
+def test_both_views_of_music_know_the_job_and_the_file(open_mock, tmp_path):
+    tab = open_mock("music")
+    melody = tmp_path / "melody.mid"
+    melody.write_bytes(b"MThd")
+    tab.locator("#write").get_by_label("MIDI file").set_input_files(melody)
+    tab.locator("#write .token", has_text="<|continue|>").first.wait_for()  # a file is given to the job that needs one
+    tab.locator("#tab-music").click()
+    panel = tab.locator("#music")
+    job = panel.get_by_label("Job")
+    chosen = "each => each.selectedOptions[0].text"
+    assert job.evaluate(chosen) == "continue a primer"
+    assert panel.locator(".file-name").inner_text() == "melody.mid"
+    job.select_option(label="accompany a melody")
+    panel.get_by_role("button", name="Begin anew").click()
+    tab.locator("#tab-write").click()
+    tab.locator("#write .token", has_text="<|accompany|>").first.wait_for()
+    assert tab.locator("#write").get_by_label("Job").evaluate(chosen) == "accompany a melody"
+
+
+def test_with_a_file_nothing_is_composed_from_nothing(open_mock, tmp_path):
+    tab = open_mock("music")
+    primer = tmp_path / "primer.mid"
+    primer.write_bytes(b"MThd")
+    panel = tab.locator("#write")
+    job = panel.get_by_label("Job")
+    assert "compose from nothing" in job.inner_text()
+    panel.get_by_label("MIDI file").set_input_files(primer)
+    panel.locator(".file-name", has_text="primer.mid").wait_for()
+    assert "compose on from the file" in job.inner_text() and "from nothing" not in job.inner_text()
+    panel.get_by_role("button", name="Without the file").click()
+    assert panel.locator(".file-name").inner_text() == "" and "compose from nothing" in job.inner_text()
