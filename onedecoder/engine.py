@@ -6,6 +6,7 @@ Every question carries the whole line, and every answer depends on nothing else.
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import torch
 
 from onedecoder.about import about, music
 from onedecoder.core import MASKS, TextTask, UserError, Written, active, process
-from onedecoder.core_music import MusicVocabulary
+from onedecoder.core_music import TICKS_PER_SECOND, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.kept import KeptLines
 from onedecoder.trace import VECTORS, Trace
@@ -51,7 +52,7 @@ class Engine:
                 raise UserError("This decoder writes music: give it a MIDI file, or nothing.")
             if self.description["about"]["jobs"] == ["accompany"]:
                 raise UserError("There is no melody to accompany: give a MIDI file.")
-            return _line(self.decoder.prompt(""))
+            return _line(self.decoder.prompt("").context)
         if len(text) > LONGEST_TEXT:
             raise UserError("The text is longer than a million characters: give a part of it.")
         if task.needs_input and not text.strip():
@@ -62,7 +63,11 @@ class Engine:
         wanted: dict[str, Any] = {}
         if len(tokens) > 1:
             wanted["target_lang"] = tokens[separator].removeprefix("<|to-").removesuffix("|>")
-        return _line(self.decoder.prompt(text, **wanted))
+        line = self.decoder.prompt(text, **wanted)
+        if not task.needs_input:
+            return _line(line.context, len(line.context), len(line.context) + line.cut, "end")
+        read = len(line.context) - (1 if tokens else len(task.separator_ids({})))
+        return _line(line.context, read, read + line.cut, "beginning")
 
     def midi_prompt(self, file: bytes, job: str) -> dict[str, Any]:
         """The line of a MIDI file.
@@ -77,9 +82,21 @@ class Engine:
             path = Path(folder) / "The file"
             path.write_bytes(file)
             try:
-                return _line(self.decoder.prompt(str(path), **wanted))
+                return self._midi_line(str(path), wanted)
             except UserError as error:
                 raise UserError(str(error).replace(f"{folder}/", "")) from error
+
+    def _midi_line(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        """What of a melody is read is its first segment's beginning, and of a primer its end."""
+        task, _ = self.decoder.asked(wanted)
+        row, line = task.request(path), self.decoder.prompt(path, **wanted)
+        read = len(line.context) - 1
+        if row.get("job") != "accompany":
+            return _line(line.context, read, len(row["given"] if "given" in row else row["primer"]), "end")
+        music: Any = task  # whose lines hold a segment of a song
+        of, segment = music.vocabulary.decode(row["given"]).end() / TICKS_PER_SECOND, music.arguments.segment_seconds
+        seconds = {"count": segment, "of": of} if of > segment else None
+        return _line(line.context, read, read + line.cut, "beginning", seconds)
 
     def next(self, ids: list[int], context: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Scores [V] over what comes next, and which ids a grammar allows (None: any)."""
@@ -216,8 +233,13 @@ def window_start(length: int, context: int, sliding: bool) -> int:
     return ((length - context) // moved + 1) * moved
 
 
-def _line(sequence: Any) -> dict[str, Any]:
-    return {"ids": [int(index) for index in sequence.context], "context": len(sequence.context), "cut": sequence.cut}
+def _line(
+    ids: Iterable[int], count: int = 0, of: int = 0, side: str = "", seconds: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """A line, and how much of what was given it holds: `count` of its tokens, counted from the `side`."""
+    line = [int(index) for index in ids]
+    read = {"count": count, "of": of, "from": side} if of > count else None
+    return {"ids": line, "context": len(line), "read": read, "seconds": seconds}
 
 
 def _within(number: int, count: int, what: str) -> int:

@@ -12,6 +12,7 @@ import pytest
 from symusic import Score
 
 from onedecoder.about import data
+from onedecoder.engine import Engine
 from onedecoder.export import exported
 from tasks.chorales.grid import ChoraleVocabulary
 from tasks.midi.codec import TICKS_PER_SECOND, performance, save
@@ -198,21 +199,29 @@ def test_chorales_go_onto_the_grid_and_back(decoders, tmp_path, javascript):
 
 
 def test_midi_prompts_are_the_lines_that_python_makes(musician, tmp_path, javascript):
-    path = tmp_path / "given.mid"
-    path.write_bytes(midi_file(7))
+    """And what of a file is read is said in the same numbers."""
     code = """
     import { LocalEngine } from "onedecoder/engine/local.js";
-    const engine = new LocalEngine(data.page), midi = Uint8Array.from(Buffer.from(data.file, "base64"));
-    result = {};
-    for (const job of engine.about.jobs) result[job] = await engine.prompt({ midi, job });
-    result.none = await engine.prompt({});
+    const engine = new LocalEngine(data.page);
+    result = { none: await engine.prompt({}), of: [] };
+    for (const file of data.files) {
+      const midi = Uint8Array.from(Buffer.from(file, "base64")), found = {};
+      for (const job of engine.about.jobs) found[job] = await engine.prompt({ midi, job });
+      result.of.push(found);
+    }
     """
-    file = base64.b64encode(path.read_bytes()).decode()
-    found = javascript(code, {"page": json.loads(exported(musician)), "file": file})
-    for job in musician.task.arguments.job:
-        line = musician.prompt(str(path), job=job)
-        assert found[job] == {"ids": list(line.context), "context": len(line.context), "cut": line.cut}
-    assert found["none"]["ids"] == list(musician.prompt("").context)
+    files = [midi_file(seed) for seed in range(7, 13)]
+    given = {"page": json.loads(exported(musician)), "files": [base64.b64encode(file).decode() for file in files]}
+    result, engine = javascript(code, given), Engine(musician)
+    for file, found in zip(files, result["of"], strict=True):
+        path = tmp_path / "given.mid"
+        path.write_bytes(file)
+        for job in musician.task.arguments.job:
+            assert found[job]["ids"] == list(musician.prompt(str(path), job=job).context)
+            assert found[job] == engine.midi_prompt(file, job)
+    parts = [found["continue"] for found in result["of"] if found["continue"]["read"]]
+    assert parts and all(len(line["ids"]) - 1 == line["read"]["count"] < line["read"]["of"] for line in parts)
+    assert result["none"]["ids"] == list(musician.prompt("").context)
 
 
 @pytest.mark.parametrize(

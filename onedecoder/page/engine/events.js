@@ -12,6 +12,8 @@ export const LONGEST_NOTE = 20 * TICKS_PER_SECOND;
 export const ON = 1, OFF = 2, VELOCITY = 3, SHIFT = 4, LENGTH = 5, TIME = 6;
 
 export class Events {
+  noteSize = 2; // the events of a note that stand side by side
+
   /** `meaning` has [kind, value] for every id; kind 0 is a special token. */
   constructor(meaning) {
     this.kind = Uint8Array.from(meaning, ([kind]) => kind);
@@ -74,6 +76,12 @@ export class Events {
   /** The events of a melody, as they stand before its accompaniment. */
   melody(notes) {
     return this.encode(notes);
+  }
+
+  /** The first of some events, at most `room`, so that no note is cut. */
+  beginning(ids, room) {
+    const kept = ids.slice(0, room), cut = kept.findLastIndex((id) => this.kind[id] === ON);
+    return ids.length > room && cut > kept.length - this.noteSize ? kept.slice(0, cut) : kept;
   }
 
   /** The last of some events, at most `room`, as they say the same without the others. */

@@ -9,6 +9,8 @@ const NOTE = [ON, VELOCITY, LENGTH];
 const PART = TICKS_PER_SECOND / 4; // how exactly a time is said
 
 export class EventsWithLengths extends Events {
+  noteSize = 3;
+
   constructor(meaning) {
     super(meaning);
     this.lengths = Object.keys(this.id[LENGTH]).map(Number); // upward, in ticks

@@ -15,11 +15,14 @@ const LARGEST_FILE = 2_000_000; // bytes; an hour of piano is a tenth of it
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const AROUND = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, "g");
 
-/** { ids, context, cut }: of the tokens given, `cut` did not fit. */
+/**
+ * { ids, context, read, seconds }: the line, and how much of what was given it holds, where that is not all of it:
+ * `read` = { count, of, from } in tokens, counted from the "beginning" or from the "end", `seconds` = { count, of }.
+ */
 export function promptOf(data, tools, input) {
   const line = { newTokens: data.about.generation.max_new_tokens, length: data.maxLength };
-  const ids = input.midi ? midiPrompt(data, tools, input, line) : textPrompt(data, tools, input, line);
-  return { ids: ids.line, context: ids.line.length, cut: ids.cut };
+  const { ids, read = null, seconds = null } = (input.midi ? midiPrompt : textPrompt)(data, tools, input, line);
+  return { ids, context: ids.length, read, seconds };
 }
 
 function textPrompt({ about, text, music }, { tokenizer }, input, { newTokens, length }) {
@@ -27,7 +30,7 @@ function textPrompt({ about, text, music }, { tokenizer }, input, { newTokens, l
     if (input.text) throw new EngineError("This decoder writes music: give it a MIDI file, or nothing.");
     const job = ["compose", "continue", "accompany"].find((known) => about.jobs.includes(known));
     if (job === "accompany") throw new EngineError("There is no melody to accompany: give a MIDI file.");
-    return { line: [music.special[job]], cut: 0 };
+    return { ids: [music.special[job]] };
   }
   const given = input.text ?? "";
   if (given.length > LONGEST_TEXT) {
@@ -39,13 +42,16 @@ function textPrompt({ about, text, music }, { tokenizer }, input, { newTokens, l
   const source = tokenizer.encode(text.strip ? given.replace(AROUND, "") : given);
   const half = Math.floor(length / 2);
   if (text.begin !== null) {
-    const ids = [text.begin, ...source], room = Math.max(length - newTokens, half);
-    return { line: ids.slice(-room), cut: Math.max(0, ids.length - room) };
+    const line = [text.begin, ...source], ids = line.slice(-Math.max(length - newTokens, half));
+    return { ids, read: partOf(line, ids.length, "end") };
   }
   const separator = text.separators[input.separator ?? 0].ids;
   const room = Math.max(length - newTokens, half, separator.length) - separator.length;
-  return { line: [...source.slice(0, room), ...separator], cut: Math.max(0, source.length - room) };
+  return { ids: [...source.slice(0, room), ...separator], read: partOf(source, room, "beginning") };
 }
+
+/** How much of some tokens is read, if not all of them. */
+const partOf = ({ length }, count, from) => (length > count ? { count, of: length, from } : null);
 
 function midiPrompt({ about, music }, { codec }, input, { newTokens, length }) {
   if (!music) throw new EngineError("This decoder reads text: type or paste some.");
@@ -54,21 +60,28 @@ function midiPrompt({ about, music }, { codec }, input, { newTokens, length }) {
   }
   const room = Math.max(length - newTokens, Math.floor(length / 2)) - 1;
   if (music.kind === "grid") {
-    const given = codec.encode(performanceOf(input.midi));
-    const cut = Math.max(0, given.length - Math.floor(room / codec.voices) * codec.voices);
-    return { line: [music.special.compose, ...given.slice(cut)], cut };
+    const given = codec.encode(performanceOf(input.midi)), most = Math.floor(room / codec.voices) * codec.voices;
+    const kept = given.slice(Math.max(0, given.length - most));
+    return { ids: [music.special.compose, ...kept], read: partOf(given, kept.length, "end") };
   }
   const job = input.job ?? ["continue", "accompany", "compose"].find((known) => about.jobs.includes(known));
   if (!about.jobs.includes(job)) {
     throw new EngineError(`This decoder has not learned to ${job}; it can ${about.jobs.join(" and ")}.`);
   }
-  if (job === "accompany") {
-    // As events and back: so a melody that comes with the data is cut, too.
-    const whole = codec.decode(codec.encode(melodyOf(input.midi)));
-    const melody = codec.melody(fromItsFirstNote(whole, Math.round(music.segmentSeconds * TICKS_PER_SECOND)));
-    return { line: [...melody.slice(0, room), music.special.accompany], cut: Math.max(0, melody.length - room) };
-  }
-  const events = codec.encode(performanceOf(input.midi)), kept = codec.ending(events, room);
-  const separator = music.special[job], cut = Math.max(0, events.length - room);
-  return { line: job === "continue" ? [...kept, separator] : [separator, ...kept], cut };
+  if (job === "accompany") return melodyPrompt(music, codec, input.midi, room);
+  const events = codec.encode(performanceOf(input.midi)), kept = codec.ending(events, room), separator = music.special[job];
+  return { ids: job === "continue" ? [...kept, separator] : [separator, ...kept], read: partOf(events, kept.length, "end") };
+}
+
+/** The first segment of a file's melody. */
+function melodyPrompt({ segmentSeconds, special }, codec, file, room) {
+  const again = (notes) => codec.decode(codec.encode(notes)); // so a melody that comes with the data is cut, too
+  const whole = again(melodyOf(file)), end = Math.max(0, ...again(fromItsFirstNote(whole, Infinity)).map(({ offset }) => offset));
+  const events = codec.melody(fromItsFirstNote(whole, Math.round(segmentSeconds * TICKS_PER_SECOND)));
+  const shown = codec.beginning(events, room), of = end / TICKS_PER_SECOND;
+  return {
+    ids: [...shown, special.accompany],
+    read: partOf(events, shown.length, "beginning"),
+    seconds: of > segmentSeconds ? { count: segmentSeconds, of } : null,
+  };
 }

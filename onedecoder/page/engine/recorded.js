@@ -37,7 +37,7 @@ export class RecordedEngine {
       throw new EngineError(`This page is a recording: it knows ${known}.`);
     }
     const { ids, context } = this.recordings[found];
-    return { ids: ids.slice(0, context), context, cut: 0 };
+    return { ids: ids.slice(0, context), context, read: null, seconds: null };
   }
 
   /** The recording that begins with `ids`. */

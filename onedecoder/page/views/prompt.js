@@ -1,6 +1,6 @@
 /* What the decoder is given: a text (with examples to press), or a job of music and a MIDI file (music_prompt.js). */
 
-import { count, el, field, select } from "onedecoder/views/dom.js";
+import { brief, count, el, field, select } from "onedecoder/views/dom.js";
 import { musicPrompt } from "onedecoder/views/music_prompt.js";
 
 /**
@@ -13,11 +13,11 @@ export function promptForm(session, guard) {
     event.preventDefault();
     guard(begin)();
   } });
-  async function begin() {
-    const cut = await session.begin(read());
-    note.textContent = cut
-      ? `The ${count(cut)} tokens that did not fit into ${count(session.about.config.context)} positions were left out.` : "";
-  }
+  const begin = () => session.begin(read());
+  session.addEventListener("change", () => {
+    const words = partRead(session);
+    if (note.textContent !== words) note.textContent = words; // it is read out when it changes
+  });
   const kinds = { text: session.about.inputs ? recordedPrompt : textPrompt, midi: musicPrompt };
   const { parts, read, differs } = kinds[session.about.input](session, begin, guard, node);
   node.append(...parts, note);
@@ -25,6 +25,17 @@ export function promptForm(session, guard) {
     if (differs()) await begin();
   };
   return { node, differs, ready };
+}
+
+/** What is to be said where not all of an input is read. */
+function partRead({ part: { read, seconds }, about }) {
+  const said = [];
+  if (seconds) said.push(`The first ${brief(seconds.count)} s of ${brief(seconds.of)} s are accompanied here; recipes/generate.py accompanies whole songs.`);
+  if (read) {
+    const side = read.from === "end" ? "last" : "first", what = about.input === "text" ? "tokens" : "events";
+    said.push(`Only the ${side} ${count(read.count)} of ${count(read.of)} ${what} are read: the rest of the ${count(about.config.context)} positions is for writing.`);
+  }
+  return said.join(" ");
 }
 
 function textPrompt(session, begin, guard) {

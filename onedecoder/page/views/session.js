@@ -19,6 +19,7 @@ export class Session extends EventTarget {
     this.ids = [];
     this.context = 0;
     this.input = null; // what the line was begun with
+    this.part = {}; // { read, seconds } of it, where not all of it was read
     this.wanted = { job: engine.about.jobs?.[0], file: null }; // of music: the forms' job and { name, bytes }, in all views
     this.chances = []; // of each token, how probable it was when it was written; undefined for what was given
     this.place = 0; // the token looked at
@@ -51,13 +52,12 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Read a new input. Returns how many of its tokens were cut off because they did not fit. */
+  /** Read a new input. */
   async begin(input) {
     this.stop();
-    const { ids, context, cut } = await this.inTurn(() => this.engine.prompt(input));
+    const { ids, context, read, seconds } = await this.inTurn(() => this.engine.prompt(input));
     this.distributions.clear();
-    this.set({ ids: [...ids], context, chances: ids.map(() => undefined), place: ids.length - 1, input });
-    return cut;
+    this.set({ ids: [...ids], context, chances: ids.map(() => undefined), place: ids.length - 1, input, part: { read, seconds } });
   }
 
   /** The distribution from which the token at `place` is, or was, chosen. The last few that were asked for are kept. */

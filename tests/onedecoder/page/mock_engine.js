@@ -221,19 +221,19 @@ export function mock(task, { length = 0, relative = 0 } = {}) {
     },
 
     async prompt(input) {
-      if (length) return { ids: script.slice(), context: length, cut: 0 };
+      if (length) return { ids: script.slice(), context: length };
       if (isMusic) {
         if (input.job && input.job !== "compose" && !input.midi) throw new EngineError("Give a MIDI file first.");
         if (input.midi && String.fromCharCode(...input.midi.slice(0, 4)) !== "MThd") throw new EngineError("This is no MIDI file: it does not begin with MThd.");
-        if (!input.midi) return { ids: [2], context: 1, cut: 0 };
+        if (!input.midi) return { ids: [2], context: 1 };
         const primer = piece(2);
-        return { ids: [...primer, input.job === "accompany" ? 4 : 3], context: primer.length + 1, cut: 0 };
+        return { ids: [...primer, input.job === "accompany" ? 4 : 3], context: primer.length + 1 };
       }
       if (source && !input.text.trim()) throw new EngineError("The text is empty: write a sentence first.");
       if (input.text.length > 5000) throw new EngineError("The text is longer than the decoder's 1,024 positions: shorten it.");
-      if (input.text === source || !source) return { ids: first.slice(), context: first.length, cut: 0 };
+      if (input.text === source || !source) return { ids: first.slice(), context: first.length };
       const given = [...ids(input.text), 1];
-      return { ids: given, context: given.length, cut: 0 };
+      return { ids: given, context: given.length };
     },
 
     logitsFor(step, last) {

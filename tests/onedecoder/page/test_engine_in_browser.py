@@ -10,6 +10,7 @@ import pytest
 from onedecoder.engine import Engine
 from onedecoder.export import export, export_recorded, exported
 from onedecoder.trace import Trace
+from tasks.midi.codec import one_piano, save
 from tests.onedecoder.quantised import with_quantised_weights
 
 AGREED = 1e-3
@@ -100,7 +101,10 @@ def test_wrong_texts_get_a_message_from_the_engine_itself(open_file, write, tran
     assert tab.locator("#write .tokens .token").count() == before
     text.fill("dog " * 200)
     read.click()
-    tab.locator("#write .note", has_text="tokens that did not fit into 64 positions were left out").wait_for()
+    tab.locator(
+        "#write .note",
+        has_text="Only the first 31 of 400 tokens are read: the rest of the 64 positions is for writing.",
+    ).wait_for()
     text.fill(HOSTILE)
     read.click()
     tab.locator("#write .token", has_text="<").first.wait_for()
@@ -125,6 +129,23 @@ def test_wrong_files_get_a_message_from_the_engine_itself(open_file, composer, t
         panel.get_by_label("MIDI file").set_input_files(tmp_path / name)
         panel.locator(".file-name", has_text=name).wait_for()
         panel.locator(".message", has_text="MIDI file").wait_for()
+
+
+def test_what_of_a_file_is_read_is_said(open_file, composer, tmp_path):
+    """Of a primer the end, of a melody the first segment."""
+    path = tmp_path / "song.mid"
+    notes = np.array([[100 * each, 100 * each + 80, 60 + each % 5, 80] for each in range(60)])
+    save(one_piano(*notes.T), path)
+    tab = open_file(export([composer], tmp_path / "page.html"))
+    panel = tab.locator("#write")
+    panel.get_by_label("Job").select_option(label="continue a primer")
+    panel.get_by_label("MIDI file").set_input_files(path)
+    said = "Only the last 31 of 299 events are read: the rest of the 64 positions is for writing."
+    panel.locator(".note", has_text=said).wait_for()
+    panel.get_by_label("Job").select_option(label="accompany a melody")
+    panel.get_by_role("button", name="Write", exact=True).click()
+    said = "The first 15 s of 59.8 s are accompanied here; recipes/generate.py accompanies whole songs."
+    panel.locator(".note", has_text=said).wait_for()
 
 
 def test_a_recorded_page_replays_what_was_written(open_file, write, translator, tmp_path):
