@@ -1,7 +1,7 @@
 /* The likeliest tokens, as bars that can be pressed.
  *
  * Each has two: a thin one, the decoder's own probability, and a full one, what temperature, top-k and top-p make of
- * it, from which is drawn. What they leave no chance is grey.
+ * it, from which is drawn. What they leave no chance is grey. What was written is always among them.
  */
 
 import { likeliest } from "onedecoder/engine/sampling.js";
@@ -12,7 +12,7 @@ export function bars(names, count, pressed = null) {
   const node = el("ol", { class: "bars" });
 
   function show({ probabilities, plain }, written = null) {
-    node.replaceChildren(...likeliest(plain, count).filter((id) => plain[id] > 0).map((id) => {
+    node.replaceChildren(...listed(probabilities, plain, count, written).map((id) => {
       const share = probabilities[id];
       const settings = {
         class: `bar${id === written ? " chosen" : ""}${share === 0 ? " out" : ""}`,
@@ -30,4 +30,11 @@ export function bars(names, count, pressed = null) {
     }));
   }
   return { node, show };
+}
+
+/** The likeliest by either of their two bars: a grammar may leave none of the decoder's own. */
+function listed(probabilities, plain, count, written) {
+  const most = plain.map((share, id) => Math.max(share, probabilities[id]));
+  const ids = likeliest(most, count).filter((id) => most[id] > 0);
+  return written === null || ids.includes(written) ? ids : [...ids.slice(0, count - 1), written];
 }

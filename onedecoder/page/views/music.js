@@ -96,7 +96,9 @@ function build(session, panel, guard) {
     play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
     play.disabled = save.disabled = notes.length === 0;
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);
-    const words = `${count(notes.length)} notes, ${clock(end)}${hasEnded ? ", complete" : ""}`;
+    const limit = await session.limit();
+    const ending = limit ? `, ended at the page's limit of ${count(limit)} tokens` : hasEnded ? ", complete" : "";
+    const words = `${count(notes.length)} notes, ${clock(end)}${ending}`;
     if (state.textContent !== words) state.textContent = words; // it is read out when it changes
     for (const run of runs) {
       const arcs = isWriting || chosen < 0 ? [] : await arcsPerHead(session, run.engine, layer, shownHeads, notes, chosen);

@@ -46,6 +46,20 @@ export class Session extends EventTarget {
     return (ids.length > this.context && ids.at(-1) === end) || (!sliding && ids.length >= config.context) || Boolean(engine.isOver?.(ids));
   }
 
+  /** How many tokens may be written, if the line ends because these were used up: a grammar then allows the end alone. */
+  async limit() {
+    const { ids, context } = this, { end, sliding, config, generation } = this.about;
+    if (!this.hasEnded || ids.at(-1) !== end) return null;
+    const { allowed } = await this.distribution(ids.length - 1);
+    if (!allowed?.every((may, id) => Boolean(may) === (id === end))) return null;
+    return sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);
+  }
+
+  /** The chosen head where it takes one alone: neither a mean of heads nor copy attention has queries of its layer's. */
+  get oneHead() {
+    return typeof this.head === "number" ? this.head : 0;
+  }
+
   /** Change some of what is shown, and tell. */
   set(changes) {
     Object.assign(this, changes);

@@ -2,7 +2,7 @@
  * behind the line, and the line goes in again, until the end token is drawn. */
 
 import { bars } from "onedecoder/views/bars.js";
-import { el, field, percent, select, tick } from "onedecoder/views/dom.js";
+import { count, el, field, percent, select, tick } from "onedecoder/views/dom.js";
 import { legend, tokenLine } from "onedecoder/views/line.js";
 import { promptForm } from "onedecoder/views/prompt.js";
 
@@ -71,7 +71,7 @@ function build(session, panel, guard) {
 
     if (!ids.length) return; // nothing was given yet
     likely.node.hidden = hasEnded;
-    heading.textContent = hasEnded ? ended(session) : "The ten likeliest next tokens";
+    heading.textContent = hasEnded ? ended(session, await session.limit()) : "The ten likeliest next tokens";
     if (!hasEnded) likely.show(await session.choose(await session.distribution()));
 
     const isPast = place >= context && place < ids.length && !isWriting;
@@ -84,7 +84,8 @@ function build(session, panel, guard) {
   };
 }
 
-function ended({ ids, about }) {
+function ended({ ids, about }, limit) {
+  if (limit) return `Ended at the page's limit of ${count(limit)} tokens.`;
   if (ids.at(-1) === about.end) return "The end token is written: the line is whole.";
   return about.kind === "recorded" ? "The recording ends here." : "All positions are used: the line ends here.";
 }
@@ -96,7 +97,7 @@ function samplingControls(session) {
   const sliders = [
     slider("Temperature", 0.1, 2, 0.05, settings.temperature, (value) => change({ temperature: value }), (value) => value.toFixed(2)),
     slider("Top-k", 0, 100, 1, settings.top_k, (value) => change({ top_k: value }), (value) => (value ? `the ${value} likeliest` : "all")),
-    slider("Top-p", 0.05, 1, 0.05, settings.top_p, (value) => change({ top_p: value }), (value) => percent(value)),
+    slider("Top-p", 0.01, 1, 0.01, settings.top_p, (value) => change({ top_p: value }), (value) => percent(value)),
   ];
   const allow = () => sliders.forEach((each) => { each.querySelector("input").disabled = !settings.do_sample; });
   const drawn = tick("Draw at random (else the likeliest is written)", settings.do_sample, (checked) => {

@@ -187,3 +187,20 @@ def test_the_served_page_works_under_its_policy(browser, address, write):
     context.close()
     assert not complaints
     assert all(url.startswith(address) or url.startswith("data:") for url in asked)
+
+
+def test_a_composition_that_the_limit_ends_says_so(open_file, write, decoders, tmp_path):
+    """And the end token that had to come stands among the bars, however unlikely it was."""
+    composer = copy.copy(decoders["music with lengths"])
+    composer.generation = replace(composer.generation, max_new_tokens=12)
+    tab = open_file(export([composer], tmp_path / "page.html"))
+    write(tab)
+    tab.get_by_text("Ended at the page's limit of 12 tokens.").wait_for()
+    end = tab.locator("#write .tokens .token").last
+    assert end.inner_text() == "<|endoftext|>"
+    end.click()
+    tab.get_by_text("Where “<|endoftext|>” was written").wait_for()
+    assert tab.locator("#write ol.bars:visible .bar").count() == 10
+    assert tab.locator("#write ol.bars:visible .bar.chosen .name").inner_text() == "<|endoftext|>"
+    tab.locator("#tab-music").click()
+    tab.locator("#music .now", has_text="ended at the page's limit of 12 tokens").wait_for()
