@@ -4,7 +4,7 @@
 import { cabinet } from "onedecoder/views/cabinet.js";
 import { el, numbered, segments, tick } from "onedecoder/views/dom.js";
 import { headGrid } from "onedecoder/views/heads.js";
-import { tokenLine } from "onedecoder/views/line.js";
+import { endNote, tokenLine } from "onedecoder/views/line.js";
 import { links } from "onedecoder/views/links.js";
 import { matrix } from "onedecoder/views/matrix.js";
 import { shadedText } from "onedecoder/views/shade.js";
@@ -36,13 +36,15 @@ function build(session, panel) {
   const linked = links((place) => choose({ place: start + place }));
   const shaded = shadedText((place) => choose({ place: start + place }));
   const cabinetHeading = el("h3");
+  const cabinetBox = el("div", {}, cabinetHeading, folders.node);
+  const end = endNote();
   const caption = el("p", { class: "hint" });
   const linkBox = el("div", {}, el("h3", {}, "What each word was written from"),
     el("p", { class: "hint" }, "The row that chose the word: the one before it. Of the layer and head chosen above."),
     linked.node, shaded.node);
 
   panel.append(
-    line.node,
+    line.node, end.node,
     el("div", { class: "columns wide-right" },
       el("div", {}, el("h3", {}, "Layers by heads"), grid.node, caption),
       el("div", {}, el("h3", {}, "One head in full"),
@@ -54,6 +56,7 @@ function build(session, panel) {
   return async () => {
     const { layer, head } = session;
     line.update();
+    end.update(session);
     layers.show(layer);
     heads.show(head);
     if (session.isWriting) return;

@@ -31,7 +31,7 @@ export function cabinet(names) {
     const scales = { key: largest(k), value: largest(v) };
     const again = () => show(ids, position, head);
 
-    top.replaceChildren(namedStrip(`the query of “${names[ids[position]]}”`, `W = ${q.length}`, q));
+    top.replaceChildren(namedStrip(`the query of “${names[ids[position]]}”`, `${q.length} numbers: the width of a head`, q));
     folders.replaceChildren(heading(relative), ...[...shown, ...hidden.slice(0, HIDDEN)].flatMap((place) => [
       folder(head, place, scales, { name: names[ids[place]], isItself: place === position, isOpen: place === opened, press: () => {
         opened = place === opened ? null : place;

@@ -65,6 +65,13 @@ export function tokenLine(session, label, chosen = (place) => session.set({ plac
   return { node, update };
 }
 
+/** What is to be said where the end token is looked at; a text may go on after it with the next one. */
+export function endNote() {
+  const node = el("p", { class: "hint", role: "status", hidden: true }, "This token ends the line. Nothing is learned of what would follow it: "
+    + "what is shown here of the next token says nothing. The token before it shows how the end was chosen.");
+  return { node, update: (session) => { node.hidden = session.about.task === "language_modeling" || !session.isEnd(session.place); } };
+}
+
 /** What the tints mean. */
 export function legend() {
   return el("p", { class: "legend" },

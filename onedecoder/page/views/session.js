@@ -111,7 +111,7 @@ export class Session extends EventTarget {
     const same = ids.findIndex((id, place) => id !== this.ids[place]);
     for (const place of this.distributions.keys()) if (same >= 0 && place > same) this.distributions.delete(place);
     for (const place of this.distributions.keys()) if (place > ids.length) this.distributions.delete(place);
-    this.set({ ids, chances, place: ids.length - 1 });
+    this.set({ ids, chances, place: ids.length - (this.isEnd(ids.length - 1, ids) ? 2 : 1) });
   }
 
   /** Write one token. */
@@ -173,6 +173,11 @@ export class Session extends EventTarget {
     const answer = this.turn.then(ask);
     this.turn = answer.catch(() => {});
     return answer;
+  }
+
+  /** Whether the token at a place ends the line: what would follow it was never learned, so that it is not looked at unasked. */
+  isEnd(place, ids = this.ids) {
+    return place > 0 && place >= this.context && ids[place] === this.about.end;
   }
 
   /** What to call the token at a place. */

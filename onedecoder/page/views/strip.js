@@ -26,6 +26,13 @@ export function strip(values, { parts = 1, scale = largest(values), label = "" }
   return canvas;
 }
 
+/** What the colours mean. Drawn anew where the theme is another. */
+export function stripKey(node) {
+  const shades = Float32Array.from({ length: 41 }, (_, at) => at / 20 - 1);
+  node.replaceChildren("below 0", strip(shades, { label: "from blue over the paper's colour to orange" }),
+    "above 0; the strongest colour of a strip is its largest value, which stands behind it as ±");
+}
+
 /** A strip with its name before it, and behind it its shape and the largest value. */
 export function namedStrip(name, what, values, settings = {}) {
   const most = largest(values);

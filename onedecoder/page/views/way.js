@@ -9,8 +9,8 @@
 import { bars } from "onedecoder/views/bars.js";
 import { weightColour, weightInk } from "onedecoder/views/colour.js";
 import { count, el, numbered, percent, segments } from "onedecoder/views/dom.js";
-import { tokenLine } from "onedecoder/views/line.js";
-import { namedStrip } from "onedecoder/views/strip.js";
+import { endNote, tokenLine } from "onedecoder/views/line.js";
+import { namedStrip, stripKey } from "onedecoder/views/strip.js";
 
 export const way = {
   id: "way",
@@ -35,8 +35,10 @@ function build(session, panel) {
   const lens = el("table", { class: "lens" });
   const scores = bars(session.engine.names, 10);
   const verdict = el("p", { class: "hint" });
+  const end = endNote();
+  const key = el("p", { class: "legend" });
   panel.append(
-    line.node,
+    line.node, end.node, key,
     el("h3", {}, "In: what it is, and where it stands"), input,
     block, inside,
     el("h3", {}, "Out: a score for every token of the vocabulary"), output, scores.node, verdict,
@@ -47,7 +49,9 @@ function build(session, panel) {
 
   return async () => {
     line.update();
+    end.update(session);
     if (session.isWriting) return;
+    stripKey(key);
     const look = await session.look();
     const { trace, ids } = look;
     const place = session.placeIn(look);

@@ -100,6 +100,41 @@ def test_a_token_is_followed_from_its_embeddings_to_the_scores(open_mock, write)
     assert tab.locator("#way .lens tr").count() == 4
 
 
+def test_what_is_copied_is_shown_beside_what_is_scored(open_mock, write):
+    tab = open_mock("summarization", "{ copy: 64 }")
+    assert "copy attention" in tab.locator("#decoder").inner_text()
+    write(tab)
+    tab.locator("#tab-way").click()
+    way = tab.locator("#way")
+    way.locator(".token", has_text="known").last.click()
+    way.get_by_text("Copied: 75.0 %, most from").wait_for()
+    assert way.locator(".strip-name", has_text="pointed at").count() == 1
+    written, last = way.locator(".bar"), way.locator(".lens tr").last
+    assert "with copying" in last.inner_text()  # the lens ends with what the bars show
+    assert last.locator("td span").first.inner_text() == written.first.locator(".name").inner_text()
+    assert last.locator("td small").first.inner_text() == written.first.locator(".number").inner_text()
+
+    tab.locator("#tab-attention").click()
+    tab.locator("#attention .segments label", has_text="copy").click()
+    tab.locator(".matrix[aria-label*='Copy attention']").wait_for()
+    tab.locator("#attention .cabinet").wait_for(state="hidden")
+    tab.locator("#attention .shaded").first.wait_for()
+    tab.locator("#tab-cache").click()
+    tab.locator("#cache .chart .curve").first.wait_for()
+
+
+@pytest.mark.parametrize("view", ["way", "attention"])
+def test_a_written_line_is_looked_at_before_its_end(open_mock, write, view):
+    tab = open_mock("translation")
+    write(tab)
+    tab.locator(f"#tab-{view}").click()
+    chosen, note = tab.locator(f"#{view} .tokens [aria-selected=true]"), tab.get_by_text("This token ends the line.")
+    chosen.wait_for()
+    assert chosen.inner_text() == "." and note.is_hidden()
+    tab.locator(f"#{view} .token", has_text="<|endoftext|>").click()
+    note.locator("visible=true").wait_for()
+
+
 def test_the_filing_cabinet_sums_to_one_and_hides_what_is_to_come(open_mock, write):
     tab = open_mock("translation", view="write")
     write(tab)
