@@ -144,17 +144,23 @@ def test_an_accompaniment_is_saved_with_its_melody(tmp_path, music, vocabulary, 
     encode = vocabulary.encode
     lines = [[vocabulary.decode(encode(part)) for part in line] for line in lines]
     ids = [[*encode(melody), vocabulary.tokens[ACCOMPANY], *encode(whole)] for melody, whole in lines]
-    code = 'result = data.lines.map((ids) => Buffer.from(midiOf(data.music, codec, ids)).toString("base64"));'
+    code = """result = data.lines.map((ids) => ({
+      file: Buffer.from(midiOf(data.music, codec, ids)).toString("base64"),
+      notes: notesOf(data.music, codec, ids).notes,
+    }));"""
     files = javascript(IMPORTS + code, {"music": music, "lines": ids})
     doubled = 0
-    for (melody, whole), file in zip(lines, files, strict=True):
-        score = Score.from_midi(base64.b64decode(file)).resample(50)
+    for (melody, whole), found in zip(lines, files, strict=True):
+        score = Score.from_midi(base64.b64decode(found["file"])).resample(50)
         expected = {"Melody": melody, "Accompaniment": without(whole, melody)}
         doubled += len(whole.tracks[0].notes) - len(expected["Accompaniment"].tracks[0].notes)
         assert [track.name for track in score.tracks] == [name for name, part in expected.items() if triples(part)]
         for track in score.tracks:
             read = [(n.time, n.time + n.duration, n.pitch, n.velocity) for n in track.notes]
             assert sorted(read) == sorted(triples(expected[track.name]))
+        shown = [(note["start"], note["end"]) for note in found["notes"]]  # and heard: the same notes, each once
+        spans = [(start / 100, end / 100) for part in expected.values() for start, end, *_ in triples(part)]
+        np.testing.assert_allclose(_pairs(shown), _pairs(spans))
     assert doubled
 
 

@@ -18,35 +18,35 @@ function stretches(music, ids) {
   return at < 0 ? [[0, ids]] : [[0, ids.slice(0, at)], [at, ids.slice(at)]];
 }
 
+/** The performances of a line's stretches; what an accompaniment doubles is its melody's alone. */
+function performances(codec, parts) {
+  const [first, second] = parts.map(([at, part]) => codec.decode(part, at));
+  const isDoubled = (note) => first.some(({ pitch, onset }) => (
+    pitch === note.pitch && Math.abs(onset - note.onset) <= DOUBLED));
+  return second ? [first, second.filter((note) => !isDoubled(note))] : [first];
+}
+
 /**
  * { notes, cursor }: notes are { pitch, start, end, velocity, on, tokens } with times in seconds and the places of the
  * event by which they begin and of all that they are made of; `cursor` [ids] is the time at each event.
  */
 export function notesOf(music, codec, ids) {
   const parts = stretches(music, ids);
-  const notes = parts.flatMap(([first, part]) =>
-    codec.decode(part, first).map(({ pitch, onset, offset, velocity, on, tokens }) => ({
-      pitch,
-      start: onset / TICKS_PER_SECOND,
-      end: offset / TICKS_PER_SECOND,
-      velocity,
-      on,
-      tokens,
-    })),
-  );
+  const notes = performances(codec, parts).flat().map(({ pitch, onset, offset, velocity, on, tokens }) => ({
+    pitch,
+    start: onset / TICKS_PER_SECOND,
+    end: offset / TICKS_PER_SECOND,
+    velocity,
+    on,
+    tokens,
+  }));
   const times = parts.map(([, part]) => codec.ticks(part));
   const cursor = Float64Array.from(times.flatMap((part) => Array.from(part)), (tick) => tick / TICKS_PER_SECOND);
   return { notes, cursor };
 }
 
-/**
- * A MIDI file of the whole line. A melody and its accompaniment have tracks of their own, and what the accompaniment
- * doubles is left to the melody, as in the files that `generate.py` writes.
- */
+/** A MIDI file of the whole line, a melody and its accompaniment on tracks of their own, as `generate.py` writes it. */
 export function midiOf(music, codec, ids) {
-  const [first, second] = stretches(music, ids).map(([, part]) => codec.decode(part));
-  if (!second) return writeMidi({ Piano: first });
-  const doubled = (note) => first.some(({ pitch, onset }) => (
-    pitch === note.pitch && Math.abs(onset - note.onset) <= DOUBLED));
-  return writeMidi({ Melody: first, Accompaniment: second.filter((note) => !doubled(note)) });
+  const [first, second] = performances(codec, stretches(music, ids));
+  return writeMidi(second ? { Melody: first, Accompaniment: second } : { Piano: first });
 }

@@ -57,7 +57,10 @@ export function roll(label, chosen) {
     colours = Object.fromEntries(["key-row", "line", "given-note", "note", "ink"].map((name) => [name, ink(`--${name}`)]));
     context.clearRect(0, 0, width, height);
     keys();
-    picture.notes.forEach(note);
+    // What is given lies on top: a note written upon it is not to hide it.
+    for (const isGiven of [false, true]) {
+      picture.notes.forEach((each, index) => picture.given(each) === isGiven && note(each, index));
+    }
     picture.arcs.forEach(({ head, arcs }) => {
       const colour = headColour(head);
       arcs.forEach((arc) => bow(arc, colour));

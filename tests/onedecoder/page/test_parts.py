@@ -59,6 +59,39 @@ def test_seen_from_far_the_strongest_weight_is_what_is_seen(module):
     assert levels == [[600, 599 * 600 + 123], [300, 299 * 300 + 61], [150, 149 * 150 + 30]]
 
 
+def test_events_have_short_names_on_an_axis(module):
+    names = [
+        "note-on E3",
+        "note-off C#4",
+        "velocity 71",
+        "length 800 ms",
+        "wait 400 ms",
+        "<|0:01.25|>",
+        "<|compose|>",
+        "·a",
+    ]
+    short = module("axis.js", f"return {json.dumps(names)}.map(m.onAxis);")
+    assert short == ["E3", "C#4 off", "v71", "0.8 s", "+0.4", "0:01.25", "<|compose|>", "·a"]
+
+
+def test_what_is_given_lies_above_what_is_written(module):
+    painted = module(
+        "roll.js",
+        "const roll = m.roll('', () => {}), note = { pitch: 60, start: 1, end: 2, velocity: 127 };"
+        "document.querySelector('main').append(roll.node);"
+        "const given = { ...note, on: 0 }, written = { ...note, on: 5 }, canvas = roll.node.querySelector('canvas');"
+        "const middle = (notes) => {"
+        "  roll.show({ notes, arcs: [], chosen: -1, zoom: 60, given: ({ on }) => on < 1 });"
+        "  const { width, height } = canvas, image = canvas.getContext('2d').getImageData(0, 0, width, height).data;"
+        "  const found = new Set();"
+        "  for (let i = 0; i < image.length; i += 4) if (image[i + 3] === 255) found.add(image.slice(i, i + 3).join());"
+        "  return [...found].sort();"
+        "};"
+        "return [middle([given, written]), middle([given])];",
+    )
+    assert painted[0] == painted[1]
+
+
 FRAMES = """async () => {
   const times = [];
   const line = document.querySelector("#attention .tokens"), canvas = document.querySelector(".matrix");
