@@ -3,12 +3,14 @@
  * Rows look, columns are looked at. A click chooses a row's token; the wheel with Ctrl (or two fingers, or + and -) zooms,
  * dragging moves, the arrow keys go from cell to cell. The picture is painted in tiles (tiles.js). */
 
+import { onAxis } from "onedecoder/views/axis.js";
 import { ink } from "onedecoder/views/colour.js";
 import { el, percent } from "onedecoder/views/dom.js";
 import { gestures } from "onedecoder/views/gestures.js";
 import { Tiles } from "onedecoder/views/tiles.js";
 
 const LARGEST_CELL = 44;
+const PAD = 7; // pixels behind the last row and column: half a label's height
 const LABELLED = 13; // pixels that a cell needs for its token's name
 
 /** Returns { node, show }. `chosen(row)` is called with the row that is clicked. */
@@ -49,12 +51,12 @@ export function matrix(chosen) {
   function measure() {
     const ratio = devicePixelRatio || 1;
     margin = node.clientWidth < 500 ? 64 : 104;
-    width = node.clientWidth;
+    width = node.clientWidth - PAD;
     const wanted = margin + picture.names.length * Math.min(LARGEST_CELL, (width - margin) / picture.names.length);
     height = Math.round(Math.min(wanted, Math.max(320, innerHeight * 0.8)));
-    canvas.style.setProperty("height", `${height}px`);
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
+    canvas.style.setProperty("height", `${height + PAD}px`);
+    canvas.width = Math.round((width + PAD) * ratio);
+    canvas.height = Math.round((height + PAD) * ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
   }
 
@@ -108,7 +110,7 @@ export function matrix(chosen) {
       tiles = new Tiles(picture.weights, picture.names.length, picture.hidden, [1, 3, 5].map((at) => parseInt(hidden.slice(at, at + 2), 16)));
       theme = now;
     }
-    context.clearRect(0, 0, width, height);
+    context.clearRect(0, 0, width + PAD, height + PAD);
     context.save();
     context.beginPath();
     context.rect(margin, margin, width - margin, height - margin);
@@ -150,7 +152,7 @@ export function matrix(chosen) {
           context.rotate(Math.PI / 2);
         }
         context.textAlign = "right";
-        context.fillText(short(names[at]), 0, 0);
+        context.fillText(short(onAxis(names[at])), 0, 0);
         context.restore();
       }
     }
