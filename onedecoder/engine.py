@@ -204,6 +204,26 @@ class Engine:
         with self.lock:
             return trace.tensor("logits")[self._position(trace, position)].float().cpu().numpy()
 
+    def scores(self, trace: Trace, position: int) -> np.ndarray:
+        """The same before anything is copied."""
+        with self.lock:
+            return trace.scores()[self._position(trace, position)].float().cpu().numpy()
+
+    def copied(self, trace: Trace, position: int) -> np.ndarray:
+        """With copy attention, the gate and then the weights [T] of what is copied as the next token."""
+        place = self._position(trace, position)
+        return np.append(self._pointing(trace, "gate")[place], self._pointing(trace, "weights")[place])
+
+    def pointer(self, trace: Trace) -> np.ndarray:
+        """The weights [T, T] of copy attention: rows point."""
+        return self._pointing(trace, "weights")
+
+    def _pointing(self, trace: Trace, what: str) -> np.ndarray:
+        if self.decoder.model.copying is None:
+            raise UserError("This decoder copies nothing: reload the page.")
+        with self.lock:
+            return trace[f"copy.{what}"]
+
     def _check(self, ids: list[int], context: int) -> None:
         size = self.decoder.model.config.vocab_size
         if not ids or not all(0 <= index < size for index in ids) or not 0 <= context <= len(ids):

@@ -7,7 +7,7 @@ import torch
 
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.tensors import pack
-from onedecoder.trace import VECTORS, Trace
+from onedecoder.trace import VECTORS
 
 NEW_TOKENS = 48  # that are written, at most
 MOST_TOKENS = 160  # in a recorded line: its pictures grow with their square
@@ -21,7 +21,10 @@ def record(decoder: LoadedDecoder, given: str) -> dict[str, Any]:
     if len(trace.ids) > MOST_TOKENS:
         kept = decoder.prompt(given, decoder.max_length).context[:MOST_TOKENS]
         trace = decoder.trace_ids(list(kept), len(kept))
-    arrays: dict[str, tuple[str, np.ndarray]] = _likeliest(trace)
+    arrays: dict[str, tuple[str, np.ndarray]] = _likeliest("next", trace.tensor("logits"))
+    if decoder.model.copying is not None:
+        arrays |= _likeliest("scores", trace.scores())
+        arrays |= {"copy.weights": ("float16", trace["copy.weights"]), "copy.gate": ("float32", trace["copy.gate"])}
     for name in ("token_embedding", "position_embedding", "final"):
         arrays[name] = "int8", trace[name]
     for layer in range(decoder.model.config.n_layer):
@@ -40,16 +43,16 @@ def record(decoder: LoadedDecoder, given: str) -> dict[str, Any]:
     return {**line, "tensors": packed.tensors, "weights": packed.base64}
 
 
-def _likeliest(trace: Trace) -> dict[str, tuple[str, np.ndarray]]:
+def _likeliest(name: str, scores: torch.Tensor) -> dict[str, tuple[str, np.ndarray]]:
     """For each place the likeliest ids and their logits, and one logit for all others, which have the rest evenly."""
-    logits = trace.tensor("logits").float().log_softmax(-1)
+    logits = scores.float().log_softmax(-1)
     best = logits.topk(min(KEPT, logits.shape[-1]))
     others = max(1, logits.shape[-1] - best.values.shape[-1])
     rest = (1 - best.values.exp().sum(-1)).clamp(min=1e-9) / others
     return {
-        "next.ids": ("float32", best.indices.cpu().numpy().astype(np.float32)),
-        "next.logits": ("float32", best.values.cpu().numpy()),
-        "next.rest": ("float32", torch.log(rest).cpu().numpy()),
+        f"{name}.ids": ("float32", best.indices.cpu().numpy().astype(np.float32)),
+        f"{name}.logits": ("float32", best.values.cpu().numpy()),
+        f"{name}.rest": ("float32", torch.log(rest).cpu().numpy()),
     }
 
 

@@ -34,7 +34,7 @@ except ImportError as error:
 
 HOST = "127.0.0.1"
 LARGEST = 2_100_000  # bytes of a question
-TRACED = ("attention", "overview", "vectors", "head", "lens", "logits")
+TRACED = ("attention", "overview", "vectors", "head", "lens", "logits", "scores", "copied", "pointer")
 TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 

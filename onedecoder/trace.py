@@ -119,6 +119,11 @@ class Trace(Mapping[str, np.ndarray]):
         _, layer, part = name.split(".")
         return self._of_block(int(layer), part)
 
+    @torch.no_grad()
+    def scores(self) -> Tensor:
+        """Scores [T, V] over what comes after each token, before anything is copied."""
+        return self.model.lm_head(self.tensor("final"))
+
     def _of_block(self, layer: int, part: str) -> Tensor:
         block = self.model.blocks[layer]
         attention, mlp = block.attn, block.mlp

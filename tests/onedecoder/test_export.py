@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from onedecoder import page
 from onedecoder.core import UserError
@@ -70,13 +71,15 @@ result = {
   next: (await engine.next(line.slice(0, place + 1), context)).logits,
   up: await trace.vectors("up", 1, place), final: await trace.vectors("final", 0, place), lens: await trace.lens(place),
   beginning: await (await engine.trace(line.slice(0, 5), context)).attention(0, "mean"),
+  scores: await trace.scores(place), copied: engine.about.config.copy ? await trace.copied(place) : null,
+  pointer: engine.about.config.copy ? await trace.pointer() : null,
   other: await refusal(() => engine.prompt({ text: "Anything else" })),
   branch: await refusal(() => engine.next([...ids, 7, 7, 7], context)),
 };
 """
 
 
-@pytest.mark.parametrize("name", ["translation", "summarization relative"])
+@pytest.mark.parametrize("name", ["translation", "translation copying", "summarization relative"])
 def test_a_recording_shows_what_the_decoder_did(name, decoders, javascript, numbers):
     decoder, text = decoders[name], "The small dog sleeps."
     from onedecoder.about import data  # noqa: PLC0415
@@ -91,6 +94,12 @@ def test_a_recording_shows_what_the_decoder_did(name, decoders, javascript, numb
     logits = trace["logits"][place]
     np.testing.assert_allclose(numbers(found["next"]), logits - np.log(np.exp(logits).sum()), atol=1e-3)
     np.testing.assert_allclose(numbers(found["head"]["scores"]), trace["h.1.scores"][2, place], atol=0.02, rtol=2e-3)
+    scores = torch.from_numpy(trace.scores().numpy()[place]).log_softmax(-1)
+    np.testing.assert_allclose(numbers(found["scores"]), scores, atol=1e-3)
+    if found["copied"]:
+        np.testing.assert_allclose(found["copied"]["gate"], trace["copy.gate"][place], atol=1e-6)
+        np.testing.assert_allclose(found["copied"]["weights"], trace["copy.weights"][place], atol=1e-3)
+        np.testing.assert_allclose(found["pointer"], trace["copy.weights"].ravel(), atol=1e-3)
     for key, expected in (("up", trace["h.1.up"][place]), ("final", trace["final"][place])):
         np.testing.assert_allclose(numbers(found[key]), expected, atol=np.abs(expected).max() / 250)
     assert [top["top"][0]["id"] for top in found["lens"]] == [layer[0][0] for layer in trace.lens(place)]

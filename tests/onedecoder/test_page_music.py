@@ -135,7 +135,7 @@ def test_what_is_written_as_midi_is_read_back(tmp_path, music, vocabulary, javas
 
 
 def test_an_accompaniment_is_saved_with_its_melody(tmp_path, music, vocabulary, javascript):
-    """On tracks of their own, and what is doubled in the melody's alone, as `generate.py` saves it."""
+    """On tracks of their own, and what is doubled in the melody's alone, as files and the page have it."""
     lines = []
     for seed in range(6):
         path = tmp_path / "song.mid"

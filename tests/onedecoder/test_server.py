@@ -160,7 +160,8 @@ result = {
   overview: (await trace.overview(10)).flatMap((part) => Array.from(part)),
   large: (await trace.overview(70)).flatMap((part) => Array.from(part)),
   up: await trace.vectors("up", 1, 9), q: await trace.vectors("q", 1, 9), final: await trace.vectors("final", 1, 9),
-  lens: await trace.lens(9),
+  lens: await trace.lens(9), scores: await trace.scores(9),
+  ...(data.page.config.copy ? { copied: await trace.copied(9), pointer: await trace.pointer() } : {}),
 };
 """
 
@@ -186,7 +187,11 @@ def test_both_engines_say_the_same(decoder, javascript, numbers):
         "up": engine.vectors(trace, "up", 1, 9),
         "q": engine.vectors(trace, "q", 1, 9),
         "final": engine.vectors(trace, "final", 0, 9),
+        "scores": engine.scores(trace, 9),
     }
+    if decoder.model.copying is not None:
+        found["copied"] = [found["copied"]["gate"], *found["copied"]["weights"]]
+        expected |= {"copied": engine.copied(trace, 9), "pointer": engine.pointer(trace)}
     for name, values in expected.items():
         np.testing.assert_allclose(numbers(found[name]), values.ravel(), atol=1e-3, err_msg=name)
     assert (found["allowed"] is None) == (allowed is None)

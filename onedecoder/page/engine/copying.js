@@ -16,7 +16,8 @@ export class Copying {
     this.width = config.copy;
     this.query = weights["copying.query.weight"].data;
     this.key = weights["copying.key.weight"].data;
-    this.gate = { weight: weights["copying.gate.weight"].data, bias: weights["copying.gate.bias"].data };
+    this.gateWeight = weights["copying.gate.weight"].data;
+    this.gateBias = weights["copying.gate.bias"].data;
   }
 
   /** Store both halves of the keys of `count` rows of final states, the first of which stands at position `first`. */
@@ -27,12 +28,16 @@ export class Copying {
 
   /** Log-probabilities [V] in place of the scores [V] after `position`, whose final state is `state`. */
   mixed(scores, state, position, halves, ids) {
-    const gate = 1 / (1 + Math.exp(-this.gate.bias[0] - dot(this.gate.weight, 0, state, 0, this.inputs)));
-    const weights = this.weights(state, position, halves), shares = softmax(scores);
+    const gate = this.share(state), weights = this.weights(state, position, halves), shares = softmax(scores);
     for (let i = 0; i < shares.length; i++) shares[i] *= 1 - gate;
     for (let place = 0; place <= position; place++) shares[ids[place]] += gate * weights[place];
     for (let i = 0; i < shares.length; i++) shares[i] = Math.log(Math.max(shares[i], LEAST));
     return shares;
+  }
+
+  /** The gate: the share of the next token's probability that is copied. */
+  share(state) {
+    return 1 / (1 + Math.exp(-this.gateBias[0] - dot(this.gateWeight, 0, state, 0, this.inputs)));
   }
 
   /** How much each token up to `position` is pointed at. */

@@ -58,7 +58,7 @@ export class RecordedEngine {
   }
 
   async next(ids, context) {
-    const recording = this.#of(ids), logits = logitsOf(recording, ids.length - 1, this.about.config.vocabulary);
+    const recording = this.#of(ids), logits = logitsOf("next", recording, ids.length - 1, this.about.config.vocabulary);
     const written = recording.ids[ids.length];
     return { logits, allowed: allowedAfter(this.data, this.codec, ids, context), written };
   }
@@ -92,9 +92,9 @@ export class RecordedEngine {
 }
 
 /** Scores [V]: the likeliest as they were, all others sharing evenly what is left of the probability. */
-function logitsOf({ tensors }, position, vocabulary) {
-  const { shape, data } = tensors["next.logits"], ids = tensors["next.ids"].data, kept = shape[1];
-  const logits = new Float32Array(vocabulary).fill(tensors["next.rest"].data[position]);
+function logitsOf(name, { tensors }, position, vocabulary) {
+  const { shape, data } = tensors[`${name}.logits`], ids = tensors[`${name}.ids`].data, kept = shape[1];
+  const logits = new Float32Array(vocabulary).fill(tensors[`${name}.rest`].data[position]);
   for (let i = position * kept; i < (position + 1) * kept; i++) logits[ids[i]] = data[i];
   return logits;
 }
@@ -171,6 +171,23 @@ class RecordedTrace {
   }
 
   async logits(position) {
-    return logitsOf(this.recording, position, this.config.vocabulary);
+    return logitsOf("next", this.recording, position, this.config.vocabulary);
+  }
+
+  /** Before anything is copied. */
+  async scores(position) {
+    return logitsOf(this.config.copy ? "scores" : "next", this.recording, position, this.config.vocabulary);
+  }
+
+  async copied(position) {
+    const { data } = this.recording.tensors["copy.weights"], start = position * this.whole;
+    const gate = this.recording.tensors["copy.gate"].data[position];
+    return { gate, weights: data.slice(start, start + this.length) };
+  }
+
+  async pointer() {
+    const all = new Float32Array(this.length * this.length);
+    for (let row = 0; row < this.length; row++) all.set((await this.copied(row)).weights, row * this.length);
+    return all;
   }
 }

@@ -88,6 +88,12 @@ class RemoteEngine {
       attention: (layer, head) => floats("attention", { layer, head }),
       vectors: (name, layer, position) => floats("vectors", { name, layer, position }),
       logits: (position) => floats("logits", { position }),
+      scores: (position) => floats("scores", { position }),
+      pointer: () => floats("pointer"),
+      async copied(position) {
+        const [[gate], weights] = split(await floats("copied", { position }), [1, length]);
+        return { gate, weights };
+      },
       lens: (position) => this.#json("trace/lens", { ...line, position }),
       async overview(size) {
         return split(await floats("overview", { size }), Array.from({ length: layers * heads }, () => size * size));

@@ -156,7 +156,36 @@ class Trace {
     });
   }
 
-  /** Scores [V] over what comes after `position`. */
+  /** Scores [V] over what comes after `position`, before anything is copied. */
+  async scores(position) {
+    const { layers, width } = this.decoder.config;
+    return this.decoder.logits(this.kept.get(`${layers} input`), position * width);
+  }
+
+  /** With copy attention, what of the next token is copied: { gate, weights [T] }, of which the weights sum to 1. */
+  async copied(position) {
+    const state = await this.vectors("final", 0, position), weights = new Float32Array(this.length);
+    weights.set(this.decoder.copying.weights(state, position, this.cache.halves));
+    return { gate: this.decoder.copying.share(state), weights };
+  }
+
+  /** The same for all places: [T * T], rows point. */
+  async pointer() {
+    return this.#queue.run(() => inSlices(this.#pointer()));
+  }
+
+  *#pointer() {
+    const { decoder, cache, length } = this, { layers, width } = decoder.config, all = new Float32Array(length * length);
+    const states = decoder.final(this.kept.get(`${layers} input`), 0, length);
+    for (let row = 0; row < length; row++) {
+      const state = states.subarray(row * width, (row + 1) * width);
+      all.set(decoder.copying.weights(state, row, cache.halves), row * length);
+      if (row % 32 === 0) yield;
+    }
+    return all;
+  }
+
+  /** Scores [V] over what comes after `position`; with copy attention, log-probabilities. */
   async logits(position) {
     const { layers, width } = this.decoder.config;
     return this.decoder.next(this.kept.get(`${layers} input`), position * width, position, this.cache);

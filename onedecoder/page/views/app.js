@@ -82,7 +82,7 @@ function introduction(about) {
     el("strong", {}, about.name),
     el("span", {}, `${about.task === about.name ? "" : `${about.task}: `}${brief(about.parameters)} parameters in ${bits(about.weights)} each, `
       + `${config.layers} layers × ${config.heads} heads, ${config.width} wide, ${count(config.context)} positions`
-      + `${config.relative ? ", relative attention" : ""}${config.mask === "prefix" ? ", prefix mask" : ""}`),
+      + `${config.relative ? ", relative attention" : ""}${config.copy ? ", copy attention" : ""}${config.mask === "prefix" ? ", prefix mask" : ""}`),
     ...about.line.split(/\n\s*/).map((job) => el("code", {}, job)),
   ];
 }

@@ -28,7 +28,8 @@ function build(session, panel) {
   const line = tokenLine(session, "The line. Choose the token that looks.");
   const grid = headGrid(config, (layer, head) => choose({ layer, head }));
   const layers = segments("Layer", numbered(config.layers), session.layer, (layer) => choose({ layer }));
-  const heads = segments("Head", [...numbered(config.heads), ["mean", "mean"]], session.head, (head) => choose({ head }));
+  const kinds = [...numbered(config.heads), ["mean", "mean"], ...(config.copy ? [["copy", "copy"]] : [])];
+  const heads = segments("Head", kinds, session.head, (head) => choose({ head }));
   const subwords = tick("Join subwords to words", session.words, (words) => choose({ words }));
   let words = [], start = 0; // of what is looked at
   const full = matrix((row) => choose({ place: start + words[row].to - 1 }));
@@ -49,8 +50,7 @@ function build(session, panel) {
       el("div", {}, el("h3", {}, "Layers by heads"), grid.node, caption),
       el("div", {}, el("h3", {}, "One head in full"),
         el("div", { class: "row" }, layers, heads, input === "text" && subwords), full.node)),
-    cabinetHeading, folders.node,
-    linkBox);
+    cabinetBox, linkBox);
 
   let drawn = {};
   return async () => {
@@ -68,7 +68,8 @@ function build(session, panel) {
     const isNewLine = drawn.look !== look || drawn.theme !== theme;
     grid.show(isNewLine ? await trace.overview(THUMBNAIL) : null, THUMBNAIL, layer, head);
     const isNewHead = isNewLine || drawn.layer !== layer || drawn.head !== head;
-    const weights = isNewHead ? await trace.attention(layer, head) : drawn.weights;
+    const isCopy = head === "copy";
+    const weights = isNewHead ? await (isCopy ? trace.pointer() : trace.attention(layer, head)) : drawn.weights;
     const isSame = !isNewHead && drawn.isJoined === session.words;
     words = isSame ? words : groups(look, session.engine.names, session.words);
     const picture = isSame ? drawn.picture : session.words ? joined(weights, ids.length, words) : weights;
@@ -78,15 +79,17 @@ function build(session, panel) {
     full.show({
       weights: picture,
       names: words.map(({ name }) => name),
-      hidden: (row, column) => column > row && !(config.mask === "prefix" && words[column]?.from < context),
+      hidden: (row, column) => column > row && (isCopy || !(config.mask === "prefix" && words[column]?.from < context)),
       row: words.findIndex(({ from, to }) => from <= place && place < to),
-      label: `Attention of layer ${layer + 1}, ${head === "mean" ? "mean of the heads" : `head ${head + 1}`}`,
+      label: titleOf(layer, head),
     });
-    caption.textContent = "Rows look, columns are looked at; grey is what the mask hides. Colours follow the square root of the weight.";
+    caption.textContent = (isCopy ? "Copy attention stands behind the last layer: rows point at what may be copied as the token after them. "
+      : "Rows look, columns are looked at; grey is what the mask hides. ") + "Colours follow the square root of the weight.";
 
-    const one = head === "mean" ? 0 : head; // a mean of heads has no query of its own
+    cabinetBox.hidden = isCopy;
+    const one = session.oneHead;
+    if (!isCopy) folders.show(ids, place, await trace.head(layer, one, place));
     cabinetHeading.textContent = `Number by number: the filing cabinet of layer ${layer + 1}, head ${one + 1}`;
-    folders.show(ids, place, await trace.head(layer, one, place));
 
     linkBox.hidden = input !== "text" || ids.length <= context;
     if (linkBox.hidden) return;
@@ -95,4 +98,9 @@ function build(session, panel) {
     shaded.node.hidden = !isLong;
     (isLong ? shaded : linked).show(weights, ids.length, words, context, place);
   };
+}
+
+function titleOf(layer, head) {
+  if (head === "copy") return "Copy attention";
+  return `Attention of layer ${layer + 1}, ${head === "mean" ? "mean of the heads" : `head ${head + 1}`}`;
 }

@@ -63,8 +63,7 @@ function build(session, panel) {
 
   let known = {};
   return async () => {
-    const { ids, layer } = session;
-    const head = session.head === "mean" ? 0 : session.head;
+    const { ids, layer, oneHead: head } = session;
     layers.show(layer);
     heads.show(head);
     if (session.isWriting || !ids.length) return;

@@ -33,9 +33,9 @@ export function headGrid({ layers, heads }, chosen) {
   function show(pictures, size, layer, head) {
     const colours = weightColours();
     buttons.forEach((button, at) => {
-      const isChosen = Math.floor(at / heads) === layer && (head === "mean" || at % heads === head);
+      const isChosen = Math.floor(at / heads) === layer && (head === "mean" || at % heads === head); // none with "copy"
       button.setAttribute("aria-checked", String(isChosen));
-      button.tabIndex = at === layer * heads + (head === "mean" ? 0 : head) ? 0 : -1;
+      button.tabIndex = at === layer * heads + (typeof head === "number" ? head : 0) ? 0 : -1;
       if (!pictures) return;
       const canvas = button.firstElementChild;
       canvas.width = canvas.height = size;

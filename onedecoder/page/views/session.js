@@ -24,7 +24,7 @@ export class Session extends EventTarget {
     this.chances = []; // of each token, how probable it was when it was written; undefined for what was given
     this.place = 0; // the token looked at
     this.layer = Math.floor(engine.about.config.layers / 2); // where words meet words, mostly
-    this.head = 0; // a number, or "mean"
+    this.head = 0; // a number, "mean", or "copy" for copy attention's weights
     this.words = false; // whether subwords are joined to words
     this.isWriting = false;
     this.looks = new Map(); // by engine

@@ -2,10 +2,12 @@
  *
  *     token embedding + position embedding
  *       block by block:  + c_proj(attention(ln_1))  + down(gelu(up(ln_2)))
- *     ln_f, the scores of the whole vocabulary, softmax
+ *     ln_f, the scores of the whole vocabulary, softmax (and with copy attention, what is copied)
  *
  * The thick line on the left is the residual stream, to which every block only adds. */
 
+import { softmax } from "onedecoder/engine/operations.js";
+import { likeliest } from "onedecoder/engine/sampling.js";
 import { bars } from "onedecoder/views/bars.js";
 import { weightColour, weightInk } from "onedecoder/views/colour.js";
 import { count, el, numbered, percent, segments } from "onedecoder/views/dom.js";
@@ -41,9 +43,11 @@ function build(session, panel) {
     line.node, end.node, key,
     el("h3", {}, "In: what it is, and where it stands"), input,
     block, inside,
-    el("h3", {}, "Out: a score for every token of the vocabulary"), output, scores.node, verdict,
+    el("h3", {}, "Out: a score for every token of the vocabulary"), output, scores.node,
+    el("p", { class: "hint", hidden: !config.copy }, "Thin: the softmax of the scores alone. Full, and in numbers: with what is copied."), verdict,
     el("h3", {}, "Logit lens: what each block would say next"),
-    el("p", { class: "hint" }, "The final norm and the scores, taken after every block as if it were the last."),
+    el("p", { class: "hint" }, "The final norm and the scores, taken after every block as if it were the last."
+      + (config.copy ? " Only in the last row is anything copied." : "")),
     el("div", { class: "scroll" }, lens),
   );
 
@@ -70,17 +74,23 @@ function build(session, panel) {
     inside.replaceChildren(...blockSteps(await read(VECTORS), layer, config));
 
     const { final } = await read(["final"]);
-    const logits = await trace.logits(place);
+    const scored = await trace.scores(place), plain = softmax(scored.slice());
+    const whole = config.copy ? softmax(await trace.logits(place)) : plain; // of what is copied, too
     output.replaceChildren(
       step("", namedStrip("final norm", "ln_f", final)),
-      step("", namedStrip("scores", `× wteᵀ [${count(config.width)} × ${count(config.vocabulary)}]`, logits)));
-    const { plain } = await session.engine.choose({ logits, allowed: null }, { ...session.settings, do_sample: false, uniform: 0 });
+      step("", namedStrip("scores", `× wteᵀ [${count(config.width)} × ${count(config.vocabulary)}]`, scored)),
+      ...(config.copy ? copySteps(await trace.copied(place), plain, whole, ids, session.engine.names) : []));
     const next = ids[place + 1];
-    scores.show({ probabilities: plain, plain }, next ?? null);
+    scores.show({ probabilities: whole, plain }, next ?? null);
     verdict.textContent = next === undefined ? "This token is the last of the line so far."
-      : `In the line “${session.engine.names[next]}” follows: ${percent(plain[next])}, ${rank(plain, next)}.`;
+      : `In the line “${session.engine.names[next]}” follows: ${percent(whole[next])}, ${rank(whole, next)}.`;
 
-    lens.replaceChildren(...lensRows(await trace.lens(place), layer, session.engine.names));
+    const rows = lensRows(await trace.lens(place), layer, session.engine.names);
+    if (config.copy) {
+      const top = likeliest(whole, rows[0].cells.length - 1).map((id) => ({ id, p: whole[id] }));
+      rows.push(lensRow("with copying", top, session.engine.names));
+    }
+    lens.replaceChildren(...rows);
   };
 }
 
@@ -108,6 +118,17 @@ function blockSteps(x, layer, { heads, width, relative, mask }) {
   ];
 }
 
+/** Copy attention: the gate's share of the next token is a copy of what the weights point at, the rest is the softmax's. */
+function copySteps({ gate, weights }, plain, whole, ids, names) {
+  const place = weights.indexOf(weights.reduce((a, b) => Math.max(a, b)));
+  return [
+    step("branch", namedStrip("softmax", `its share: ${percent(1 - gate)}`, plain)),
+    step("branch", namedStrip("pointed at", `copy attention: ${percent(gate)}`, weights),
+      el("p", { class: "hint" }, `Copied: ${percent(gate)}, most from “${names[ids[place]]}” at place ${place}, which has ${percent(weights[place])} of it.`)),
+    step("plus", namedStrip("written or copied", "both, each with its share", whole)),
+  ];
+}
+
 const step = (kind, ...children) => el("li", { class: kind }, children);
 
 function rank(probabilities, id) {
@@ -116,8 +137,11 @@ function rank(probabilities, id) {
 }
 
 function lensRows(lens, chosen, names) {
-  return lens.map(({ layer, top }) => el("tr", { class: layer === chosen ? "chosen" : "" },
-    el("th", { scope: "row" }, `after block ${layer + 1}`),
+  return lens.map(({ layer, top }) => lensRow(`after block ${layer + 1}`, top, names, layer === chosen ? "chosen" : ""));
+}
+
+function lensRow(title, top, names, kind = "") {
+  return el("tr", { class: kind }, el("th", { scope: "row" }, title),
     top.map(({ id, p }) => el("td", { style: { background: weightColour(p), color: weightInk(p) } },
-      el("span", {}, names[id]), " ", el("small", {}, percent(p))))));
+      el("span", {}, names[id]), " ", el("small", {}, percent(p)))));
 }

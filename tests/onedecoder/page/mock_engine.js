@@ -1,6 +1,6 @@
 /* An engine of invented numbers, after the interface of engine/local.js: it lets the views be tested without a decoder.
  *
- * mock("translation" | "summarization" | "music" | "text", { length, relative }) gives the same numbers every time; with a
+ * mock("translation" | "summarization" | "music" | "text", { length, relative, copy }) gives the same numbers every time; with a
  * length the line is given, not written.
  */
 
@@ -179,12 +179,35 @@ class Handle {
     });
   }
 
-  async logits(position) {
+  async scores(position) {
     return this.engine.logitsFor(position + 1, this.ids[position]);
+  }
+
+  async logits(position) {
+    const scores = await this.scores(position);
+    if (!this.engine.about.config.copy) return scores;
+    const { gate, weights } = await this.copied(position);
+    const { plain } = this.engine.choose({ logits: scores }, {});
+    const shares = plain.map((share) => share * (1 - gate));
+    weights.forEach((weight, place) => { shares[this.ids[place]] += gate * weight; });
+    return shares.map(Math.log);
+  }
+
+  async copied(position) {
+    const weights = new Float32Array(this.length);
+    for (let place = 0; place <= position; place++) weights[place] = place === position >> 1 ? 0.9 : 0.1 / Math.max(1, position);
+    if (!position) weights[0] = 1;
+    return { gate: 0.75, weights };
+  }
+
+  async pointer() {
+    const all = new Float32Array(this.length ** 2);
+    for (let row = 0; row < this.length; row++) all.set((await this.copied(row)).weights, row * this.length);
+    return all;
   }
 }
 
-export function mock(task, { length = 0, relative = 0 } = {}) {
+export function mock(task, { length = 0, relative = 0, copy = 0 } = {}) {
   const isMusic = task === "music";
   const names = isMusic ? musicVocabulary() : textVocabulary(task);
   const [source, target] = WORDS[task] ?? ["", ""];
@@ -200,7 +223,7 @@ export function mock(task, { length = 0, relative = 0 } = {}) {
     about: {
       name: `outputs/${task}`, task, line: source ? `source ${names[1]} target <|endoftext|>` : "<|endoftext|> text <|endoftext|>",
       parameters: 0, weights: "int8",
-      config: { layers: LAYERS, heads: HEADS, width: WIDTH, context: CONTEXT, vocabulary: names.length, mask: "causal", relative },
+      config: { layers: LAYERS, heads: HEADS, width: WIDTH, context: CONTEXT, vocabulary: names.length, mask: "causal", relative, copy },
       generation: { do_sample: isMusic, temperature: 1, top_k: isMusic ? 40 : 0, top_p: 1, max_new_tokens: 2000 },
       input: isMusic ? "midi" : "text", jobs: isMusic ? ["compose", "continue", "accompany"] : [], end: isMusic ? 1 : 0,
       matrices: [
