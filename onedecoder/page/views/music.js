@@ -96,7 +96,7 @@ function build(session, panel, guard) {
     play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
     play.disabled = save.disabled = notes.length === 0;
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);
-    const limit = await session.limit();
+    const { limit } = session;
     const ending = limit ? `, ended at the page's limit of ${count(limit)} tokens` : hasEnded ? ", complete" : "";
     const words = `${count(notes.length)} notes, ${clock(end)}${ending}`;
     if (state.textContent !== words) state.textContent = words; // it is read out when it changes

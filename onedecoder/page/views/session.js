@@ -8,6 +8,7 @@
  */
 
 const KEPT = 64; // distributions; of a vocabulary of 50,257 each takes 0.2 MB
+const WAIT_AND_NOTE = 4; // tokens, at least
 const LIKELIEST = { do_sample: false, temperature: 1, top_k: 0, top_p: 1, uniform: 0 };
 
 export class Session extends EventTarget {
@@ -46,13 +47,15 @@ export class Session extends EventTarget {
     return (ids.length > this.context && ids.at(-1) === end) || (!sliding && ids.length >= config.context) || Boolean(engine.isOver?.(ids));
   }
 
-  /** How many tokens may be written, if the line ends because these were used up: a grammar then allows the end alone. */
-  async limit() {
-    const { ids, context } = this, { end, sliding, config, generation } = this.about;
-    if (!this.hasEnded || ids.at(-1) !== end) return null;
-    const { allowed } = await this.distribution(ids.length - 1);
-    if (!allowed?.every((may, id) => Boolean(may) === (id === end))) return null;
-    return sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);
+  /**
+   * How many tokens may be written, if the line ends because these are used up: its grammar lets nothing begin where a wait
+   * and a note have no room, and then the end is no choice.
+   */
+  get limit() {
+    const { ids, context, hasEnded } = this, { moves, sliding, config, generation } = this.about;
+    const most = sliding ? generation.max_new_tokens : Math.min(generation.max_new_tokens, config.context - context);
+    const left = most - (ids.length - 1 - context);
+    return moves && hasEnded && left <= WAIT_AND_NOTE ? most : null;
   }
 
   /** The chosen head where it takes one alone: neither a mean of heads nor copy attention has queries of its layer's. */
@@ -137,7 +140,8 @@ export class Session extends EventTarget {
   }
 
   asManyAsUsual() {
-    const last = this.ids.length + this.about.generation.max_new_tokens;
+    const { generation, moves } = this.about;
+    const last = this.ids.length + generation.max_new_tokens + (moves ? 1 : 0); // a grammar then has the end written
     return () => this.ids.length >= last;
   }
 

@@ -71,7 +71,7 @@ function build(session, panel, guard) {
 
     if (!ids.length) return; // nothing was given yet
     likely.node.hidden = hasEnded;
-    heading.textContent = hasEnded ? ended(session, await session.limit()) : "The ten likeliest next tokens";
+    heading.textContent = hasEnded ? ended(session, session.limit) : "The ten likeliest next tokens";
     if (!hasEnded) likely.show(await session.choose(await session.distribution()));
 
     const isPast = place >= context && place < ids.length && !isWriting;
