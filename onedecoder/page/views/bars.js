@@ -36,5 +36,6 @@ export function bars(names, count, pressed = null) {
 function listed(probabilities, plain, count, written) {
   const most = plain.map((share, id) => Math.max(share, probabilities[id]));
   const ids = likeliest(most, count).filter((id) => most[id] > 0);
-  return written === null || ids.includes(written) ? ids : [...ids.slice(0, count - 1), written];
+  const shown = written === null || ids.includes(written) ? ids : [...ids.slice(0, count - 1), written];
+  return shown.sort((a, b) => probabilities[b] - probabilities[a] || plain[b] - plain[a]);
 }

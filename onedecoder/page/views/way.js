@@ -79,7 +79,7 @@ function build(session, panel) {
     output.replaceChildren(
       step("", namedStrip("final norm", "ln_f", final)),
       step("", namedStrip("scores", `× wteᵀ [${count(config.width)} × ${count(config.vocabulary)}]`, scored)),
-      ...(config.copy ? copySteps(await trace.copied(place), plain, whole, ids, session.engine.names) : []));
+      ...(config.copy ? copySteps(await trace.copied(place), ids, session.engine.names) : []));
     const next = ids[place + 1];
     scores.show({ probabilities: whole, plain }, next ?? null);
     verdict.textContent = next === undefined ? "This token is the last of the line so far."
@@ -119,13 +119,12 @@ function blockSteps(x, layer, { heads, width, relative, mask }) {
 }
 
 /** Copy attention: the gate's share of the next token is a copy of what the weights point at, the rest is the softmax's. */
-function copySteps({ gate, weights }, plain, whole, ids, names) {
+function copySteps({ gate, weights }, ids, names) {
   const place = weights.indexOf(weights.reduce((a, b) => Math.max(a, b)));
   return [
-    step("branch", namedStrip("softmax", `its share: ${percent(1 - gate)}`, plain)),
-    step("branch", namedStrip("pointed at", `copy attention: ${percent(gate)}`, weights),
+    step("branch", namedStrip("pointed at", "copy attention", weights),
       el("p", { class: "hint" }, `Copied: ${percent(gate)}, most from “${names[ids[place]]}” at place ${place}, which has ${percent(weights[place])} of it.`)),
-    step("plus", namedStrip("written or copied", "both, each with its share", whole)),
+    step("plus", el("span", { class: "strip-name" }, "both, each with its share", el("code", {}, `${percent(1 - gate)} softmax(scores) + ${percent(gate)} pointed at`))),
   ];
 }
 

@@ -108,7 +108,7 @@ def test_what_is_copied_is_shown_beside_what_is_scored(open_mock, write):
     way = tab.locator("#way")
     way.locator(".token", has_text="known").last.click()
     way.get_by_text("Copied: 75.0 %, most from").wait_for()
-    assert way.locator(".strip-name", has_text="pointed at").count() == 1
+    assert way.locator(".named-strip", has_text="pointed at").count() == 1
     written, last = way.locator(".bar"), way.locator(".lens tr").last
     assert "with copying" in last.inner_text()  # the lens ends with what the bars show
     assert last.locator("td span").first.inner_text() == written.first.locator(".name").inner_text()
