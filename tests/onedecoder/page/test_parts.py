@@ -77,19 +77,20 @@ def test_events_have_short_names_on_an_axis(module):
 def test_what_is_given_lies_above_what_is_written(module):
     painted = module(
         "roll.js",
-        "const roll = m.roll('', () => {}), note = { pitch: 60, start: 1, end: 2, velocity: 127 };"
-        "document.querySelector('main').append(roll.node);"
-        "const given = { ...note, on: 0 }, written = { ...note, on: 5 }, canvas = roll.node.querySelector('canvas');"
-        "const middle = (notes) => {"
+        "const note = { pitch: 60, start: 1, end: 2, velocity: 127 };"
+        "const given = { ...note, on: 0 }, written = { ...note, on: 5 };"
+        "const colours = (notes) => {"
+        "  const roll = m.roll('', () => {}), canvas = roll.node.querySelector('canvas');"
+        "  document.querySelector('main').append(roll.node);"
         "  roll.show({ notes, arcs: [], chosen: -1, zoom: 60, given: ({ on }) => on < 1 });"
         "  const { width, height } = canvas, image = canvas.getContext('2d').getImageData(0, 0, width, height).data;"
         "  const found = new Set();"
         "  for (let i = 0; i < image.length; i += 4) if (image[i + 3] === 255) found.add(image.slice(i, i + 3).join());"
         "  return [...found].sort();"
         "};"
-        "return [middle([given, written]), middle([given])];",
+        "return [colours([given, written]), colours([given]), colours([written])];",
     )
-    assert painted[0] == painted[1]
+    assert painted[0] == painted[1] != painted[2]
 
 
 FRAMES = """async () => {
