@@ -7,6 +7,7 @@ from typing import Any
 from onedecoder.core import MASKS, Constraint, TextTask, UserError
 from onedecoder.core_music import COMPOSE, JOBS, REST, STEP, VELOCITIES, ChoraleVocabulary, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
+from onedecoder.melody import offered
 
 KINDS = {"NoteOn": 1, "NoteOff": 2, "Velocity": 3, "TimeShift": 4, "Duration": 5, "Time": 6}
 OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "max_new_tokens", *MASKS)
@@ -42,6 +43,7 @@ def about(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None)
         "moves": moves(task.constraint()),
         "matrices": matrices(decoder),
         "examples": [{"text": text} for text in examples],
+        "melody": offered(decoder),
     }
 
 

@@ -1,13 +1,14 @@
 """What this package takes from the tasks of music, whose libraries nothing else needs."""
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
-from tasks.midi.codec import TICKS_PER_SECOND
+from tasks.midi.codec import TICKS_PER_SECOND, decode
 from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import record
 from tasks.midi.rendering import draw_piano_roll
-from tasks.midi.sample import VELOCITIES
+from tasks.midi.sample import VELOCITIES, read_chorales
 from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
 from tasks.music.jobs import JOBS
+from tasks.music.melody import melody_and_performance
 
 __all__ = [
     "COMPOSE",
@@ -18,7 +19,10 @@ __all__ = [
     "VELOCITIES",
     "ChoraleVocabulary",
     "MusicVocabulary",
+    "decode",
     "draw_piano_roll",
+    "melody_and_performance",
+    "read_chorales",
     "record",
     "write_musicxml",
 ]

@@ -13,15 +13,18 @@ For a larger decoder, --recorded keeps what it writes for the given inputs.
 import argparse
 from typing import NoReturn
 
-from onedecoder.decoder import load
+from onedecoder.decoder import LoadedDecoder, load
 from onedecoder.export import export, export_recorded
 from shared.errors import UserError
 from shared.runs.cli import run
+from shared.text_task import TextTask
 
 
 def main(arguments: list[str]) -> None:
     given = parse(arguments)
     decoders = [load(name) for name in (given.run, given.beside) if name]
+    if given.beside:
+        check_beside(*decoders)
     if not given.export:
         from onedecoder.server import serve  # noqa: PLC0415 (needs the extra)
 
@@ -42,7 +45,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("run", help="A run's folder, a folder in transformers' format, or a name on the hub.")
     parser.add_argument("inputs", nargs="*", help="Texts that the page offers as examples, or inputs to record.")
     parser.add_argument(
-        "--beside", metavar="RUN", help="A second run: the page shows its attention beside the first's."
+        "--beside",
+        metavar="RUN",
+        help="Of music, a second run of the same task and vocabulary: the Music view shows its attention beside the "
+        "first's.",
     )
     parser.add_argument("--export", metavar="PAGE.html", help="Write one HTML file instead of opening a local page.")
     parser.add_argument(
@@ -58,6 +64,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if given.recorded and not given.export:
         raise UserError("--recorded is for a file: give --export PAGE.html as well")
     return given
+
+
+def check_beside(decoder: LoadedDecoder, other: LoadedDecoder) -> None:
+    """Whether a page can show two decoders side by side.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    if isinstance(decoder.task, TextTask):
+        raise UserError(f"--beside {other.name}: the page shows runs of music side by side, not of {decoder.task.name}")
+    for what, differs in {
+        "task": decoder.task.name != other.task.name,
+        "vocabulary": decoder.task.vocabulary.tokens != other.task.vocabulary.tokens,
+    }.items():
+        if differs:
+            raise UserError(f"--beside {other.name}: it has another {what} than {decoder.name}")
 
 
 class Parser(argparse.ArgumentParser):

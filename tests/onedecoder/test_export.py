@@ -1,17 +1,21 @@
 """Pages of one file."""
 
+import base64
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from onedecoder import page
+from onedecoder import load, page
 from onedecoder.core import UserError
 from onedecoder.export import export, export_recorded, exported
+from onedecoder.melody import offered
 from onedecoder.recording import record
 from recipes import explore
+from tasks.midi.codec import one_piano, performance, save
 
 HTML = re.compile(r'<script type="application/json" data-onedecoder="(\w+)">(.*?)</script>', re.DOTALL)
 
@@ -127,3 +131,45 @@ def test_an_input_that_is_no_unicode_is_named(run_folders, tmp_path):
     with pytest.raises(UserError, match="holds what is no Unicode: give text in UTF-8"):
         explore.main([str(run_folders["translation"]), "a \udcff dog", "--export", str(tmp_path / "page.html")])
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("run", "other", "said"),
+    [
+        ("translation", "translation copying", "runs of music side by side, not of translation"),
+        ("music", "chorales", "it has another task than"),
+        ("music", "music with lengths", "it has another vocabulary than"),
+    ],
+)
+def test_what_cannot_be_shown_side_by_side_is_refused(run, other, said, run_folders, tmp_path):
+    page, beside = str(tmp_path / "page.html"), str(run_folders[other])
+    with pytest.raises(UserError, match=f"--beside .*{said}"):
+        explore.main([str(run_folders[run]), "--beside", beside, "--export", page])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_two_runs_of_music_are_shown_side_by_side(run_folders, tmp_path):
+    run = str(run_folders["music"])
+    explore.main([run, "--beside", run, "--export", str(tmp_path / "page.html")])
+    assert len(decoders_in(tmp_path / "page.html")) == 2
+
+
+def test_a_page_offers_a_melody_where_one_can_be_accompanied(decoders, run_folders, tmp_path):
+    """The one of the first piece that was scored, if there is one; else the sample's."""
+    assert [offered(decoders[name]) for name in ("translation", "chorales", "music on change")] == [None] * 3
+    sample = offered(decoders["music"])
+    notes = performance_of(sample["midi"], tmp_path)
+    assert sample["name"] and len(notes["time"]) > 20 and (np.diff(notes["time"]) > 0).all()
+    scored = shutil.copytree(run_folders["music"], tmp_path / "scored")
+    new_settings = (scored / "run.yaml").read_text().replace("- compose\n  - continue\n  - accompany", "- accompany")
+    (scored / "run.yaml").write_text(new_settings)
+    (scored / "samples").mkdir()
+    save(
+        one_piano(*np.array([[0, 40, 60, 79], [0, 40, 48, 79], [40, 80, 62, 79]]).T), scored / "samples" / "piece-1.mid"
+    )
+    assert performance_of(offered(load(scored))["midi"], tmp_path)["pitch"].tolist() == [60, 62]
+
+
+def performance_of(midi, folder):
+    (folder / "melody.mid").write_bytes(base64.b64decode(midi))
+    return performance(folder / "melody.mid").tracks[0].notes.numpy()

@@ -4,6 +4,7 @@
  * on the form; what it is worth the engine says. */
 
 import { EngineError } from "onedecoder/engine/errors.js";
+import { bytesOf } from "onedecoder/engine/weights.js";
 import { el, select } from "onedecoder/views/dom.js";
 
 const LARGEST_FILE = 2_000_000; // bytes, the engines' own limit: a larger file is not even read
@@ -15,7 +16,7 @@ const nameOf = (job, file) => (job === "compose" ? (file ? "compose on from the 
 
 /** Returns { parts, read, differs } for `form`: see prompt.js. */
 export function musicPrompt(session, begin, guard, form) {
-  const { jobs } = session.about;
+  const { jobs, melody } = session.about;
   const want = (changes) => session.set({ wanted: { ...session.wanted, ...changes } });
 
   const chooser = el("input", { type: "file", accept: ".mid,.midi,audio/midi", class: "visually-hidden", "aria-label": "MIDI file" });
@@ -27,14 +28,19 @@ export function musicPrompt(session, begin, guard, form) {
     if (chosen.size > LARGEST_FILE) {
       throw new EngineError(`${chosen.name} has ${(chosen.size / 1e6).toFixed(1)} MB: give a MIDI file of at most 2 MB.`);
     }
-    await give({ name: chosen.name, bytes: new Uint8Array(await chosen.arrayBuffer()) });
-  });
-  /** Whoever gives a first file means the job that needs one. */
-  async function give(file) {
+    // Whoever gives a first file means the job that needs one.
     const { job, file: before } = session.wanted;
-    want({ file, job: before || NEEDS_FILE.has(job) ? job : jobs.find((each) => NEEDS_FILE.has(each)) ?? job });
+    const isMeant = before || NEEDS_FILE.has(job);
+    want({
+      file: { name: chosen.name, bytes: new Uint8Array(await chosen.arrayBuffer()) },
+      job: isMeant ? job : jobs.find((each) => NEEDS_FILE.has(each)) ?? job,
+    });
     await begin();
-  }
+  });
+  const offered = melody && el("button", { type: "button", class: "quiet example", onclick: guard(async () => {
+    want({ job: "accompany", file: { name: melody.name, bytes: bytesOf(melody.midi) } });
+    await begin();
+  }) }, `or take a melody: ${melody.name}`);
   chooser.addEventListener("change", () => {
     take(chooser.files[0]);
     chooser.value = ""; // the same file may be chosen again
@@ -57,12 +63,13 @@ export function musicPrompt(session, begin, guard, form) {
     choice.querySelectorAll("option").forEach((option, at) => { option.textContent = nameOf(jobs[at], file); });
     name.textContent = file?.name ?? "";
     away.hidden = !file;
+    if (offered) offered.hidden = file?.name === melody.name;
   }
   show();
   session.addEventListener("change", show);
 
   return {
-    parts: [el("div", { class: "row" }, choice, drop, away, el("button", { type: "submit" }, "Begin anew"))],
+    parts: [el("div", { class: "row" }, choice, drop, offered, away, el("button", { type: "submit" }, "Begin anew"))],
     read() {
       const { job, file } = session.wanted;
       if (NEEDS_FILE.has(job) && !file) throw new EngineError("Choose a MIDI file first, or drop one here.");

@@ -9,6 +9,7 @@ import pytest
 
 from onedecoder.engine import Engine
 from onedecoder.export import export, export_recorded, exported
+from onedecoder.melody import offered
 from onedecoder.trace import Trace
 from tasks.midi.codec import one_piano, save
 from tests.onedecoder.quantised import with_quantised_weights
@@ -146,6 +147,14 @@ def test_what_of_a_file_is_read_is_said(open_file, composer, tmp_path):
     panel.get_by_role("button", name="Write", exact=True).click()
     said = "The first 15 s of 59.8 s are accompanied here; recipes/generate.py accompanies whole songs."
     panel.locator(".note", has_text=said).wait_for()
+
+
+def test_the_melody_that_the_page_offers_is_accompanied(open_file, composer, tmp_path):
+    tab = open_file(export([composer], tmp_path / "page.html"), view="music")
+    tab.locator("#music").get_by_role("button", name="or take a melody").click()
+    tab.locator("#music .file-name").filter(has_text=offered(composer)["name"]).wait_for()
+    tab.locator("#tab-write").click()
+    tab.locator("#write .token", has_text="<|accompany|>").first.wait_for()
 
 
 def test_a_recorded_page_replays_what_was_written(open_file, write, translator, tmp_path):
