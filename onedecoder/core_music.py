@@ -1,7 +1,7 @@
 """What this package takes from the tasks of music, whose libraries nothing else needs."""
 
 from tasks.chorales.grid import REST, STEP, ChoraleVocabulary
-from tasks.midi.codec import TICKS_PER_SECOND, decode
+from tasks.midi.codec import TICKS_PER_SECOND, decode, to_midi
 from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import record
 from tasks.midi.rendering import draw_piano_roll
@@ -24,5 +24,6 @@ __all__ = [
     "melody_and_performance",
     "read_chorales",
     "record",
+    "to_midi",
     "write_musicxml",
 ]

@@ -1,7 +1,6 @@
 """A melody that a page offers to harmonise, so that a visitor needs no file."""
 
 import base64
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from symusic import Score
 
 from onedecoder.core import TextTask, UserError
 from onedecoder.core_music import decode as score_of
-from onedecoder.core_music import melody_and_performance, read_chorales, save
+from onedecoder.core_music import melody_and_performance, read_chorales, to_midi
 from onedecoder.decoder import LoadedDecoder
 
 
@@ -38,6 +37,4 @@ def _of_the_sample() -> dict[str, str]:
 
 
 def _file(melody: Score) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        save(melody, Path(folder) / "melody.mid")
-        return base64.b64encode((Path(folder) / "melody.mid").read_bytes()).decode("ascii")
+    return base64.b64encode(to_midi(melody)).decode("ascii")

@@ -273,6 +273,11 @@ def decode(events: Iterable[int]) -> Score:
     return one_piano(onset, np.minimum(offset, now), pitch, velocity)
 
 
+def to_midi(score: Score) -> bytes:
+    """A performance as a MIDI file of 500 ticks to the beat, which are 1 ms each."""
+    return score.resample(10 * TICKS_PER_BEAT).dumps_midi()
+
+
 def save(score: Score, path: str | Path) -> None:
-    """Write a performance as a MIDI file of 500 ticks to the beat, which are 1 ms each."""
-    score.resample(10 * TICKS_PER_BEAT).dump_midi(path)
+    """Write a performance as a MIDI file."""
+    Path(path).write_bytes(to_midi(score))
