@@ -59,7 +59,7 @@ OF_MUSIC = [
     *((("--prime_seconds", value), "--prime_seconds") for value in ("0", "nan")),
     (("--job", "dance"), "--job dance"),
     (("--job", "accompany"), "no melody"),
-    *((("--from", "1", "--to", value), "--from 1.0 --to") for value in ("inf", "1e300", "nan", "0")),
+    *((("--from", "1", "--to", value), "--from 1 --to") for value in ("inf", "1e300", "nan", "0")),
     ((*SAMPLED, "--num_candidates", "3"), "chooses by a melody"),
     (("--do_sample", "false", *BEAMS), "--num_beams 1"),
     (("--do_sample", "false", *BEAMS, "--num_return_sequences", "2"), "window after window"),
@@ -213,7 +213,6 @@ def test_weights_that_are_no_numbers(value, tmp_path, monkeypatch):
     [
         ("--max_new_tokens", HUGE),
         ("--max_new_tokens", "9" * 40),
-        ("--min_new_tokens", HUGE),
         ("--no_repeat_ngram_size", HUGE),
         ("--generation_batch_size", HUGE),
         (*SAMPLED, "--top_k", "9" * 30),
@@ -226,6 +225,12 @@ def test_weights_that_are_no_numbers(value, tmp_path, monkeypatch):
 def test_what_is_large_takes_no_more_room_than_the_context(flags, run_of, write_for, capsys):
     write_for(run_of("translation"), "a dog\0", *flags)
     assert capsys.readouterr().out
+
+
+def test_more_tokens_at_least_than_at_most(run_of, refused):
+    assert "--min_new_tokens is 1000000000000: give up to 32" in refused(
+        run_of("translation"), "a dog", "--min_new_tokens", HUGE
+    )
 
 
 def test_text_that_would_never_end(run_of, refused):
