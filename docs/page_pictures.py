@@ -108,6 +108,7 @@ def written_from(tab: Page) -> Locator:
 
 def whole(tab: Page, path: Path) -> None:
     """Take all of a page."""
+    tab.evaluate("scrollTo(0, 0)")  # the bar of tabs goes along
     tab.wait_for_timeout(500)  # what is drawn last
     tab.screenshot(path=path, full_page=True, animations="disabled")
 

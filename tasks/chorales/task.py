@@ -26,7 +26,7 @@ from tasks.midi.notation import NotationArguments
 from tasks.midi.rendering import Piece
 from tasks.midi.sample import QUARTER
 from tasks.midi.sequencer import arranged
-from tasks.midi.task import MidiTask
+from tasks.midi.task import MidiTask, check_learned
 from tasks.midi.vocabulary import COMPOSE
 
 JOBS = ("compose", "harmonize")
@@ -133,8 +133,7 @@ class Chorales(MidiTask):
         """
         learned = self.arguments.job
         job = self.request_arguments.job or (learned[0] if given or len(learned) == 1 else "compose")
-        if job not in learned:
-            raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+        check_learned(job, learned)
         if job == "harmonize" and not given:
             raise UserError("there is no soprano to harmonise: give a MIDI file")
         events = self.vocabulary.encode(performance(given)) if given else []

@@ -1,16 +1,27 @@
 """What tasks have in common whose outputs are music."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
 
+from shared.errors import UserError
 from shared.task import Row, Task
 from tasks.midi.evaluation import LIKELIHOODS, likelihoods, tables
 from tasks.midi.notation import NotationArguments
 from tasks.midi.rendering import Piece, write_pieces
+
+
+def check_learned(job: str, learned: Sequence[str]) -> None:
+    """Refuse a job that a run has not learned.
+
+    Raises:
+        UserError: with those that it has.
+    """
+    if job not in learned:
+        raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
 
 
 class MidiTask(Task):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
+from tasks.midi.task import check_learned
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import FOREVER
@@ -21,8 +22,7 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
     if asked.hole:
         fitting = ("infill",)
     job = asked.job or next((known for known in fitting if known in learned), learned[0])
-    if job not in learned:
-        raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+    check_learned(job, learned)
     if asked.intro and job != "accompany":
         raise UserError(f"--intro is for --job accompany: leave it out to {job}")
     if asked.hole and job != "infill":
