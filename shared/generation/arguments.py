@@ -67,9 +67,6 @@ class GenerationArguments:
             UserError: if one is out of its range, or excludes another.
         """
         least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
-        for name, most in {**MOST, "min_new_tokens": self.max_new_tokens}.items():
-            if getattr(self, name) > most:
-                raise UserError(f"--{name} is {getattr(self, name)}: give up to {most:,}")
         if self.temperature == math.inf:
             raise UserError(f"--temperature is {self.temperature}: give a finite number")
         if not abs(self.length_penalty) <= STEEPEST:
@@ -78,6 +75,9 @@ class GenerationArguments:
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name} is {getattr(self, name)}: give {least} or more")
+        for name, most in {**MOST, "min_new_tokens": self.max_new_tokens}.items():
+            if getattr(self, name) > most:
+                raise UserError(f"--{name} is {getattr(self, name)}: give up to {most:,}")
         if not self.temperature >= LOWEST_TEMPERATURE:
             raise UserError(
                 f"--temperature is {self.temperature}: give {LOWEST_TEMPERATURE} or more, or --do_sample false (greedy)"
