@@ -20,7 +20,7 @@ from shared.model.masks import dense_mask
 from shared.model.modeling_onedecoder import relative_scores
 from shared.model.quantized import rounded
 from shared.runs.cli import Parser, as_flags, run
-from shared.runs.ensemble import joined
+from shared.runs.ensemble import with_ensemble
 from shared.runs.folder import SETTINGS, Run
 from shared.task import Row, Task
 from shared.text_task import TextTask
@@ -57,7 +57,6 @@ __all__ = [
     "copied",
     "dense_mask",
     "generate_best",
-    "joined",
     "load_config",
     "load_decoder",
     "n_best",
@@ -65,4 +64,5 @@ __all__ = [
     "relative_scores",
     "rounded",
     "run",
+    "with_ensemble",
 ]

@@ -24,8 +24,8 @@ from onedecoder.core import (
     TokenSequence,
     UserError,
     generate_best,
-    joined,
     n_best,
+    with_ensemble,
 )
 from onedecoder.naming import token_names
 from onedecoder.piece import Piece
@@ -56,12 +56,12 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     task = source.task()
     model = source.decoder(task).to(device).eval()
-    writer = joined(model, task, [str(each) for each in ensemble], TASKS, load_in_8bit, compile)
+    writer = with_ensemble(model, task, [str(each) for each in ensemble], TASKS, load_in_8bit, compile)
     own = None if writer is model else writer
     return LoadedDecoder(source.name, model, task, source.generation, source.max_length, own)
 
 
-class Written(NamedTuple):
+class WrittenRows(NamedTuple):
     """What was written for some rows: the tasks' `outputs`, how many tokens of each prompt were `cut`, and the share of
     the probability that a grammar `removed` (None: there is none)."""
 
@@ -70,7 +70,7 @@ class Written(NamedTuple):
     removed: float | None
 
 
-class Hypothesis(NamedTuple):
+class ScoredOutput(NamedTuple):
     """One of the best outputs, and its log-probability / length ** length_penalty."""
 
     score: float
@@ -131,7 +131,7 @@ class LoadedDecoder:
         *,
         seed: int = 0,
         progress: str | None = None,
-    ) -> Written:
+    ) -> WrittenRows:
         """What is written for rows of the `task`, which knows what is asked of an output."""
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens) for row in rows]
         constraint = task.constraint()
@@ -153,9 +153,9 @@ class LoadedDecoder:
             return prompt.cut if first == list(prompt.context) else 0
 
         removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
-        return Written([task.decode(ids) for ids in written], [*map(cut, rows, prompts)], removed)
+        return WrittenRows([task.decode(ids) for ids in written], [*map(cut, rows, prompts)], removed)
 
-    def n_best(self, given: str, count: int = 5, **settings: Any) -> list[Hypothesis]:
+    def n_best(self, given: str, count: int = 5, **settings: Any) -> list[ScoredOutput]:
         """The `count` best outputs for `given` that beam search finds, the best first.
 
         `settings` are those of a call; `num_beams` is at least `count`.
@@ -168,7 +168,7 @@ class LoadedDecoder:
 
     def write_n_best(
         self, task: Task, rows: list[Row], generation: GenerationArguments, count: int
-    ) -> list[list[Hypothesis]]:
+    ) -> list[list[ScoredOutput]]:
         """The `count` best outputs for each of the rows; a hypothesis is scored as `length_penalty` says.
 
         Raises:
@@ -179,7 +179,7 @@ class LoadedDecoder:
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens).context for row in rows]
         with self._autocast():
             found = n_best(self.writer, prompts, generation, task.vocabulary, constraint=task.constraint())
-        return [[Hypothesis(each.score, task.decode(each.ids)) for each in best[:count]] for best in found]
+        return [[ScoredOutput(each.score, task.decode(each.ids)) for each in best[:count]] for best in found]
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast("cuda", torch.bfloat16, enabled=BF16 and self.model.device.type == "cuda")

@@ -30,7 +30,7 @@ from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.generation.candidates import check_candidates
 from shared.hardware import BF16
 from shared.runs.cli import Parser, run
-from shared.runs.ensemble import joined
+from shared.runs.ensemble import with_ensemble
 from shared.runs.folder import CARD, OF_TRAINING, SAMPLES, Run, add_metrics, names_outputs, read_metrics
 from shared.runs.given import compare_saved, score_given
 from shared.runs.model_card import model_card, write_card
@@ -138,7 +138,7 @@ def metrics_of(
     with prepared_once(opened.folder) as shared:
         packed = pack(task, rows, opened.model, score.split, training=False, seed=score.seed, shared=shared)
     return evaluate(
-        joined(decoder, task, score.ensemble or [], TASKS, score.load_in_8bit),
+        with_ensemble(decoder, task, score.ensemble or [], TASKS, score.load_in_8bit),
         task,
         rows,
         packed,

@@ -11,7 +11,7 @@ from shared.runs.folder import Run
 from shared.task import Task
 
 
-def joined(
+def with_ensemble(
     decoder: Decoder,
     task: Task,
     names: Sequence[str],

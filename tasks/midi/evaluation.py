@@ -13,14 +13,14 @@ from symusic import Score
 
 from shared.tables import table
 from tasks.midi.codec import TICKS_PER_SECOND, save
-from tasks.midi.novelty import Meaning, novelty
+from tasks.midi.novelty import PitchesAndTicks, novelty
 from tasks.midi.scores import compare, features, unigram_nll, valid_share
 
 Pieces = Sequence[Sequence[int]]
 LIKELIHOODS = ("nll_per_token", "nll_per_note", "nll_per_second")  # lower is better
 
 
-class MusicalVocabulary(Meaning, Protocol):
+class MusicalVocabulary(PitchesAndTicks, Protocol):
     """A vocabulary whose ids any performance can be made of."""
 
     @property

@@ -20,7 +20,7 @@ from tasks.midi.scores import WINDOW, Features, window_count
 REAL_WINDOWS = 200  # of the test pieces, drawn at random: enough for a mean
 
 
-class Meaning(Protocol):
+class PitchesAndTicks(Protocol):
     """What the ids of a vocabulary mean, as arrays [V]: the pitch that one strikes (or -1), the ticks that it takes."""
 
     pitches: np.ndarray
@@ -40,7 +40,7 @@ class Passage:
 
 
 def novelty(
-    generated: Sequence[Sequence[int]], real: Sequence[Sequence[int]], training: Dataset, meaning: Meaning
+    generated: Sequence[Sequence[int]], real: Sequence[Sequence[int]], training: Dataset, meaning: PitchesAndTicks
 ) -> tuple[Features, Features, list[dict[str, Any]]]:
     """What generated pieces, and the `real` ones of the test, have in common with `training`, all given as events.
 
@@ -70,7 +70,7 @@ def novelty(
     return *features, passages
 
 
-def windows(events: np.ndarray, meaning: Meaning) -> list[np.ndarray]:
+def windows(events: np.ndarray, meaning: PitchesAndTicks) -> list[np.ndarray]:
     """The events [N] of each window of a piece."""
     passed = np.cumsum(meaning.ticks[events])
     count = window_count(passed[-1] if len(passed) else 0)
@@ -82,7 +82,7 @@ def longest_copies(
     pieces: Sequence[np.ndarray],
     training: Sequence[np.ndarray],
     sources: Sequence[str],
-    meaning: Meaning,
+    meaning: PitchesAndTicks,
     transposed: bool,
 ) -> list[Passage]:
     """The longest passage of each piece that stands in training, whose pieces are named by `sources`."""
@@ -96,7 +96,7 @@ def longest_copies(
     ]
 
 
-def _symbols(events: np.ndarray, meaning: Meaning, transposed: bool) -> np.ndarray:
+def _symbols(events: np.ndarray, meaning: PitchesAndTicks, transposed: bool) -> np.ndarray:
     """What is compared: the events or, `transposed`, the intervals between notes, as integers from 0 on."""
     if not transposed:
         return events
@@ -109,7 +109,7 @@ def _passage(
     match: "Matches",
     training: Sequence[np.ndarray],
     sources: Sequence[str],
-    meaning: Meaning,
+    meaning: PitchesAndTicks,
     transposed: bool,
 ) -> Passage:
     if not match.length.any():

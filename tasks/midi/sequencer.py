@@ -14,7 +14,7 @@ RESOLUTION = 10 * TICKS_PER_BEAT  # ticks to the beat where no file says so: at 
 TOUCH = 3 * TICKS_PER_SECOND // 10  # how long a key is held at most whose note the pedal holds
 
 
-class Source:
+class MidiSource:
     """A MIDI file that was given: all its tracks, and when in it a performance's ticks of 10 ms are.
 
     Raises:
@@ -86,7 +86,7 @@ def _time(event: Tempo) -> int:
 
 def arranged(
     parts: Mapping[str, Score],
-    source: Source | None = None,
+    source: MidiSource | None = None,
     given: "Score | None" = None,
     tempo: float = TEMPO,
     pedal: bool = False,

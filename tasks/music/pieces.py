@@ -6,7 +6,7 @@ from symusic import Score
 from shared.task import Row
 from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, later, one_piano, together
 from tasks.midi.rendering import Piece
-from tasks.midi.sequencer import Source, arranged
+from tasks.midi.sequencer import MidiSource, arranged
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import filled
@@ -17,7 +17,7 @@ Tracks = dict[str, Score]
 
 def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Piece:
     """The piece of an output, with what was given for it unless `--write_prime false` leaves that out."""
-    source = Source(row["path"]) if row.get("path") and not asked.tempo else None
+    source = MidiSource(row["path"]) if row.get("path") and not asked.tempo else None
     whole, written = asked.write_prime, vocabulary.decode(vocabulary.apart(output, row["given"]))
     if row["job"] == "infill":
         return _filled(row, written, asked, vocabulary, source)
@@ -42,7 +42,7 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
 
 
 def _filled(
-    row: Row, written: Score, asked: MusicRequestArguments, vocabulary: MusicVocabulary, source: Source | None
+    row: Row, written: Score, asked: MusicRequestArguments, vocabulary: MusicVocabulary, source: MidiSource | None
 ) -> Piece:
     around, (start, stop) = vocabulary.decode(row["given"]), row["hole"]
     kept = filled(around, start, stop, vocabulary.decode([]))
@@ -56,7 +56,7 @@ def _filled(
 def _file(
     parts: Tracks,
     asked: MusicRequestArguments,
-    source: Source | None = None,
+    source: MidiSource | None = None,
     given: "Score | None" = None,
     tempo: float | None = None,
 ) -> Score:

@@ -53,7 +53,7 @@ class Clock(Protocol):
         """Let it pass."""
 
 
-class Source(Protocol):
+class MessageSource(Protocol):
     """Where messages come from."""
 
     @property
@@ -145,7 +145,7 @@ class Player:
         self.stale = False  # whether something was heard since all was read
         self.separator = vocabulary.tokens[JOBS[manner.job]]
 
-    def play(self, source: Source) -> None:
+    def play(self, source: MessageSource) -> None:
         """Play along until the source ends and the last phrase is answered; whatever ends it, no note sounds on."""
         try:
             while self.turn(source):
@@ -153,7 +153,7 @@ class Player:
         finally:
             self.hush(self._tick(self.clock.now()))
 
-    def turn(self, source: Source) -> bool:
+    def turn(self, source: MessageSource) -> bool:
         """Look once what has come, what is due, and what can be done meanwhile; whether there is more to come."""
         now = self.clock.now()
         for at, message in source.take(now):

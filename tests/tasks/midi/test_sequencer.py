@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, Track
 
 from tasks.midi.codec import columns, later, one_piano, performance
-from tasks.midi.sequencer import Source, arranged, pedalled
+from tasks.midi.sequencer import MidiSource, arranged, pedalled
 
 note = st.tuples(st.integers(0, 800), st.integers(1, 300), st.integers(40, 80), st.integers(1, 127))
 notes = st.lists(note, min_size=1, max_size=40)
@@ -47,7 +47,7 @@ def test_times_follow_the_files_tempo_both_ways(tmp_path_factory, tempi, resolut
     score.tracks.append(track)
     path = tmp_path_factory.getbasetemp() / "tempi.mid"
     score.dump_midi(path)
-    source = Source(path)
+    source = MidiSource(path)
     starts = columns(performance(path))[0]
     expected = source.time(np.arange(1, 9) * resolution) - source.time(np.array(resolution))
     assert np.abs(starts - expected).max() <= 0.6  # they are whole hundredths
