@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from onedecoder.about import about, music
-from onedecoder.core import MASKS, TextTask, UserError, Written, active, process
+from onedecoder.core import MASKS, TextTask, UserError, Written, active, copied, process
 from onedecoder.core_music import TICKS_PER_SECOND, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.kept import KeptLines
@@ -88,8 +88,9 @@ class Engine:
 
     def _midi_line(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
         """What of a melody is read is its first segment's beginning, and of a primer its end."""
-        task, _ = self.decoder.asked(wanted)
-        row, line = task.request(path), self.decoder.prompt(path, **wanted)
+        task, generation = self.decoder.asked(wanted)
+        row = task.request(path)
+        line = task.prompt(row, self.decoder.max_length, generation.max_new_tokens)
         read = len(line.context) - 1
         if row.get("job") != "accompany":
             return _line(line.context, read, len(row["given"] if "given" in row else row["primer"]), "end")
@@ -206,23 +207,28 @@ class Engine:
 
     def scores(self, trace: Trace, position: int) -> np.ndarray:
         """The same before anything is copied."""
+        place = self._position(trace, position)
         with self.lock:
-            return trace.scores()[self._position(trace, position)].float().cpu().numpy()
+            return trace.scores(slice(place, place + 1))[0].float().cpu().numpy()
 
     def copied(self, trace: Trace, position: int) -> np.ndarray:
         """With copy attention, the gate and then the weights [T] of what is copied as the next token."""
         place = self._position(trace, position)
-        return np.append(self._pointing(trace, "gate")[place], self._pointing(trace, "weights")[place])
+        weights, gates = self._copied(trace)
+        return np.append(gates[place], weights[place])
 
     def pointer(self, trace: Trace) -> np.ndarray:
         """The weights [T, T] of copy attention: rows point."""
-        return self._pointing(trace, "weights")
+        return self._copied(trace)[0]
 
-    def _pointing(self, trace: Trace, what: str) -> np.ndarray:
-        if self.decoder.model.copying is None:
+    @torch.no_grad()
+    def _copied(self, trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+        copying = self.decoder.model.copying
+        if copying is None:
             raise UserError("This decoder copies nothing: reload the page.")
         with self.lock:
-            return trace[f"copy.{what}"]
+            weights, gates = copied(copying, trace.tensor("final"))
+        return weights.float().cpu().numpy(), gates.float().cpu().numpy()
 
     def _check(self, ids: list[int], context: int) -> None:
         size = self.decoder.model.config.vocab_size

@@ -120,9 +120,9 @@ class Trace(Mapping[str, np.ndarray]):
         return self._of_block(int(layer), part)
 
     @torch.no_grad()
-    def scores(self) -> Tensor:
-        """Scores [T, V] over what comes after each token, before anything is copied."""
-        return self.model.lm_head(self.tensor("final"))
+    def scores(self, places: slice = slice(None)) -> Tensor:
+        """Scores [places, V] over what comes after the tokens there, before anything is copied."""
+        return self.model.lm_head(self.tensor("final")[places])
 
     def _of_block(self, layer: int, part: str) -> Tensor:
         block = self.model.blocks[layer]
