@@ -10,20 +10,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import CHRF
 
+# Of N outputs [N, N]: how good the row's is if the column's is right.
+Utilities = Callable[[Sequence[str]], np.ndarray]
 
-def consensus(outputs: Sequence[Any], utility: Callable[[Any, Any], float]) -> int:
-    """The index of the output with the highest mean `utility(output, other)` over all outputs, itself included.
+
+def consensus(outputs: Sequence[str], utilities: Utilities) -> int:
+    """The index of the output with the highest mean utility over all outputs, itself included.
 
     Equal outputs are compared once, and count as often as they were drawn; among equals the first wins.
     """
     drawn = Counter(outputs)
-    expected = {output: sum(n * utility(output, other) for other, n in drawn.items()) for output in drawn}
-    return outputs.index(max(expected, key=expected.__getitem__))
+    different = list(drawn)
+    expected = utilities(different) @ np.array(list(drawn.values()))
+    return outputs.index(different[int(expected.argmax())])
 
 
 @cache
@@ -33,6 +39,6 @@ def _chrf() -> CHRF:
     return CHRF()
 
 
-def sentence_chrf(output: str, other: str) -> float:
-    """chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
-    return _chrf().sentence_score(output, [other]).score
+def sentence_chrf(outputs: Sequence[str]) -> np.ndarray:
+    """`Utilities` by chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
+    return np.array([[_chrf().sentence_score(output, [other]).score for other in outputs] for output in outputs])

@@ -19,14 +19,13 @@ from shared.mbr import consensus, sentence_chrf
 from shared.task import Judge, Row, Task
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
 
 
 class TextTask(Task):
     """A task from text to text: source and target of a row are strings, tokenised apart."""
 
-    # How good an output is if another is right.
-    utility: ClassVar[staticmethod[[str, str], float]] = staticmethod(sentence_chrf)
     RequestArguments: ClassVar[type[Request]] = TextRequestArguments
     request_arguments: TextRequestArguments
     vocabulary: TextVocabulary
@@ -90,8 +89,13 @@ class TextTask(Task):
     def chooses(cls, arguments: Any) -> bool:
         return True
 
+    @staticmethod
+    def utilities(outputs: Sequence[str]) -> np.ndarray:
+        """By what candidates are compared with each other: of N outputs [N, N]."""
+        return sentence_chrf(outputs)
+
     def judge(self, row: Row) -> Judge:
-        return partial(consensus, utility=self.utility)
+        return partial(consensus, utilities=self.utilities)
 
     def prefix_ids(self) -> list[int]:
         """What the output is to begin with, as the target's first tokens."""

@@ -1,11 +1,11 @@
 """ROUGE by rouge-score, how much is new, copied or repeated, and what simple baselines reach."""
 
-from collections import Counter
-from collections.abc import Sequence
-from functools import cache, lru_cache
-from itertools import pairwise
+from collections.abc import Hashable, Sequence
+from functools import cache
+from itertools import chain, pairwise
 
 import numpy as np
+import torch
 from nltk.stem.porter import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.scoring import BootstrapAggregator
@@ -106,20 +106,24 @@ class StemmedTokenizer(Tokenizer):
 STEMMED = StemmedTokenizer()
 
 
-def agreement(text: str, other: str) -> float:
-    """The mean of ROUGE-1 and ROUGE-2 (F1, stemmed), as rouge-score has it.
-
-    For comparing all candidates with all: a text's n-grams are counted once, not once for each other text.
-    """
-    pairs = zip(_stemmed_ngrams(text), _stemmed_ngrams(other), strict=True)
-    shares = [2 * (a & b).total() / ((a.total() + b.total()) or 1) for a, b in pairs]
-    return sum(shares) / len(shares)
+def agreement(texts: Sequence[str]) -> np.ndarray:
+    """Of N texts [N, N]: the mean of ROUGE-1 and ROUGE-2 (F1, stemmed) of each with each, as rouge-score has it."""
+    tokens = [STEMMED.tokenize(text) for text in texts]
+    return (_shared(tokens) + _shared([list(pairwise(text)) for text in tokens])) / 2
 
 
-@lru_cache(maxsize=4096)
-def _stemmed_ngrams(text: str) -> tuple[Counter, Counter]:
-    found = STEMMED.tokenize(text)
-    return Counter(found), Counter(pairwise(found))
+def _shared(ngrams: Sequence[Sequence[Hashable]]) -> np.ndarray:
+    """F1 [N, N] of what N texts have in common."""
+    columns = {ngram: column for column, ngram in enumerate(dict.fromkeys(chain.from_iterable(ngrams)))}
+    counts = np.zeros((len(ngrams), len(columns)))
+    for row, text in zip(counts, ngrams, strict=True):
+        for ngram in text:
+            row[columns[ngram]] += 1
+    size = counts.sum(1)
+    both = size[:, None] + size
+    # Twice what two have in common is what both have, less that in which they differ.
+    differ = torch.cdist(torch.from_numpy(counts), torch.from_numpy(counts), p=1).numpy()
+    return (both - differ) / np.maximum(both, 1)
 
 
 def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:

@@ -20,6 +20,9 @@ from tasks.summarization.ranking import ranked
 from tasks.summarization.sentences import first_sentences, openings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     from datasets import Dataset, DatasetDict
 
 
@@ -157,10 +160,10 @@ class Summarization(TextTask):
         return NamesFromSource(self.vocabulary, self.prefix_ids()) if wanted else None
 
     @staticmethod
-    def utility(output: str, other: str) -> float:
+    def utilities(outputs: Sequence[str]) -> np.ndarray:
         from tasks.summarization.scores import agreement
 
-        return agreement(output, other)
+        return agreement(outputs)
 
     def record(self, row: Row, output: str) -> dict[str, str]:
         return {"source": self.texts(row, self.arguments)[0], "output": output, "reference": row["summary"]}

@@ -1,6 +1,13 @@
+import numpy as np
+
 from shared.mbr import consensus
 
 
+def between_all(utility):
+    return lambda outputs: np.array([[utility(output, other) for other in outputs] for output in outputs])
+
+
+@between_all
 def overlap(output, other):
     return len(set(output) & set(other)) / max(1, len(set(output)))
 
@@ -13,7 +20,7 @@ def test_the_output_most_like_all_others_wins():
 
 
 def test_what_is_drawn_often_weighs_as_often():
-    equal = str.__eq__
+    equal = between_all(str.__eq__)
     assert consensus(["a", "b", "c", "b"], equal) == 1
     assert consensus(["c", "a", "b"], equal) == 0
 
@@ -21,4 +28,4 @@ def test_what_is_drawn_often_weighs_as_often():
 def test_utility_runs_from_a_candidate_to_the_others():
     """A measure that asks how much of the candidate is found elsewhere prefers the short one; reversed, the long."""
     assert consensus(["ab", "abc"], overlap) == 0
-    assert consensus(["ab", "abc"], lambda output, other: overlap(other, output)) == 1
+    assert consensus(["ab", "abc"], lambda outputs: overlap(outputs).T) == 1

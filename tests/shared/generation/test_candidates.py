@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from sacrebleu import sentence_chrf
@@ -34,7 +35,7 @@ def test_of_each_prompts_draws_the_consensus_is_kept(task, writer):
         candidates = generate(writer, [prompt] * 5, settings, task.vocabulary, seed=1, streams=draws)
         assert len(set(map(tuple, candidates))) > 1
         outputs = [task.decode(candidate) for candidate in candidates]
-        assert ids == candidates[consensus(outputs, task.utility)]
+        assert ids == candidates[consensus(outputs, task.utilities)]
 
 
 def test_one_candidate_is_plain_generation(task, writer):
@@ -44,11 +45,12 @@ def test_one_candidate_is_plain_generation(task, writer):
 
 
 def test_texts_are_compared_by_chrf_and_summaries_by_rouge(task):
-    first, second = "the dog and the cat", "the dogs and a cat"
-    assert task.utility(first, second) == pytest.approx(sentence_chrf(first, [second]).score)
+    texts = ["the dog and the cat", "the dogs and a cat", ""]
+    expected = [[sentence_chrf(text, [other]).score for other in texts] for text in texts]
+    assert task.utilities(texts) == pytest.approx(np.array(expected))
     # In common are 4 of 5 stems, and of 4 bigrams "the dog" and "dog and".
-    assert Summarization.utility(first, second) == pytest.approx((4 / 5 + 2 / 4) / 2)
-    assert Summarization.utility("", second) == 0
+    shared = (4 / 5 + 2 / 4) / 2
+    assert Summarization.utilities(texts) == pytest.approx(np.array([[1, shared, 0], [shared, 1, 0], [0, 0, 0]]))
 
 
 def test_candidates_are_drawn_and_compared_or_refused():
