@@ -17,6 +17,7 @@ LISTENING = {
     "title": "Listening in pairs",
     "closing": "Your answers stay in this browser until you save them as a file. This page fetches and sends nothing.",
 }
+STYLES = ("style.css", "views/views.css")
 START = """<script type="module">
 import { start } from "onedecoder/views/app.js";
 import { openEngines } from "onedecoder/engine/open.js";
@@ -47,7 +48,7 @@ def whole(decoders: list[str], kind: str) -> str:
     scripts = [
         f'<script type="application/json" data-onedecoder="{kind}">{_inside_script(text)}</script>' for text in decoders
     ]
-    return _filled(EXPLORING, _style("style.css"), import_map(_data), "\n".join([*scripts, START]))
+    return _filled(EXPLORING, _style(*STYLES), import_map(_data), "\n".join([*scripts, START]))
 
 
 def listening(content: str) -> str:
@@ -66,7 +67,7 @@ def served() -> str:
     """The same as links to a server."""
     return _filled(
         EXPLORING,
-        style='<link rel="stylesheet" href="/page/style.css">',
+        style="\n".join(f'<link rel="stylesheet" href="/page/{name}">' for name in STYLES),
         imports=import_map(lambda name: name.replace("onedecoder/", "/page/", 1)),
         engine=START,
     )

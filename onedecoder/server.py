@@ -48,7 +48,7 @@ def application(decoders: list[LoadedDecoder], inputs: list[str] | None, port: i
 
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
-        if name == "style.css":
+        if name in page.STYLES:
             return Response((page.FOLDER / name).read_text(encoding="utf-8"), media_type=TYPES[".css"])
         text = page.modules().get(f"onedecoder/{name}")
         return Response(text, media_type=TYPES[".js"]) if text else _refusal(404, "There is no such file.")

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from onedecoder.decoder import LoadedDecoder, load
 from onedecoder.export import export, export_recorded
+from shared.data.vocabulary import same_tokens
 from shared.errors import UserError
 from shared.runs.cli import run
 from shared.text_task import TextTask
@@ -76,7 +77,7 @@ def check_beside(decoder: LoadedDecoder, other: LoadedDecoder) -> None:
         raise UserError(f"--beside {other.name}: the page shows runs of music side by side, not of {decoder.task.name}")
     for what, differs in {
         "task": decoder.task.name != other.task.name,
-        "vocabulary": decoder.task.vocabulary.tokens != other.task.vocabulary.tokens,
+        "vocabulary": not same_tokens(decoder.task.vocabulary, other.task.vocabulary),
     }.items():
         if differs:
             raise UserError(f"--beside {other.name}: it has another {what} than {decoder.name}")

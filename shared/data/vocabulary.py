@@ -39,6 +39,11 @@ class Vocabulary(Protocol):
         """Write the tokenizer in its own library's format."""
 
 
+def same_tokens(vocabulary: Vocabulary, other: Vocabulary) -> bool:
+    """Whether two vocabularies read and write the same ids: a kind of its own may mean the same tokens otherwise."""
+    return type(vocabulary) is type(other) and vocabulary.tokens == other.tokens
+
+
 class TextVocabulary:
     """Byte-level BPE with separators, each a token of its own.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from shared.data.vocabulary import same_tokens
 from shared.errors import UserError
 from shared.generation.compiled_step import compile_step
 from shared.generation.ensemble import Ensemble
@@ -32,8 +33,7 @@ def with_ensemble(
         if opened.kind(tasks) is not type(task):
             raise UserError(f"--ensemble {name}: a run of {opened.settings['task']}, not of {task.name}")
         theirs = opened.task(tasks)
-        kinds = {type(theirs.vocabulary), type(task.vocabulary)}  # which may read the same tokens otherwise
-        if len(kinds) > 1 or theirs.vocabulary.tokens != task.vocabulary.tokens:
+        if not same_tokens(theirs.vocabulary, task.vocabulary):
             raise UserError(
                 f"--ensemble {name}: it has another vocabulary; train on the same rows with the same settings, and "
                 "another --seed"

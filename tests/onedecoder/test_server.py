@@ -55,7 +55,11 @@ def test_the_page_comes_with_every_file_that_it_names(ask):
         status, headers, body = ask("GET", address)
         assert (status, body.decode()) == (200, page.modules()[name])
         assert headers["Content-Type"].startswith("text/javascript")
-    assert ask("GET", "/page/style.css")[0] == 200
+    for name in page.STYLES:
+        assert f'href="/page/{name}"' in html
+        status, headers, body = ask("GET", f"/page/{name}")
+        assert status == 200 and headers["Content-Type"].startswith("text/css")
+        assert body.decode() == (page.FOLDER / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
