@@ -1,12 +1,12 @@
 """Articles in the shapes Wikipedia comes in, or any two text columns -> {"title", "document", "body", "summary"}."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, Features, List, Value, concatenate_datasets
 
-from shared.data.loading import clean_text, convert_rows, origin, quiet
+from shared.data.loading import clean_text, convert_rows, load_files, origin, quiet
 from shared.errors import UserError
 
 COLUMNS = ["title", "document", "body", "summary"]
@@ -14,6 +14,22 @@ SECTIONS = List({"heading": Value("string"), "paragraphs": List(Value("string"))
 ARTICLE = Features({"title": Value("string"), "lead": Value("string"), "sections": SECTIONS})
 # WikiText: ` = Title = `, ` = = Section = = `, ` = = = Subsection = = = `.
 HEADING = re.compile(r"\s*(=(?: =)*) (.*[^ =].*) \1\s*")
+
+
+def article_files(paths: list[str], split: str) -> Dataset:
+    """As `load_files`; between lines of two files stands an empty one, so that the second may begin with a title.
+
+    Raises:
+        UserError: as `load_files`.
+    """
+    rows = load_files(paths, split)
+    if rows.column_names != ["text"]:
+        return rows
+    empty = Dataset.from_dict({"text": [""]}, features=rows.features)
+    parts = [part for path in paths for part in (load_files([path], split), empty)]
+    joined = concatenate_datasets(parts)
+    joined.info.description = origin(rows)
+    return joined
 
 
 def article_rows(
@@ -53,13 +69,14 @@ def article_rows(
     return convert_rows(rows, _from_sections, COLUMNS)
 
 
-def wikitext_articles(lines: list[str]) -> Iterator[dict[str, Any]]:
+def wikitext_articles(rows: Sequence[str | None]) -> Iterator[dict[str, Any]]:
     """The articles of WikiText's raw files (Merity et al. 2016) as {"title", "lead", "sections"}.
 
     A title stands between blank lines. A paragraph may be broken at a formula, and a line of it such as
     ` = 1 henry and capacitance C = ` is no title.
     """
     article: dict[str, Any] | None = None
+    lines = [line or "" for line in rows]
     for index, line in enumerate(lines):
         heading = HEADING.fullmatch(line)
         neighbours = lines[max(index - 1, 0) : index] + lines[index + 1 : index + 2]

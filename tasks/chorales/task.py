@@ -115,7 +115,7 @@ class Chorales(MidiTask):
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         """`<|compose|>` and the last 16ths of the primer that fit, or the first of a soprano and `<|harmonize|>`."""
         if "soprano" in row:
-            kept = row["soprano"][: min(longest(max_length), new_tokens // VOICES)]
+            kept = row["soprano"][: min(longest(max_length), min(new_tokens, LONGEST) // VOICES)]
             cut = len(row["soprano"]) - len(kept)
             return TokenSequence([*kept, self.vocabulary.tokens[HARMONIZE]], cut=cut)
         room = max(max_length - new_tokens, max_length // 2) - 1

@@ -45,6 +45,7 @@ TOKENIZER = MIDILike(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT}, **EVENTS
 """395 ids, special tokens first. MidiTok cannot be without its `PAD_None`, so this is the one padding token."""
 
 PIANO = (21, 108)  # the lowest and the highest key
+DRUMS = 9  # the channel of percussion, counted from 0
 SUSTAIN_PEDAL = 64  # the number of the control change; and a value of at least 64 is a pedal held down
 LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND  # a piano string left alone is silent by then
 LONGEST_NOTE = 20 * TICKS_PER_SECOND  # longer ones are those of files in which the pedal is never let go

@@ -10,6 +10,7 @@ from typing import Any
 import mido
 
 from shared.errors import UserError, first_line
+from tasks.midi.codec import DRUMS
 
 EXTRA = "python-rtmidi is missing: pip install -e .[live], or give --file FILE"
 
@@ -46,7 +47,7 @@ class FileSource:
     """The messages of a MIDI file as they sound; the first note sounds a second after the first look at them.
 
     Raises:
-        UserError: if the file cannot be read, is no MIDI file, or holds no note.
+        UserError: if the file cannot be read, is no MIDI file, counts no beats, or holds no pitched note.
     """
 
     def __init__(self, path: str | Path):
@@ -55,7 +56,12 @@ class FileSource:
         except OSError as error:
             raise UserError(f"--file {path}: cannot be read: {error.strerror}") from error
         try:
-            messages = list(mido.MidiFile(file=io.BytesIO(contents), clip=True))
+            read = mido.MidiFile(file=io.BytesIO(contents), clip=True)
+            if read.ticks_per_beat <= 0:
+                raise UserError(f"--file {path}: its time is that of film (SMPTE), not of beats: give another")
+            messages = list(read)
+        except UserError:
+            raise
         except Exception as error:  # mido has no type of its own for what is no MIDI file
             raise UserError(f"--file {path}: not a sound MIDI file ({first_line(error)}): give another") from error
         self.waiting: deque[tuple[float, Any]] = deque()
@@ -63,12 +69,12 @@ class FileSource:
         down: dict[tuple[int, int], bool] = {}
         for message in messages:
             at += message.time
-            if message.type in ("note_on", "note_off"):
+            if message.type in ("note_on", "note_off") and message.channel != DRUMS:
                 self.first = self.first if down else at
                 down[message.channel, message.note] = message.type == "note_on" and message.velocity > 0
             self.waiting.append((at, message))
         if not down:
-            raise UserError(f"--file {path}: holds no note: give another")
+            raise UserError(f"--file {path}: holds no pitched note: give another")
         for (channel, note), held in down.items():  # a file may leave notes on
             if held:
                 self.waiting.append((at, mido.Message("note_off", channel=channel, note=note)))

@@ -57,9 +57,10 @@ def write_pieces(pieces: Sequence[Piece], folder: Path, musicxml: bool = False, 
                 write_musicxml(made.file, place.with_suffix(SUFFIX))
             draw_piano_roll(piece, place.with_suffix(".png"), own)
             record(piece, place.with_suffix(best_suffix()))
+        written = {path.name for path in staging.iterdir()}
     if not keep:
-        for path, number in old.items():
-            if number > len(pieces):
+        for path in old:
+            if path.name not in written:
                 path.unlink()
     return places
 

@@ -51,18 +51,18 @@ class MidiSource:
     def until(self, performed: int) -> Score:
         """The file up to a tick of the performance, where all that sounds ends and the pedal is let go."""
         stop = int(self.ticks(np.array(performed)))
-        return self._kept(lambda onset: onset < stop, stop)
+        return self._kept(lambda track, onset: onset < stop, stop)
 
     def without(self, start: int, stop: int) -> Score:
-        """The file without the notes that begin between two ticks of the performance."""
+        """The file without the notes that begin between two ticks of the performance; drums stay."""
         start, stop = (int(tick) for tick in self.ticks(np.array([start, stop])))
-        return self._kept(lambda onset: (onset < start) | (onset >= stop))
+        return self._kept(lambda track, onset: (onset < start) | (onset >= stop) | track.is_drum)
 
-    def _kept(self, keep: Callable[[np.ndarray], np.ndarray], stop: int | None = None) -> Score:
+    def _kept(self, keep: Callable[[Track, np.ndarray], np.ndarray], stop: int | None = None) -> Score:
         score = self.score.copy()
         for track in score.tracks:
             notes = track.notes.numpy()
-            chosen = keep(notes["time"])
+            chosen = keep(track, notes["time"])
             notes = {name: values[chosen] for name, values in notes.items()}
             if stop is not None:
                 notes["duration"] = np.minimum(notes["duration"], np.maximum(stop - notes["time"], 1))
@@ -106,21 +106,23 @@ def arranged(
             return np.rint(performed * (tempo / 60 / TICKS_PER_SECOND * RESOLUTION))
 
     for name, performed in parts.items():
-        notes, changes = pedalled(columns(performed)) if pedal else (columns(performed), [])
+        notes = columns(performed).astype(np.int32)
         onset, offset = ticks(notes[0]), ticks(notes[1])
-        duration = np.maximum(offset - onset, 1)
+        notes[:2] = onset, np.maximum(offset, onset + 1)
         track = Track(name)
-        track.notes = Note.from_numpy(
-            onset.astype(np.int32), duration.astype(np.int32), notes[2].astype(np.int8), notes[3].astype(np.int8)
-        )
-        for time, value in changes:
-            track.controls.append(ControlChange(int(ticks(np.array(time))), SUSTAIN_PEDAL, value))
+        if pedal:  # in the file's ticks, which may be coarse: what ends at one of them ends together
+            notes, changes = pedalled(notes, int(np.maximum(ticks(np.array(TOUCH)) - ticks(np.array(0)), 1)))
+            track.controls.extend([ControlChange(time, SUSTAIN_PEDAL, value) for time, value in changes])
+        onset, offset, pitch, velocity = notes
+        track.notes = Note.from_numpy(onset, offset - onset, pitch.astype(np.int8), velocity.astype(np.int8))
         score.tracks.append(track)
     return score
 
 
-def pedalled(notes: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def pedalled(notes: np.ndarray, touch: int = TOUCH) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Notes [4, N] held by keys alone, and changes (tick, value) of a pedal that make them sound as before.
+
+    A key whose note the pedal holds is let go after `touch` ticks.
 
     Where notes that did not begin together end at one tick, a pedal is let go there. It is pressed just after the last
     end of another note before that (or once all of the notes but one have begun), so that it holds nothing else.
@@ -135,5 +137,5 @@ def pedalled(notes: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
         if begun.min() == begun.max() or end - pressed < 2 or (begun >= end - 1).any():
             continue
         changes += [(int(pressed), 127), (int(end), 0)]
-        notes[1, held] = np.minimum(end - 1, np.maximum(pressed, begun) + TOUCH)
+        notes[1, held] = np.minimum(end - 1, np.maximum(pressed, begun) + touch)
     return notes, changes

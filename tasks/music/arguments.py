@@ -136,9 +136,12 @@ class MusicRequestArguments(NotationArguments):
     pedal: bool = field(default=False, metadata={"help": "Write long notes as short ones that the pedal holds."})
     hole_from: float | None = field(
         default=None,
-        metadata={"aliases": ["--from"], "help": "Fill a hole in the MIDI file that begins at this second …"},
+        metadata={
+            "aliases": ["--from"],
+            "help": "Fill a hole in the MIDI file that begins so many seconds after its first note …",
+        },
     )
-    hole_to: float | None = field(default=None, metadata={"aliases": ["--to"], "help": "… and ends at this one."})
+    hole_to: float | None = field(default=None, metadata={"aliases": ["--to"], "help": "… and ends so many after it."})
     all_keys: bool = field(default=False, metadata={"help": "Strike any of MIDI's 128 keys, not a piano's 88 alone."})
     pitch_top_p: float | None = field(
         default=None, metadata={"help": "Draw pitches from so much of their probability (default: the run's setting)."}

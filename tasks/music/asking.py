@@ -30,6 +30,12 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
     if asked.prime_seconds and not given:
         raise UserError("--prime_seconds is for a MIDI file: give one, or leave it out")
     if job == "infill":
+        for flag, given_so in {
+            "--prime_seconds": asked.prime_seconds,
+            "--write_prime false": not asked.write_prime,
+        }.items():
+            if given_so:
+                raise UserError(f"{flag}: a hole is filled in the whole file: leave it out to infill")
         return _with_hole(given, asked, vocabulary)
     if job == "accompany" and not given:
         raise UserError("there is no melody to accompany: give a MIDI file")
@@ -44,7 +50,9 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
 def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
     """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
     if not given or not asked.hole:
-        raise UserError("there is no hole to fill: give a MIDI file, and --from and --to in its seconds")
+        raise UserError(
+            "there is no hole to fill: give a MIDI file, and --from and --to in seconds from its first note"
+        )
     whole = performance(given)
     start, stop = (round(time * TICKS_PER_SECOND) for time in asked.hole)
     if start >= whole.end():

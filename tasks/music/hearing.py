@@ -7,10 +7,8 @@ from typing import Protocol
 import numpy as np
 from symusic import Score
 
-from tasks.midi.codec import SUSTAIN_PEDAL, columns, later, one_piano
+from tasks.midi.codec import DRUMS, SUSTAIN_PEDAL, columns, later, one_piano
 from tasks.midi.vocabulary import MusicVocabulary
-
-DRUMS = 9  # the channel of percussion, counted from 0
 
 
 class Message(Protocol):
@@ -22,6 +20,12 @@ class Message(Protocol):
 
     def dict(self) -> "dict[str, int]":
         """Its values by name."""
+
+
+def strikes(message: Message) -> bool:
+    """Whether a message strikes a key; drums have none."""
+    values = message.dict()
+    return message.type == "note_on" and values["velocity"] > 0 and values.get("channel") != DRUMS
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Heard:
         values = message.dict()
         if values.get("channel") == DRUMS:
             return False
-        if message.type == "note_on" and values["velocity"]:
+        if strikes(message):
             self.down.add(values["note"])
             self.strike(values["note"], values["velocity"], tick)
         elif message.type in ("note_on", "note_off"):

@@ -27,7 +27,7 @@ from tasks.midi.codec import TICKS_PER_SECOND, columns, waits
 from tasks.midi.latency import Latencies
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.grammar import Grammar
-from tasks.music.hearing import Heard, Message, settled
+from tasks.music.hearing import Heard, Message, settled, strikes
 from tasks.music.jobs import JOBS
 from tasks.music.lengths import LengthsConstraint
 from tasks.music.melody import from_its_first_note, skyline
@@ -171,7 +171,7 @@ class Player:
 
     def hear(self, message: Message, at: float) -> None:
         """Take in a message that came `at` this time. To strike a key ends the answer."""
-        tick, begins = self._tick(at), message.type == "note_on" and message.dict()["velocity"] > 0
+        tick, begins = self._tick(at), strikes(message)
         if begins and self.answer and self.answer.begun:
             self.hush(tick)
             self.latencies.add(STOPPED, self.clock.now() - at)

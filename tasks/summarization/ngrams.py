@@ -4,7 +4,7 @@ import re
 
 
 def words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+    return [word.lower() for word in re.findall(r"\w+", text)]  # lowered first, İ would fall into two
 
 
 def ngrams(text: str, n: int) -> list[tuple[str, ...]]:

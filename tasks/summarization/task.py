@@ -120,13 +120,13 @@ class Summarization(TextTask):
         from datasets import Dataset, DatasetDict
 
         from shared.data.loading import hold_out_validation, load_rows, origin
-        from tasks.articles.reading import article_rows
+        from tasks.articles.reading import article_files, article_rows
         from tasks.articles.sample import sample
 
         if arguments.sample:
             splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
         else:
-            splits = load_rows(**arguments.sources)
+            splits = load_rows(**arguments.sources, read=article_files)
         columns = arguments.text_column, arguments.summary_column
         by_section = arguments.unit == "section"
         splits = DatasetDict({split: article_rows(rows, *columns, by_section) for split, rows in splits.items()})

@@ -141,6 +141,17 @@ def test_a_file_may_leave_notes_on(tmp_path):
     assert taken == [(11.0, 60), (11.05, 64), (11.05, 60), (11.05, 64)] and source.ended
 
 
+@pytest.mark.parametrize(
+    ("division", "channel", "told"), [(500, 9, "holds no pitched note"), (-6360, 0, r"that of film \(SMPTE\)")]
+)
+def test_files_that_cannot_be_answered_are_refused(tmp_path, division, channel, told):
+    track = [mido.Message("note_on", note=38, velocity=70, time=5, channel=channel)]
+    path = tmp_path / "odd.mid"
+    mido.MidiFile(ticks_per_beat=division, tracks=[mido.MidiTrack(track)]).save(path)
+    with pytest.raises(UserError, match=told):
+        ports.FileSource(path)
+
+
 def test_a_port_that_is_missing_is_one_line_with_those_there_are(studio, folder, monkeypatch):
     def refused(*flags):
         with pytest.raises(UserError) as caught:
@@ -188,7 +199,7 @@ def test_what_cannot_be_meant_is_one_line(studio, folder, write, tmp_path):
         ([folder, "--file=x.mid", "--input=a"], "exclude each other"),
         ([folder, f"--file={tmp_path / 'none.mid'}"], "cannot be read"),
         ([folder, "--file", write("text.mid", "no MIDI at all")], "not a sound MIDI file"),
-        ([folder, f"--file={empty}"], "holds no note"),
+        ([folder, f"--file={empty}"], "holds no pitched note"),
         ([chorales], "is a chorales decoder"),
         ([sparse], "was trained with --velocity on_change: play along with a run without it"),
         ([str(tmp_path)], "not a finished run"),

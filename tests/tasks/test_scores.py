@@ -153,6 +153,7 @@ def test_names_and_numbers_are_looked_for_in_the_source():
     assert names(text) == ["silver", "swan", "1821", "cape", "orra", "mara", "vane"]
     assert names("A mile. 7 dogs\nBark") == ["7"]  # a sentence's first word has a capital anyway
     assert from_source(text, "silver swan\nBuilt in 1821, off Orra. MARA Marrow") == (5, 7)
+    assert from_source("He lived in İzmir.", "He was born in İzmir.") == (1, 1)
 
 
 def test_the_subject_is_the_title_or_the_first_name():

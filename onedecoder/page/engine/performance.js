@@ -1,4 +1,5 @@
-/** MIDI files as performances on one piano, and the melody in them: what the Python package makes of the same file. */
+/** MIDI files as performances on one piano, and the melody in them: what the Python package makes of the same file, but
+ * for a hundredth of a second that may be rounded the other way after changes of tempo. */
 
 import { EngineError } from "onedecoder/engine/errors.js";
 import { TICKS_PER_SECOND, excerpt, onePiano } from "onedecoder/engine/events.js";

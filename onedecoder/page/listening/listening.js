@@ -191,7 +191,7 @@ function anew() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || !players.length) return;
+  if (event.repeat || event.altKey || event.ctrlKey || event.metaKey || !players.length) return; // held, a key would answer pair after pair
   const place = ["1", "2"].indexOf(event.key), choice = CHOICES.findIndex(([, , key]) => key === event.key);
   if (place >= 0) players[place].toggle();
   else if (choice >= 0 && !main.querySelectorAll(".choices button")[choice].disabled) answer(CHOICES[choice][0]);

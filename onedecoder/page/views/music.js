@@ -84,6 +84,7 @@ function build(session, panel, guard) {
     if (begun !== input) {
       begun = input;
       chosen = -1;
+      sound.stop(); // it is of the line before
     }
     if (looked !== ids) {
       looked = ids;
@@ -94,7 +95,8 @@ function build(session, panel, guard) {
     go.textContent = isWriting ? "Stop" : "Write";
     go.disabled = ((hasEnded && !isWriting) || !ids.length) && !prompt.differs();
     play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
-    play.disabled = save.disabled = notes.length === 0;
+    save.disabled = notes.length === 0;
+    play.disabled = save.disabled && !sound.isPlaying();
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);
     const { limit } = session;
     const ending = limit ? `, ended at the page's limit of ${count(limit)} tokens` : hasEnded ? ", complete" : "";

@@ -131,6 +131,7 @@ export class Session extends EventTarget {
     this.set({ isWriting: true });
     try {
       while (this.run === run && !this.hasEnded && !(await enough())) {
+        if (this.run !== run) break; // stopped, or another line begun, while that was found out
         await this.step();
         if (pace) await new Promise((resolve) => setTimeout(resolve, pace));
       }

@@ -71,6 +71,8 @@ def test_it_goes_by_keyboard(heard):
     tab.get_by_role("button", name="Stop 1").wait_for()
     tab.keyboard.press("2")
     tab.get_by_role("button", name="Stop 2").wait_for()
+    tab.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', repeat: true }))")
+    assert tab.get_by_text("Pair 1 of 2").is_visible()  # a key that is held answers nothing
     tab.keyboard.press("ArrowDown")
     tab.get_by_text("Pair 2 of 2").wait_for()
     tab.keyboard.press("1")

@@ -14,6 +14,35 @@ def module(open_mock):
     )
 
 
+def test_a_line_that_was_stopped_or_begun_anew_gets_no_token_of_the_old_one(open_mock):
+    """`enough` may wait for the engine, and what was asked for meanwhile counts."""
+    tab = open_mock("text")
+    found = tab.evaluate(
+        """async () => {
+          const { Session } = await import("onedecoder/views/session.js");
+          const engine = {
+            about: { config: { layers: 1, context: 99 }, generation: { max_new_tokens: 9 }, end: 99, names: [] },
+            prompt: async (input) => ({ ids: [input], context: 1 }),
+            next: async () => ({ logits: new Float32Array([0, 1]) }),
+            choose: async () => ({ id: 1, probabilities: [0, 1], plain: [0, 1] }),
+          };
+          const lines = [];
+          for (const interrupt of [(session) => session.stop(), (session) => session.begin(7)]) {
+            const session = new Session(engine);
+            await session.begin(5);
+            let go;
+            const writing = session.write({ enough: () => new Promise((resolve) => { go = () => resolve(false); }) });
+            await interrupt(session);
+            go();
+            await writing;
+            lines.push([session.ids, session.isWriting]);
+          }
+          return lines;
+        }"""
+    )
+    assert found == [[[5], False], [[7], False]]
+
+
 def test_attention_of_words_is_the_sum_over_keys_and_the_mean_over_queries(module):
     found = module(
         "words.js",

@@ -197,6 +197,11 @@ def test_music_is_written_shown_played_and_saved(open_mock, write):
     panel.locator(".cursor").first.wait_for(state="hidden")
     with tab.expect_download() as download:
         panel.get_by_role("button", name="Save as MIDI").click()
+    panel.get_by_role("button", name="Play", exact=True).click()
+    panel.locator(".cursor").first.wait_for(state="visible")
+    panel.get_by_role("button", name="Begin anew").click()
+    panel.locator(".cursor").first.wait_for(state="hidden")
+    panel.get_by_role("button", name="Play", exact=True).wait_for()
     assert download.value.suggested_filename == "outputs-music.mid"
     assert download.value.path().read_bytes()[:4] == b"MThd"
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from datasets import Dataset
 
-from shared.data.loading import load_files
+from shared.data.loading import load_files, origin
 from shared.errors import UserError
-from tasks.articles.reading import article_rows, wikitext_articles
+from tasks.articles.reading import article_files, article_rows, wikitext_articles
 
 ARTICLE = {
     "title": "Lobster",
@@ -87,8 +87,21 @@ def test_wikitexts_raw_files(read, caplog):
     assert "2 of 3 rows are empty" in caplog.text
 
 
+def test_a_second_wikitext_file_may_begin_with_its_title(tmp_path):
+    contents = [f" = {title} = \n \n The lead . \n \n = = Part = = \n \n It is {title} . " for title in "AB"]
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path, text in zip(paths, contents, strict=True):
+        path.write_text(text, encoding="utf-8")
+    rows = article_files([str(path) for path in paths], "train")
+    assert origin(rows) == ", ".join(map(str, paths))
+    assert article_rows(rows)["body"] == ["It is A .", "It is B ."]
+    found = article_files([str(path) for path in reversed(paths)], "train")
+    assert article_rows(found)["title"] == ["B", "A"]
+
+
 def test_wikitexts_lines_as_on_the_hub():
     lines = [line.strip() and line + "\n" for line in WIKITEXT.splitlines()]
+    assert [article["title"] for article in wikitext_articles([None, *lines, None])][:1] == ["Lobster"]
     assert [article["title"] for article in wikitext_articles(lines)] == ["Lobster", "No lead", "No body"]
 
 

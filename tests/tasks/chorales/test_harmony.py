@@ -11,7 +11,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import n_best
 from tasks.chorales.grid import HARMONIZE, REST, VOICES, ChoraleVocabulary
 from tasks.chorales.harmony import SopranoConstraint, parallels
-from tasks.chorales.task import ChoraleArguments, ChoraleRequestArguments, Chorales
+from tasks.chorales.task import LONGEST, ChoraleArguments, ChoraleRequestArguments, Chorales
 from tasks.midi.codec import save
 
 VOCABULARY = ChoraleVocabulary()
@@ -119,6 +119,14 @@ def test_a_file_is_harmonised_or_continued_as_asked(tmp_path):
         chorales("compose", asked="harmonize").request(song)
     rows = Dataset.from_dict({"events": [CHORALE] * 3})
     assert chorales("harmonize", num_samples=2).requests(rows) == [{"primer": [], "soprano": CHORALE[::VOICES]}] * 2
+
+
+def test_a_soprano_is_no_longer_than_what_is_harmonised_at_most():
+    task = chorales("harmonize")
+    prompt = task.prompt({"soprano": [60] * 5000}, 40_000, 20_000)
+    assert prompt.cut == 5000 - LONGEST // VOICES
+    constraint = task.constraint()
+    constraint.begin(constraint.new_state(1, "cpu"), 0, prompt.context, LONGEST)
 
 
 @pytest.mark.parametrize("job", [[], ["sing"], ["compose", "compose"]])

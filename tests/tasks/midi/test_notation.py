@@ -7,6 +7,7 @@ from shared.errors import UserError
 from shared.runs.cli import Parser
 from tasks.chorales.grid import ChoraleVocabulary
 from tasks.midi.codec import one_piano
+from tasks.midi.recording import best_suffix
 from tasks.midi.rendering import Piece, write_pieces
 from tasks.midi.sequencer import arranged
 from tasks.music.arguments import MusicRequestArguments
@@ -48,10 +49,17 @@ def test_times_move_to_the_nearest_16th_or_triplet(tmp_path):
     assert read(tmp_path / "pieces" / "piece-1.musicxml") == {"Piano": [(0, 1, 60), (1, pytest.approx(1 / 3), 67)]}
 
 
-def test_no_score_is_written_unasked(tmp_path):
+def test_no_score_is_written_unasked_or_left_beside_another_piece(tmp_path):
     played = one_piano(*np.array([[0], [80], [60], [80]]))
-    write_pieces([Piece(played, None, arranged({"Piano": played}))], tmp_path / "pieces")
+    pieces = [Piece(played, None, arranged({"Piano": played}))]
+    write_pieces(pieces, tmp_path / "pieces")
     assert not list((tmp_path / "pieces").glob("*.musicxml"))
+    (tmp_path / "pieces" / "piece-1.musicxml").write_text("of another piece")
+    write_pieces(pieces, tmp_path / "pieces", keep=True)
+    assert (tmp_path / "pieces" / "piece-1.musicxml").exists() and (tmp_path / "pieces" / "piece-2.mid").exists()
+    write_pieces(pieces, tmp_path / "pieces")
+    left = {path.name for path in (tmp_path / "pieces").iterdir()}
+    assert left == {"piece-1.mid", "piece-1.png", f"piece-1{best_suffix()}"}
 
 
 def test_without_music21_one_line_says_what_to_install(monkeypatch):

@@ -15,13 +15,29 @@ def piece(rows, grid):
     return one_piano(onset, (onset + duration) // grid * grid + grid, pitch, velocity)
 
 
-@given(notes, st.sampled_from([1, 20, 50]))
-@settings(max_examples=80, deadline=None)
-def test_a_pedal_that_is_written_sounds_as_the_notes_did(tmp_path_factory, rows, grid):
+def source_of(path, resolution, tempo):
+    """A file of one note, whose time what is written is in."""
+    score = Score(resolution)
+    score.tempos.append(Tempo(0, tempo))
+    track = Track("hand")
+    track.notes.append(Note(0, resolution, 60, 64))
+    score.tracks.append(track)
+    score.dump_midi(path)
+    return MidiSource(path)
+
+
+@given(notes, st.sampled_from([1, 20, 50]), st.sampled_from([None, (24, 60), (24, 120), (96, 60), (480, 77)]))
+@settings(max_examples=120, deadline=None)
+def test_a_pedal_that_is_written_sounds_as_the_notes_did(tmp_path_factory, rows, grid, time):
     played = piece(rows, grid)
-    path = tmp_path_factory.getbasetemp() / "pedal.mid"
-    arranged({"Written": played}, pedal=True).dump_midi(path)
-    assert performance(path) == later(played, -int(columns(played)[0].min()))
+    folder = tmp_path_factory.getbasetemp()
+    path, plain = folder / "pedal.mid", folder / "plain.mid"
+    source = source_of(folder / "time.mid", *time) if time else None
+    arranged({"Written": played}, source, pedal=True).dump_midi(path)
+    arranged({"Written": played}, source).dump_midi(plain)
+    assert performance(path) == performance(plain)
+    if source is None:
+        assert performance(plain) == later(played, -int(columns(played)[0].min()))
     held, changes = pedalled(columns(played))
     assert (held[1] <= columns(played)[1]).all()
     assert [value for _, value in changes] == [127, 0] * (len(changes) // 2)

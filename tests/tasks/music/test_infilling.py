@@ -219,7 +219,7 @@ def test_a_file_is_filled_where_asked(vocabulary, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "and --from and --to in its seconds"),
+        ({}, "and --from and --to in seconds from its first note"),
         ({"hole_from": 9, "hole_to": 10}, "--from 9: .*piece.mid ends after 0.5 s"),
     ],
 )
@@ -227,8 +227,15 @@ def test_a_hole_that_is_nowhere_is_an_error(tmp_path, asked, message):
     save(piece([(0, 50, 60, 64)]), tmp_path / "piece.mid")
     with pytest.raises(UserError, match=message):
         music(NOTE_OFF, asked).request(str(tmp_path / "piece.mid"))
-    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in its seconds"):
+    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in seconds from its first note"):
         music(NOTE_OFF, asked).request("")
+
+
+@pytest.mark.parametrize("unfit", [{"prime_seconds": 2}, {"write_prime": False}])
+def test_a_hole_is_filled_in_the_whole_file(tmp_path, unfit):
+    save(piece([(0, 500, 60, 64)]), tmp_path / "piece.mid")
+    with pytest.raises(UserError, match=f"--{next(iter(unfit))}.*: leave it out to infill"):
+        music(NOTE_OFF, {"hole_from": 1, "hole_to": 2, **unfit}).request(str(tmp_path / "piece.mid"))
 
 
 @pytest.mark.parametrize("wrong", [{"hole_from": 1}, {"hole_from": 2, "hole_to": 2}, {"hole_from": -1, "hole_to": 2}])

@@ -45,6 +45,14 @@ def asked_of(song, *jobs, output=OUTPUT, **asked):
     return row, made, Score.from_midi(made.file.dumps_midi())
 
 
+def test_drums_play_on_through_a_hole_that_is_filled(song):
+    before = Score(song)
+    _, _, file = asked_of(song, "infill", hole_from=1.5, hole_to=2.4)
+    assert names(file) == ["MELODY", "Left hand", "Kit", "Written"]
+    assert notes(file.tracks[2]) == notes(before.tracks[2])
+    assert len(file.tracks[0].notes) < len(before.tracks[0].notes)
+
+
 def notes(track):
     return [(note.time, note.duration, note.pitch, note.velocity) for note in track.notes]
 

@@ -220,6 +220,18 @@ def test_a_key_that_is_struck_silences_the_answer(player, continuation):
     assert one.latencies.seconds[STOPPED] == pytest.approx([0], abs=0.002) and one.answers == 1
 
 
+@pytest.mark.parametrize("at", [20, 260, 900])  # in the phrase, in its answer, long after
+def test_drums_neither_begin_a_phrase_nor_end_an_answer(player, at):
+    alone, beside_drums = player(), player()
+    alone.play(Keyboard(alone.clock, (0, PHRASE)))
+    keyboard = Keyboard(beside_drums.clock, (0, PHRASE))
+    for message in (mido.Message("note_on", channel=9, note=38), mido.Message("note_off", channel=9, note=38)):
+        keyboard.waiting.append((keyboard.start + at / 100, message))
+    keyboard.waiting.sort(key=lambda each: each[0])
+    beside_drums.play(keyboard)
+    assert beside_drums.output.sent == alone.output.sent and beside_drums.answers == 1
+
+
 def test_what_the_pedal_holds_ends_with_the_phrase(player, continuation):
     one = player()
     one.play(Keyboard(one.clock, (0, PHRASE[:2]), pedal=[(10, 127)]))
