@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
@@ -38,7 +38,7 @@ Output = str | Piece
 def load(
     name: str | Path,
     device: str | None = None,
-    ensemble: Iterable[str | Path] = (),
+    ensemble: str | Path | Iterable[str | Path] = (),
     load_in_8bit: bool = False,
     compile: bool = False,
 ) -> "LoadedDecoder":
@@ -56,7 +56,8 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     task = source.task()
     model = source.decoder(task).to(device).eval()
-    writer = with_ensemble(model, task, [str(each) for each in ensemble], TASKS, load_in_8bit, compile)
+    others = [ensemble] if isinstance(ensemble, str | Path) else ensemble
+    writer = with_ensemble(model, task, [str(each) for each in others], TASKS, load_in_8bit, compile)
     own = None if writer is model else writer
     return LoadedDecoder(source.name, model, task, source.generation, source.max_length, own)
 
@@ -104,10 +105,12 @@ class LoadedDecoder:
         `max_new_tokens=40`, and the task's own, as `target_lang="en"` or `seconds=30`. A list gives a list.
 
         Raises:
-            UserError: an unknown setting, or nothing to write for.
+            UserError: an unknown setting, one of another type, or nothing to write for.
         """
         if isinstance(given, str | Path):
             return self([given], seed=seed, **settings)[0]
+        if isinstance(given, Mapping) or not isinstance(given, Iterable):
+            raise UserError(f"a {type(given).__name__} is no input: give a text, a file's name, or a list of them")
         task, generation = self.asked(settings)
         rows = self.rows(task, [str(one) for one in given])
         outputs = self.write(task, rows, generation, seed=seed).outputs
@@ -257,10 +260,11 @@ class LoadedDecoder:
                 raise UserError(f"unknown setting '{name}'" + (f": did you mean '{near[0]}'?" if near else ""))
         try:
             wanted = self.task.RequestArguments(**{name: settings[name] for name in own & {*settings}})
-        except ValueError as error:
-            raise UserError(str(error)) from error
-        generation = replace(self.generation, **{name: settings[name] for name in writing & {*settings}})
-        generation.check()
+            generation = replace(self.generation, **{name: settings[name] for name in writing & {*settings}})
+            generation.check()
+        except (ValueError, TypeError) as error:
+            said = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+            raise UserError(f"{error} (in {said})" if isinstance(error, TypeError) else str(error)) from error
         return self.task_for(wanted), generation
 
     def task_for(self, wanted: RequestArguments) -> Task:

@@ -46,18 +46,22 @@ def main(arguments: list[str]) -> None:
     opened = Run.open(first.run)
     generation, asked, given = parser.parse(arguments, opened.settings["generation"])
     generation.check()
-    path = pairs_file(asked.output_file)
+    path = pairs_file(asked.output_file, given.files)
     decoder = load(given.run, ensemble=asked.ensemble or (), load_in_8bit=asked.load_in_8bit)
     other = other_language(decoder, asked.language)
 
     task = decoder.task_for(TranslationRequestArguments(target_lang=other))
     texts = load_texts(given.files, asked.language)
     rows = [task.request(text) for text in texts]
-    outputs = decoder.write(task, rows, generation, seed=asked.seed, progress="translating").outputs
-    pairs = [{asked.language: text, other: output} for text, output in zip(texts, outputs, strict=True)]
-    kept = [{**pair, other: f"{asked.tag} {pair[other]}".strip()} for pair in pairs if usable(*pair.values())]
-    write_pairs(kept, path)
-    print(f"{path}: {len(kept)} pairs; {len(pairs) - len(kept)} left out (a side empty or twice as long)")
+    written = decoder.write(task, rows, generation, seed=asked.seed, progress="translating")
+    pairs = [
+        {asked.language: text, other: f"{asked.tag} {output}".strip()}
+        for text, output, cut in zip(texts, written.outputs, written.cut, strict=True)
+        if not cut and usable(text, output)
+    ]
+    write_pairs(pairs, path)
+    left_out = len(texts) - len(pairs)
+    print(f"{path}: {len(pairs)} pairs; {left_out} left out (a side empty or twice as long, or read in part only)")
 
 
 def other_language(decoder: LoadedDecoder, language: str) -> str:

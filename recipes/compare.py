@@ -19,6 +19,7 @@ from shared.runs.cli import as_flags, read_yaml, run
 from shared.runs.experiments import (
     Cell,
     ExperimentArguments,
+    check_varied,
     parse_experiment,
     run_cells,
     summaries,
@@ -80,6 +81,7 @@ def read_variants(path: str) -> dict[str, dict[str, Any]]:
     for name, settings in variants.items():
         if not isinstance(settings, dict) or not settings:
             raise UserError(f"--variants {path}: '{name}' needs settings of the form {{flag: value}}")
+        check_varied(settings, f"--variants {path}, '{name}': ")
         if not all(letter.isalnum() or letter in "-_." for letter in name):
             raise UserError(f"--variants {path}: '{name}' names a folder, too: use letters, digits, '-', '_' and '.'")
     if not variants:

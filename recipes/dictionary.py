@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     parser = Parser(DictionaryArguments)
     parser.add_argument("dictionary", help="The dictionary: a text file of lines 'German :: English'.")
     asked, given = parser.parse(arguments)
-    path = pairs_file(asked.output_file)
+    path = pairs_file(asked.output_file, [given.dictionary, *(asked.texts or ())])
     check_file(given.dictionary)
     try:
         with Path(given.dictionary).open(encoding="utf-8") as lines:

@@ -28,8 +28,8 @@ from shared.evaluation import evaluate
 from shared.files import check_writable, in_turn
 from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.generation.candidates import check_candidates
-from shared.hardware import BF16
-from shared.runs.cli import Parser, run
+from shared.hardware import BF16, GPU
+from shared.runs.cli import Parser, read_yaml, run
 from shared.runs.ensemble import with_ensemble
 from shared.runs.folder import CARD, OF_TRAINING, SAMPLES, Run, add_metrics, names_outputs, read_metrics
 from shared.runs.given import compare_saved, score_given
@@ -84,7 +84,9 @@ def main(arguments: list[str]) -> dict[str, Any]:
     own = {**asdict(opened.arguments(TASKS)), **asdict(opened.generation), "seed": opened.seed, "load_in_8bit": False}
     known = dict(own)
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
-    if any(argument.startswith(tuple(f"--{name}" for name in sources)) for argument in arguments):
+    config = first.parse_known_args(arguments)[0].config
+    named = [flag.partition("=")[0].lstrip("-").replace("-", "_") for flag in arguments if flag.startswith("--")]
+    if {*named, *(read_yaml(Path(config), "--config") if config else ())} & {*sources}:
         # The data named here instead of those of the training, not beside them.
         known |= dict.fromkeys([*sources, "dataset_config_name"])
     data, generation, score, _ = parser.parse(arguments, known)
@@ -96,6 +98,9 @@ def main(arguments: list[str]) -> dict[str, Any]:
     name = name_of(score, own, {**wanted, "ensemble": score.ensemble, "outputs": score.outputs})
     if len(name.encode()) > LONGEST_NAME:
         raise UserError(f"the scores would be called {name[:40]}…, {len(name)} letters: give a shorter --name")
+    trained_so = opened.settings["training"].get("bf16", True)
+    # Before all else, so that the processes of torchrun know of each other, also on CPUs.
+    accelerator = Accelerator(mixed_precision="bf16" if BF16 and trained_so else "no", cpu=not GPU)
     splits = load_splits(kind, data, opened.seed)
     if score.split not in splits:
         raise UserError(f"--split {score.split}: the data have {', '.join(splits)}; give --{score.split}_file")
@@ -105,8 +110,6 @@ def main(arguments: list[str]) -> dict[str, Any]:
         return print_comparison(task, splits[score.split], opened.folder, Run.open(score.compare_to).folder, samples)
 
     check_writable(opened.folder)
-    trained_so = opened.settings["training"].get("bf16", True)
-    accelerator = Accelerator(mixed_precision="bf16" if BF16 and trained_so else "no")
     metrics = metrics_of(opened, task, splits, generation, score, opened.folder / samples, accelerator)
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})
@@ -199,9 +202,11 @@ def name_of(score: ScoreArguments, own: dict[str, Any], wanted: dict[str, Any]) 
 
 
 def word_of(value: Any) -> str:
-    """A setting's value as a part of a name."""
+    """A setting's value as a part of a name: of a path its last two parts, of a number its sign, too."""
     parts = value if isinstance(value, list) else [value]
-    words = [Path(part).name.partition(".")[0] if isinstance(part, str) else str(part) for part in parts]
+    words = [
+        "_".join(Path(part).parts[-2:]) if isinstance(part, str) else str(part).replace("-", "minus_") for part in parts
+    ]
     return re.sub(r"\W+", "_", "_".join(words)).strip("_")
 
 

@@ -175,6 +175,10 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
     if output.input_file and task.input_kind == "file":
         given.append(output.input_file)
     elif output.input_file:
+        from shared.data.loading import FORMATS, format_suffix  # noqa: PLC0415 (datasets take seconds to import)
+
+        if FORMATS.get(format_suffix(output.input_file).lower(), "text") != "text":
+            raise UserError(f"--input_file {output.input_file}: a table is no text: give a file of the inputs alone")
         try:
             given += split(task, Path(output.input_file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from matplotlib.ticker import NullLocator
 
 from shared.errors import UserError
 from shared.files import atomic_directory
+from shared.model.build import load_config
 from shared.runs.cli import run
 from shared.runs.experiments import (
     Cell,
@@ -52,9 +53,17 @@ class TransferArguments(ExperimentArguments):
         metadata={"help": "Per cent of the training rows; of one seed, a smaller share is part of a larger one."},
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        once = len({*self.shares}) == len(self.shares)
+        if not self.shares or not once or not all(0 < share <= 100 for share in self.shares):
+            shares = " ".join(f"{share:g}" for share in self.shares)
+            raise ValueError(f"--shares {shares}: give per cent above 0 and up to 100, each once")
+
 
 def main(arguments: list[str]) -> None:
-    wanted, flags = parse_experiment(TransferArguments, TASKS, arguments)
+    varied = ("model_name_or_path", "from_scratch", "train_share")
+    wanted, flags = parse_experiment(TransferArguments, TASKS, arguments, varied)
     if not wanted.pretrained:
         raise UserError("--pretrained is missing: give an earlier run, such as outputs/language_modeling")
     folder = Path(wanted.output_dir or "outputs/transfer")
@@ -75,6 +84,7 @@ def main(arguments: list[str]) -> None:
     }
     for cell in {share: cell for (_, share, _), cell in cells.items()}.values():
         parse(TASKS[wanted.task], cell.flags)  # a mistake ends here, not in every run
+    load_config(wanted.pretrained)  # and so does this one
     metrics = run_cells(
         REPOSITORY / "recipes" / f"{wanted.task}.py", list(cells.values()), folder, wanted.processes, wanted.scores
     )

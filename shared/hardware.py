@@ -12,7 +12,8 @@ from time import perf_counter
 
 import torch
 
-BF16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+GPU = torch.cuda.is_available()
+BF16 = GPU and torch.cuda.is_bf16_supported(including_emulation=False)
 TRIALS = 5
 DATA_SHEETS = {"H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
 """By a part of the GPU's name; the first that fits counts."""

@@ -41,4 +41,8 @@ def _chrf() -> CHRF:
 
 def sentence_chrf(outputs: Sequence[str]) -> np.ndarray:
     """`Utilities` by chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
-    return np.array([[_chrf().sentence_score(output, [other]).score for other in outputs] for output in outputs])
+
+    def utility(output: str, other: str) -> float:
+        return 100.0 if output == other else _chrf().sentence_score(output, [other]).score  # 0 for two that are empty
+
+    return np.array([[utility(output, other) for other in outputs] for output in outputs])

@@ -24,7 +24,7 @@ class GenerationArguments:
     )
     no_repeat_ngram_size: int = field(
         default=0,
-        metadata={"help": "An output contains no n-gram of this size twice (0: no limit)."},
+        metadata={"help": "What is written contains no n-gram of this size twice (0: no limit)."},
     )
     do_sample: bool = field(default=False, metadata={"help": "Sample tokens instead of taking the likeliest."})
     temperature: float = field(

@@ -32,10 +32,11 @@ class Hypothesis(NamedTuple):
 class BeamSearch:
     """The hypotheses of a batch of N sentences, K beams each: running ones, and the best finished so far.
 
-    A finished hypothesis scores its log-probability / length ** length_penalty, `<|endoftext|>` counted (the length
-    normalisation of Wu et al. 2016). A sentence is over when no running beam can beat its worst of K finished ones at
-    the present length or, with `early_stopping`, as soon as K are finished; and when no beam runs. All that `begin` and
-    a step change is changed in place, so that a step captured as a CUDA graph serves one batch after another.
+    A finished hypothesis scores its log-probability / length ** length_penalty, `<|endoftext|>` counted, as in
+    transformers (Wu et al. 2016 divide by ((5 + length) / 6) ** length_penalty). A sentence is over when no running
+    beam can beat its worst of K finished ones at the present length or, with `early_stopping`, as soon as K are
+    finished; and when no beam runs. All that `begin` and a step change is changed in place, so that a step captured as
+    a CUDA graph serves one batch after another.
     """
 
     def __init__(self, sentences: int, longest: int, settings: GenerationArguments, end: int, device: torch.device):

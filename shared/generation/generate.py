@@ -63,7 +63,8 @@ def generate(
     `look` says what is read to write on. Prompt i draws from the random stream (`seed`, `streams[i]`), by default
     (`seed`, i), whatever batch it falls into. Prompts that are `rivals` all become the best of them. A `constraint`
     says which tokens may come; the probability that it had to remove from how many is left in its `removed` and
-    `tokens`. Beam search writes nothing past the context.
+    `tokens`. Beam search writes nothing past the context, and knows
+    neither `lengths` nor `look` nor `rivals`.
 
     Raises:
         UserError: if beams are asked for under a constraint that knows time, or more tokens of what nothing else ends
@@ -146,17 +147,23 @@ def _requests(decoder: Decoder | Ensemble, prompts: Sequence[Sequence[int]]) -> 
 
 
 @contextmanager
-def _writing(decoder: Decoder | Ensemble, count: int, progress: str | None) -> Iterator[tqdm]:
-    """The decoder in its evaluation mode, with a bar of the outputs that are finished."""
+def evaluating(decoder: Decoder | Ensemble) -> Iterator[None]:
+    """The decoder in its evaluation mode, without dropout."""
     was_training = decoder.training
     if was_training:
         decoder.eval()
     try:
-        with tqdm(total=count, desc=progress, disable=progress is None, unit="output") as bar:
-            yield bar
+        yield
     finally:
         if was_training:
             decoder.train(True)
+
+
+@contextmanager
+def _writing(decoder: Decoder | Ensemble, count: int, progress: str | None) -> Iterator[tqdm]:
+    """The decoder in its evaluation mode, with a bar of the outputs that are finished."""
+    with evaluating(decoder), tqdm(total=count, desc=progress, disable=progress is None, unit="output") as bar:
+        yield bar
 
 
 class _RunningBatch:

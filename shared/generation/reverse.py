@@ -12,7 +12,7 @@ import torch
 from shared.generation.arguments import GenerationArguments
 from shared.generation.beam_search import Hypothesis, taken
 from shared.generation.ensemble import Ensemble
-from shared.generation.generate import n_best
+from shared.generation.generate import evaluating, n_best
 from shared.model.decoder import Decoder
 from shared.task import Row, Task
 from shared.writing import Constraint
@@ -39,10 +39,11 @@ def generate_reranked(
     if rows:
         task.reversed_sequence(rows[0], "", decoder.context)  # refused, if at all, before anything is written
     every = n_best(decoder, prompts, settings, task.vocabulary, constraint=constraint, progress=progress)
-    for row, found in zip(rows, every, strict=True):
-        back = reverse_scores(decoder, task, row, found)
-        best = max(range(len(found)), key=lambda index: found[index].score + settings.rerank_reverse * back[index])
-        chosen.append(found[best])
+    with evaluating(decoder):
+        for row, found in zip(rows, every, strict=True):
+            back = reverse_scores(decoder, task, row, found)
+            best = max(range(len(found)), key=lambda index: found[index].score + settings.rerank_reverse * back[index])
+            chosen.append(found[best])
     return taken(chosen, constraint)
 
 

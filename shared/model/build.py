@@ -150,9 +150,15 @@ def _checked_config(name: str) -> OneDecoderConfig:
 
 def change_vocabulary(decoder: Decoder, old: Vocabulary, new: Vocabulary) -> None:
     """Give a decoder the embeddings of another vocabulary, in place (see `new_embeddings`)."""
-    weight = new_embeddings(decoder.transformer.wte.weight, old, new)
+    embeddings, head = decoder.transformer.wte.weight, decoder.lm_head.weight
+    weight, of_head = (
+        new_embeddings(embeddings, old, new),
+        None if head is embeddings else new_embeddings(head, old, new),
+    )
     decoder.resize_token_embeddings(len(weight), mean_resizing=False)
     decoder.transformer.wte.weight.data.copy_(weight)
+    if of_head is not None:
+        decoder.lm_head.weight.data.copy_(of_head)
     decoder.config.update(_special_ids(new))
     decoder.generation_config.update(**_special_ids(new))
 

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser
@@ -68,15 +68,30 @@ class Parser(HfArgumentParser):
         Raises:
             UserError: for a flag or a key that is unknown, or has no such value.
         """
-        base_flags = self._flags(base or {}, "the settings")
+        base = dict(base or {})
+        base_flags = self._flags(base, "the settings")
         # For --help, which is to show what is so without a flag.
-        self.set_defaults(**{name: value for name, value in (base or {}).items() if value is not None})
+        self.set_defaults(**{name: value for name, value in base.items() if value is not None})
         # Found before anything is checked: the settings may fit together only with those of the config.
         config = self.parse_known_args([*base_flags, *arguments])[0].config
         if not config and default_config:
             config = default_config(self._into_dataclasses([*base_flags, *arguments]))
-        config_flags = self._flags(read_yaml(Path(config), "--config"), str(config)) if config else []
+        if not config:
+            return self._into_dataclasses([*base_flags, *arguments])
+        settings = read_yaml(Path(config), "--config")
+        config_flags = self._flags(settings, str(config))
+        none = [name for name, value in settings.items() if value is None]  # no flag says so
+        self._check_optional(none, str(config))
+        self.set_defaults(**dict.fromkeys(none))
+        base_flags = self._flags({name: value for name, value in base.items() if name not in none}, "the settings")
         return self._into_dataclasses([*base_flags, *config_flags, *arguments])
+
+    def _check_optional(self, names: Iterable[str], origin: str) -> None:
+        """Refuse keys without a value where nothing is no value."""
+        types = {name: kind for each in self.dataclass_types for name, kind in get_type_hints(each).items()}
+        for name in names:
+            if type(None) not in get_args(types[name]) and types[name] is not Any:
+                raise UserError(f"'{name}' in {origin} has no value: give one, or leave the line out")
 
     def run_of(self, arguments: list[str]) -> str:
         """The `run` that a command line begins with, whose task says which other flags there are.

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +17,13 @@ import torch
 from tqdm import tqdm
 
 from shared.errors import UserError, first_line
-from shared.files import atomic_directory, check_writable
+from shared.files import atomic_directory, check_writable, in_turn
 from shared.runs.cli import Parser
-from shared.runs.folder import METRICS
+from shared.runs.folder import METRICS, SETTINGS
 from shared.threads import processors
 
 RESULTS = "results.json"
+OF_EACH_RUN = ("seed", "output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 ENVIRONMENT = dict(os.environ)  # before accelerate leaves its own settings in it, which are not the runs'
 
 
@@ -59,12 +60,13 @@ class Cell:
 
 
 def parse_experiment(
-    kind: type[ExperimentArguments], tasks: Iterable[str], arguments: list[str]
+    kind: type[ExperimentArguments], tasks: Iterable[str], arguments: list[str], varied: Collection[str] = ()
 ) -> tuple[Any, list[str]]:
     """An experiment's own settings, and the flags that are its recipe's; `tasks` are those it may name.
 
     Raises:
-        UserError: if they cannot be meant, or the task is none of `tasks`.
+        UserError: if they cannot be meant, the task is none of `tasks`, or a flag is one that the experiment sets for
+            each run, as it sets those that are `varied`.
     """
     try:
         own, rest, flags = Parser(kind).parse_args_into_dataclasses(arguments, return_remaining_strings=True)
@@ -72,7 +74,20 @@ def parse_experiment(
         raise UserError(first_line(error)) from error
     if own.task not in tasks:
         raise UserError(f"--task {own.task}: choose one of {', '.join(tasks)}")
+    names = [flag.partition("=")[0].lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")]
+    check_varied(names, "", varied)
     return own, [f"--config={rest.config}", *flags] if rest.config else flags
+
+
+def check_varied(names: Iterable[str], where: str, varied: Collection[str] = ()) -> None:
+    """Refuse settings that an experiment makes for each run itself.
+
+    Raises:
+        UserError: that names one of them, and `where` it stands.
+    """
+    for name in names:
+        if name in {*OF_EACH_RUN, *varied}:
+            raise UserError(f"{where}--{name} is set for each run by this program: leave it out")
 
 
 def run_cells(
@@ -80,17 +95,20 @@ def run_cells(
 ) -> dict[str, dict[str, Any]]:
     """Each cell's metrics by its name, from `python RECIPE FLAGS`, up to `processes` at once; all have the `scores`.
 
-    A cell's run is the folder of its name, its output the file NAME.log beside it. `results.json` gets its flags and
-    metrics as soon as it is finished; cells that stand there are not run again.
+    A cell's run is the folder of its name, its output the file NAME.log beside it; a run without one is not replaced.
+    `results.json` gets its flags and metrics as soon as it is finished; cells that stand there are not run again.
 
     Raises:
-        UserError: if one stands there with other flags, or has not the scores; and, after all others,
-            if one failed.
+        UserError: if one stands there with other flags, has not the scores or was begun by another program; and, after
+            all others, if one failed.
     """
     check_writable(folder)
     results = read_results(folder)
     descriptions = {cell.name: described(recipe, cell) for cell in cells}  # as the files are now, before any run
     waiting = unfinished(cells, descriptions, results, folder)
+    for cell in waiting:
+        if (folder / cell.name / SETTINGS).exists() and not (folder / f"{cell.name}.log").exists():
+            raise UserError(f"{folder / cell.name} is a run of another program: move it, or give another --output_dir")
     devices: SimpleQueue[dict[str, str]] = SimpleQueue()
     for number in range(processes):
         devices.put(environment(number, processes))
@@ -112,9 +130,9 @@ def run_cells(
             lines = log.read_text().strip().splitlines() or ["no output"]
             raise UserError(f"run '{cell.name}' failed ({lines[-1]}); all of its output is in {log}")
         metrics = json.loads((folder / cell.name / METRICS).read_text())
-        with saving:
+        with saving, in_turn(folder):  # another program may have written there meanwhile
             results[cell.name] = {**descriptions[cell.name], "metrics": metrics}
-            write_results(folder, results)
+            write_results(folder, read_results(folder) | {cell.name: results[cell.name]})
         return metrics
 
     failures = []

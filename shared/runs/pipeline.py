@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset, concatenate_datasets
 from transformers import IntervalStrategy, set_seed
 
@@ -205,7 +207,9 @@ def prepared_once(folder: Path) -> Iterator[Path | None]:
     if state.num_processes == 1:
         yield None
         return
-    shared = folder / f"{STAGING}prepared-{socket.gethostname()}"
+    # A name that no earlier or other program had: what lies in its folder would be taken for these rows.
+    (own,) = broadcast_object_list([uuid.uuid4().hex])
+    shared = folder / f"{STAGING}prepared-{socket.gethostname()}-{own}"
     try:
         with state.local_main_process_first():
             shared.mkdir(parents=True, exist_ok=True)

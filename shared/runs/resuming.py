@@ -34,13 +34,24 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
         checkpoint = Path(resume)
         if reason := why_not_resumed(checkpoint):
             raise UserError(f"--resume_from_checkpoint {resume}: no complete checkpoint there ({reason})")
-    if _holds_another_run(folder, checkpoint) and not overwrite:
+    if overwrite or (checkpoint and checkpoint.parent.resolve() == folder.resolve()):
+        return checkpoint
+    if _holds_another_run(folder, checkpoint):
+        whole = any(why_not_resumed(each) is None for each in checkpoints(folder))
+        on = "--resume_from_checkpoint true to go on with it, " if whole else ""
         raise UserError(
-            f"--output_dir {folder} holds a run already: give --resume_from_checkpoint true to go on with it, "
-            "--overwrite_output_dir to replace it, or another --output_dir"
+            f"--output_dir {folder} holds a run already: give {on}--overwrite_output_dir to replace it, or another "
+            "--output_dir"
+        )
+    if foreign := [name for name in OF_A_RUN if (folder / name).exists()]:
+        raise UserError(
+            f"--output_dir {folder} holds a {foreign[0]} of no run, which a run would replace: give another "
+            "--output_dir, or --overwrite_output_dir"
         )
     return checkpoint
 
+
+OF_A_RUN = (CARD, METRICS, "config.json", "model.safetensors", "tokenizer.json")  # what a training writes in the end
 
 # Model settings that decide what a checkpoint's weights mean, as a task's `fixed` arguments do, and --optim its other
 # state: all else may change from one launch to the next.
@@ -125,7 +136,7 @@ def _newest_whole(folder: Path) -> Path:
             return checkpoint
         skipped[checkpoint] = reason
     found = "; ".join(f"{path.name}: {reason}" for path, reason in skipped.items())
-    raise UserError(
-        f"--resume_from_checkpoint: {folder} holds no complete checkpoint{found and f' ({found})'}; leave the flag out "
-        "to start"
-    )
+    way = "leave the flag out to start"
+    if (folder / SETTINGS).exists():
+        way = f"train on by --model_name_or_path {folder} and another --output_dir, or give --overwrite_output_dir"
+    raise UserError(f"--resume_from_checkpoint: {folder} holds no complete checkpoint{found and f' ({found})'}; {way}")

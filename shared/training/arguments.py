@@ -10,12 +10,9 @@ import transformers
 from transformers.training_args import OptimizerNames
 
 from shared.errors import UserError
-from shared.hardware import BF16
+from shared.hardware import BF16, GPU
 from shared.threads import processors
 from shared.training.muon import MUON
-
-GPU = torch.cuda.is_available()
-
 
 # A GPU should find its next batch ready. Where the CPU does the work, processes beside it would only take its cores.
 WORKERS = min(4, processors() // torch.cuda.device_count()) if GPU else 0
@@ -36,6 +33,7 @@ WITHOUT_EFFECT = {
     "use_cache": "training keeps no cache of keys and values",
     "dataloader_persistent_workers": "workers stay wherever there are any",
     "local_rank": "the launcher says it",
+    "average_tokens_across_devices": "a step's loss is the mean over all its tokens, on whatever devices",
 }
 
 LEAST = {

@@ -72,7 +72,8 @@ class ResumableTrainer(transformers.Trainer):
         self.state = state
         self._load_weights(checkpoint)  # averaged, where an average is kept
         if self.args.load_best_model_at_end and state.best_model_checkpoint:
-            self._load_weights(Path(state.best_model_checkpoint))
+            beside = checkpoint.with_name(f"checkpoint-{state.best_global_step}")  # the run may have been moved
+            self._load_from_checkpoint(str(beside if beside.is_dir() else state.best_model_checkpoint))
         return TrainOutput(state.global_step, 0.0, {})
 
     def _stopped_early(self, state: TrainerState) -> bool:

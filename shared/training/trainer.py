@@ -87,7 +87,8 @@ class Trainer(ResumableTrainer):
                 "--rdrop_alpha"
             )
         context = mean_context(train_dataset.lengths) if train_dataset else 0
-        self.throughput = Throughput(self.accelerator, training_flops_per_token(decoder, context))
+        passes = 2 if self.criterion.rdrop_alpha else 1
+        self.throughput = Throughput(self.accelerator, passes * training_flops_per_token(decoder, context))
         self.add_callback(self.throughput)
         if arguments.early_stopping_patience:
             self.add_callback(EarlyStoppingCallback(arguments.early_stopping_patience))

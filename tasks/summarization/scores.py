@@ -107,8 +107,12 @@ STEMMED = StemmedTokenizer()
 
 
 def agreement(texts: Sequence[str]) -> np.ndarray:
-    """Of N texts [N, N]: the mean of ROUGE-1 and ROUGE-2 (F1, stemmed) of each with each, as rouge-score has it."""
-    tokens = [STEMMED.tokenize(text) for text in texts]
+    """Of N texts [N, N]: the mean of ROUGE-1 and ROUGE-2 (F1, stemmed) of each with each, as rouge-score has it.
+
+    Texts without any of a to z and 0 to 9, in which ROUGE sees no word, are compared by their words as they stand; two
+    that are empty agree.
+    """
+    tokens = [STEMMED.tokenize(text) or text.split() or [""] for text in texts]
     return (_shared(tokens) + _shared([list(pairwise(text)) for text in tokens])) / 2
 
 

@@ -25,14 +25,18 @@ def load_texts(paths: list[str], language: str) -> list[str]:
     return found
 
 
-def pairs_file(name: str | None) -> Path:
-    """Where --output_file says that the pairs go to, before they are made.
+def pairs_file(name: str | None, inputs: Iterable[str]) -> Path:
+    """Where --output_file says that the pairs go to, before they are made from the files that are `inputs`.
 
     Raises:
-        UserError: if it is missing, or nothing can be written there.
+        UserError: if it is missing, one of them or a folder, or nothing can be written there.
     """
     if not name:
         raise UserError("--output_file is missing: name the file that the pairs go to")
+    if Path(name).resolve() in {Path(path).resolve() for path in inputs}:
+        raise UserError(f"--output_file {name} is what is read: name another")
+    if Path(name).is_dir():
+        raise UserError(f"--output_file {name} is a folder: name a file in it")
     check_writable(Path(name).parent)
     return Path(name)
 

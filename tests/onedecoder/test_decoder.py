@@ -42,6 +42,7 @@ def test_the_same_seed_writes_the_same(translator):
         ({"num_beam": 5}, "did you mean 'num_beams'"),
         ({"seconds": 3}, "unknown setting 'seconds'"),
         ({"temperature": 0}, "temperature"),
+        ({"max_new_tokens": "5"}, "max_new_tokens='5'"),
         ({"target_lang": "fr"}, "has not learned to write it"),
     ],
 )
@@ -54,6 +55,9 @@ def test_nothing_is_written_for_nothing(translator):
     for ask in (translator, translator.trace):
         with pytest.raises(UserError, match="nothing to"):
             ask("  ")
+    for wrong in (None, {"title": "x"}, 7):
+        with pytest.raises(UserError, match="is no input: give a text"):
+            translator(wrong)
 
 
 def test_music_is_composed_and_saved(composer, tmp_path):

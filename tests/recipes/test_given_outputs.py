@@ -1,12 +1,14 @@
 """Outputs from elsewhere, two runs compared, several runs as one, a forced beginning, a list of the best."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from onedecoder import load
 from recipes.back_translate import main as back_translate
+from recipes.evaluate import word_of
 from shared.errors import UserError
 from tasks.translation.scores import score
 from tests.onedecoder.conftest import TEXTS, new_run
@@ -92,11 +94,39 @@ def test_scores_that_cannot_be_measured_are_refused(place, evaluate, flags, said
     assert {path: path.read_bytes() for path in (place / "run").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1.0, -1.0),
+        ("data/test_2016.en-de.jsonl", "data/test_2016.en-fr.jsonl"),
+        ("en-de/test.tsv", "en-fr/test.tsv"),
+        (["x/seed_2", "x/seed_3"], ["y/seed_2", "x/seed_3"]),
+    ],
+)
+def test_other_values_have_other_names(one, other):
+    assert word_of(one) != word_of(other)
+    assert all(re.fullmatch(r"\w+", word_of(each)) for each in (one, other))
+
+
+@pytest.mark.parametrize("by", ["flag", "dashes", "config"])
+def test_data_named_anywhere_replace_those_of_the_training(place, python, tmp_path, by):
+    rows = tmp_path / "elsewhere.jsonl"
+    rows.write_text("".join(json.dumps({"en": text, "de": text}) + "\n" for text in TEXTS), encoding="utf-8")
+    (tmp_path / "data.yaml").write_text(f"test_file: [{rows}]\n")
+    flags = {"flag": f"--test_file={rows}", "dashes": f"--test-file={rows}", "config": f"--config={tmp_path}/data.yaml"}
+    finished = python("evaluate", place / "run", flags[by], f"--name={by}", "--max_new_tokens=2")
+    assert finished.returncode == 0, finished.stderr
+    saved = (place / "run" / by / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["source"] for line in saved] == TEXTS
+
+
 def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
     finished = evaluate("run", f"--ensemble={place / 'prefix'}", "--max_new_tokens=6")
     assert finished.returncode == 0, finished.stderr
-    assert any("ensemble_prefix" in name for name in json.loads((place / "run" / "metrics.json").read_text()))
-    several = load(place / "run", device="cpu", ensemble=[place / "prefix"])
+    assert any(
+        re.search("ensemble_.*prefix", name) for name in json.loads((place / "run" / "metrics.json").read_text())
+    )
+    several = load(place / "run", device="cpu", ensemble=str(place / "prefix"))  # one name is a run
     alone = load(place / "run", device="cpu")
     texts = TEXTS[:2]
     assert several(texts) != alone(texts)
@@ -139,6 +169,10 @@ def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):
     written = {text: several(text, max_new_tokens=6) for text in TEXTS[:2]}
     assert found and all(pair["de"] == written[pair["en"]] for pair in found)
     assert written != {text: load(place / "run")(text, max_new_tokens=6) for text in TEXTS[:2]}
+
+    (place / "long.en.txt").write_text(f"{' '.join([TEXTS[0]] * 40)}\n{TEXTS[0]}", encoding="utf-8")
+    back_translate([told[0], str(place / "long.en.txt"), *told[2:], "--max_new_tokens=6"])
+    assert [json.loads(line)["en"] for line in pairs.read_text(encoding="utf-8").splitlines()] == [TEXTS[0]]
 
     (place / "rows.jsonl").write_text("".join(json.dumps({"en": text, "id": 1}) + "\n" for text in TEXTS[:2]))
     back_translate([told[0], str(place / "rows.jsonl"), *told[2:], "--tag=<bt>", "--max_new_tokens=6"])

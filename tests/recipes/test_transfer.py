@@ -28,6 +28,7 @@ def scored(monkeypatch):
             return {name: {"train": {"rows": 4}, "test": {"bleu": 10.0 * seed}} for name, seed in seeds.items()}
 
         monkeypatch.setattr(module, "run_cells", run_cells)
+        monkeypatch.setattr(transfer, "load_config", lambda name: None)
         return launched
 
     return score
@@ -80,9 +81,22 @@ def test_a_curve_needs_a_decoder_and_flags_that_exist(scored, tmp_path):
         transfer.main(["--pretrained=run", "--task=dance"])
     with pytest.raises(UserError, match="did you mean 'max_steps'"):
         transfer.main(["--pretrained=run", f"--output_dir={tmp_path}", "--max_step=3"])
-    with pytest.raises(UserError, match="--train_share 2"):
-        transfer.main(["--pretrained=run", f"--output_dir={tmp_path}", "--shares", "200"])
+    for shares in (["200"], ["0", "5"], ["50", "50"]):
+        with pytest.raises(UserError, match=f"--shares {' '.join(shares)}: give per cent"):
+            transfer.main(["--pretrained=run", f"--output_dir={tmp_path}", "--shares", *shares])
     assert not cells
+
+
+def test_a_decoder_that_there_is_not_ends_before_any_run(tmp_path):
+    with pytest.raises(UserError, match="no GPT-2 could be loaded"):
+        transfer.main([f"--pretrained={tmp_path / 'none'}", f"--output_dir={tmp_path}", "--scores", "rouge1"])
+    assert not list(tmp_path.glob("*.log"))
+
+
+def test_a_variant_has_no_setting_of_each_run(tmp_path):
+    (tmp_path / "v.yaml").write_text("b: {seed: 9, max_steps: 2}")
+    with pytest.raises(UserError, match="'b': --seed is set for each run"):
+        compare.main([f"--variants={tmp_path / 'v.yaml'}", f"--output_dir={tmp_path}"])
 
 
 def test_every_variant_of_a_comparison_stands_in_its_table(scored, tmp_path, capsys):

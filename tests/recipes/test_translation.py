@@ -92,6 +92,8 @@ def test_inputs_are_arguments_a_file_or_standard_input(trained, python, tmp_path
     assert by_argument.returncode == 0 and len(by_argument.stdout.splitlines()) == 2
     assert python("generate", folder, "--input_file", file).stdout == by_argument.stdout
     assert python("generate", folder, input=file.read_text()).stdout == by_argument.stdout
+    refused = python("generate", folder, "--input_file", tmp_path / "pairs.csv")
+    assert refused.returncode == 2 and "a table is no text" in refused.stderr
 
 
 def test_both_directions_are_written_and_scored(trained, python):

@@ -39,6 +39,16 @@ def grown(gpt2):
     return SimpleNamespace(before=before, decoder=decoder, vocabulary=vocabulary)
 
 
+def test_a_head_of_its_own_follows_the_vocabulary_too(new_decoder, new_vocabulary):
+    old, new = new_vocabulary(), new_vocabulary(separators={"<|aside|>": "the same"})
+    decoder = new_decoder(len(old.tokens), tie_word_embeddings=False)
+    before = decoder.lm_head.weight.detach().clone()
+    assert not before.equal(decoder.transformer.wte.weight)
+    change_vocabulary(decoder, old, new)
+    for token in old.tokens.keys() & new.tokens.keys():
+        assert decoder.lm_head.weight[new.tokens[token]].equal(before[old.tokens[token]])
+
+
 @given(text=text)
 def test_any_text_decodes_to_itself_and_holds_no_special_token(learned, text):
     ids = learned.encode(text)

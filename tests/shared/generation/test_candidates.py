@@ -45,12 +45,19 @@ def test_one_candidate_is_plain_generation(task, writer):
 
 
 def test_texts_are_compared_by_chrf_and_summaries_by_rouge(task):
-    texts = ["the dog and the cat", "the dogs and a cat", ""]
+    texts = ["the dog and the cat", "the dogs and a cat"]
     expected = [[sentence_chrf(text, [other]).score for other in texts] for text in texts]
     assert task.utilities(texts) == pytest.approx(np.array(expected))
     # In common are 4 of 5 stems, and of 4 bigrams "the dog" and "dog and".
     shared = (4 / 5 + 2 / 4) / 2
-    assert Summarization.utilities(texts) == pytest.approx(np.array([[1, shared, 0], [shared, 1, 0], [0, 0, 0]]))
+    assert Summarization.utilities(texts) == pytest.approx(np.array([[1, shared], [shared, 1]]))
+
+
+@pytest.mark.parametrize("kind", [Translation, Summarization])
+def test_candidates_without_latin_letters_or_without_any_agree_where_they_are_equal(kind):
+    drawn = ["что это", "Привет, мир", "Привет, мир"]
+    assert consensus(drawn, kind.utilities) == 1
+    assert consensus(["", "a b", ""], kind.utilities) == 0
 
 
 def test_candidates_are_drawn_and_compared_or_refused():

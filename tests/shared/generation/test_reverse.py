@@ -59,6 +59,15 @@ def test_a_weight_weighs_the_reverse_score(both, writer):
     assert twins == chosen[1e9]
 
 
+def test_nothing_is_dropped_out_while_it_is_chosen(both, new_decoder):
+    writer = new_decoder(len(both.vocabulary.tokens), context=64, resid_pdrop=0.5)
+    settings = GenerationArguments(**SETTINGS, rerank_reverse=1.0)
+    expected = generate_best(writer, both, prompts(both), settings, rows=ROWS)
+    writer.train()
+    assert all(generate_best(writer, both, prompts(both), settings, rows=ROWS) == expected for _ in range(4))
+    assert writer.training
+
+
 def test_what_is_chosen_is_allowed_and_counted(both, writer):
     settings = GenerationArguments(**SETTINGS, rerank_reverse=1e9)
     rule = Automaton(0, 0.1, size=len(both.vocabulary.tokens))

@@ -18,6 +18,7 @@ class Settings:
     do_train: bool = field(default=True, metadata={"help": "Whether to train."})
     train_file: list[str] | None = field(default=None, metadata={"help": "What to read."})
     name: str | None = field(default=None, metadata={"help": "What to call it."})
+    limit: int | None = field(default=2, metadata={"help": "How many to keep (default: 2, none for all)."})
     mask: Literal["causal", "prefix"] = field(default="causal", metadata={"help": "What is seen."})
 
     def __post_init__(self):
@@ -89,6 +90,7 @@ def test_a_default_config_is_read_unless_another_is_named(config, tmp_path):
         ("name: --dashes", {"name": "--dashes"}),
         ("name: ''", {"name": ""}),
         ("name:", {"name": None}),
+        ("limit: null", {"limit": None}),
         ("learning_rate: 3.0e-4", {"learning_rate": 3e-4}),
         ("learning_rate: 3e-4", {"learning_rate": 3e-4}),
         ("learning_rate: -1.5", {"learning_rate": -1.5}),
@@ -99,6 +101,14 @@ def test_a_default_config_is_read_unless_another_is_named(config, tmp_path):
 )
 def test_yaml_holds_lists_booleans_numbers_and_texts(config, text, expected):
     assert parse("--config", config(text)) == Settings(**expected)
+
+
+def test_nothing_is_a_value_where_it_can_be_one(config):
+    path = config("limit: null")
+    assert parse("--config", path, base={"limit": 5}).limit is None
+    assert parse("--config", path, "--limit=7").limit == 7
+    path = config("num_beams:")
+    assert refusal("--config", path) == f"'num_beams' in {path} has no value: give one, or leave the line out"
 
 
 def test_a_list_where_one_value_belongs_is_named_with_its_file(config):

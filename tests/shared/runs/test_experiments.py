@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
@@ -81,6 +82,22 @@ def test_every_cell_is_run_once(recipe, tmp_path):
     assert list(json.loads((folder / "results.json").read_text())["run-4"]) == ["recipe", "flags", "configs", "metrics"]
 
 
+def test_two_programs_of_one_folder_keep_each_others_results(recipe, tmp_path):
+    other = f"""
+import sys
+sys.path.insert(0, {str(Path.cwd())!r})
+from pathlib import Path
+from shared.runs.experiments import Cell, run_cells
+run_cells(Path({str(recipe)!r}), [Cell("run-9", ["--seed=9"])], Path({str(tmp_path)!r}), processes=1)
+"""
+    recipe.write_text(
+        RECIPE
+        + f"if flags['seed'] == '1':\n    import subprocess\n    subprocess.run([sys.executable, '-c', {other!r}])\n"
+    )
+    run_cells(recipe, cells(1), tmp_path, processes=1)
+    assert json.loads((tmp_path / "results.json").read_text()).keys() == {"run-1", "run-9"}
+
+
 def test_what_failed_is_run_again_and_nothing_else(recipe, tmp_path):
     with pytest.raises(UserError, match=r"1 of 3 runs failed.*run 'run-13' failed \(error: unlucky\).*run-13\.log"):
         run_cells(recipe, cells(1, 13, 2), tmp_path, processes=1)
@@ -152,11 +169,27 @@ class Arguments(ExperimentArguments):
 
 
 def test_flags_that_are_not_the_experiments_are_the_recipes():
-    given = "--train_file a b --variants v.yaml --seeds 4 5 --config c.yaml --seed=1 --max_steps 3 --processes 2"
+    given = "--train_file a b --variants v.yaml --seeds 4 5 --config c.yaml --max_steps 3 --processes 2"
     own, flags = parse_experiment(Arguments, TASKS, given.split())
     assert (own.variants, own.seeds, own.processes, own.task) == ("v.yaml", [4, 5], 2, "summarization")
-    assert flags == ["--config=c.yaml", "--train_file", "a", "b", "--seed=1", "--max_steps", "3"]
+    assert flags == ["--config=c.yaml", "--train_file", "a", "b", "--max_steps", "3"]
     assert parse_experiment(Arguments, TASKS, [])[1] == []
+
+
+@pytest.mark.parametrize(("flag", "name"), [("--seed=1", "seed"), ("--train-share=0.1", "train_share")])
+def test_what_an_experiment_sets_for_each_run_is_not_given(flag, name):
+    with pytest.raises(UserError, match=f"--{name} is set for each run by this program"):
+        parse_experiment(Arguments, TASKS, ["--seeds", "1", flag], ["train_share"])
+
+
+def test_a_run_of_another_program_is_not_replaced(recipe, tmp_path):
+    (tmp_path / "run-1").mkdir()
+    (tmp_path / "run-1" / "run.yaml").touch()
+    with pytest.raises(UserError, match="run-1 is a run of another program: move it"):
+        run_cells(recipe, cells(1, 2), tmp_path, processes=1)
+    assert not launches(recipe)
+    (tmp_path / "run-1.log").touch()  # but what it has begun itself is
+    assert run_cells(recipe, cells(1), tmp_path, processes=1)
 
 
 @pytest.mark.parametrize("flags", ["--processes=0", "--processes=x", "--seeds x", "--task=third"])

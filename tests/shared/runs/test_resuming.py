@@ -51,6 +51,14 @@ def test_a_folder_without_a_run_is_used_as_it_is(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["README.md", "config.json", "metrics.json"])
+def test_a_file_of_somebody_elses_is_not_overwritten_unasked(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"holds a {name} of no run, which a run would replace"):
+        find_checkpoint(tmp_path, None, overwrite=False)
+    assert find_checkpoint(tmp_path, None, overwrite=True) is None
+
+
 @pytest.mark.parametrize("left", ["everything", "run.yaml", "checkpoint"])
 @pytest.mark.parametrize("resume", [None, "false"])
 def test_a_run_is_not_overwritten_unasked(folder, left, resume):
@@ -62,7 +70,8 @@ def test_a_run_is_not_overwritten_unasked(folder, left, resume):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match="holds a run already") as caught:
         find_checkpoint(folder, resume, overwrite=False)
-    assert "--resume_from_checkpoint true" in str(caught.value)
+    # There must be something to go on from.
+    assert ("--resume_from_checkpoint true" in str(caught.value)) is (left != "run.yaml")
     assert "--overwrite_output_dir" in str(caught.value)
     assert sorted(folder.rglob("*")) == before
 
@@ -145,8 +154,8 @@ def test_a_checkpoint_that_is_cut_off_or_missing_is_refused_by_name(folder, name
 def test_there_must_be_something_to_resume(folder, tmp_path):
     for step in (5, 20):
         (folder / f"checkpoint-{step}" / "trainer_state.json").unlink()
-    for place in (folder, tmp_path / "nothing"):
-        with pytest.raises(UserError, match="holds no complete checkpoint"):
+    for place, way in ((folder, f"--model_name_or_path {folder}"), (tmp_path / "nothing", "leave the flag out")):
+        with pytest.raises(UserError, match=f"holds no complete checkpoint.*{way}"):
             find_checkpoint(place, "true", overwrite=False)
 
 

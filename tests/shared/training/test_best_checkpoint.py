@@ -1,4 +1,5 @@
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,18 @@ def test_the_checkpoint_that_wrote_best_is_kept_though_it_is_not_the_last(new_tr
     assert found[140] < best
     assert trainer.state.best_metric == best == found[trainer.state.best_global_step]
     assert trainer.evaluate()["eval_exact"] == best
+
+
+def test_a_finished_run_that_was_moved_goes_on_to_its_best(new_trainer, few_rows, tmp_path):
+    best = {"rows": few_rows, "load_best_model_at_end": True, "metric_for_best_model": "exact", **TOO_FAR}
+    trainer = new_trainer("first", **best)
+    trainer.train()
+    expected = trainer.evaluate()["eval_exact"]
+    folder = Path(trainer.args.output_dir)
+    moved = folder.rename(folder.with_name("moved"))
+    again = new_trainer("moved", **best)
+    again.train(resume_from_checkpoint=str(moved / "checkpoint-140"))
+    assert again.evaluate()["eval_exact"] == expected
 
 
 def test_training_stops_after_evaluations_that_wrote_no_better(new_trainer, few_rows):

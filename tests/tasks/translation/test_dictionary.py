@@ -50,6 +50,15 @@ def test_the_recipe_keeps_what_the_texts_have(tmp_path, capsys):
     assert "1 pairs of" in capsys.readouterr().out
 
 
+def test_what_is_read_is_not_written_over(tmp_path):
+    (tmp_path / "de-en").write_text("\n".join(LINES), encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    for name, told in (("de-en", "is what is read: name another"), ("folder", "is a folder: name a file in it")):
+        with pytest.raises(UserError, match=told):
+            main([str(tmp_path / "de-en"), "--output_file", str(tmp_path / name)])
+    assert (tmp_path / "de-en").read_text(encoding="utf-8") == "\n".join(LINES)
+
+
 @pytest.mark.parametrize("content", ["no dictionary at all\n", "", "\udcff :: x"])
 def test_what_is_no_dictionary_is_named(tmp_path, content):
     (tmp_path / "file").write_bytes(content.encode("utf-8", "surrogateescape"))
