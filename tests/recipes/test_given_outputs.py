@@ -1,8 +1,11 @@
 """Outputs from elsewhere, two runs compared, several runs as one, a forced beginning, a list of the best."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +15,7 @@ from recipes.evaluate import word_of
 from shared.errors import UserError
 from tasks.translation.scores import score
 from tests.onedecoder.conftest import TEXTS, new_run
+from tests.recipes.conftest import REPOSITORY
 
 PAIRS = [("A dog.", "Ein Hund."), ("The dog sleeps.", "Der Hund schläft."), ("I drink coffee.", "Ich trinke Kaffee.")]
 
@@ -118,6 +122,22 @@ def test_data_named_anywhere_replace_those_of_the_training(place, python, tmp_pa
     assert finished.returncode == 0, finished.stderr
     saved = (place / "run" / by / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["source"] for line in saved] == TEXTS
+
+
+def test_the_processes_of_torchrun_score_as_one(place, evaluate):
+    assert evaluate("run", "--name=one", "--max_new_tokens=4").returncode == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    flags = [f"--test_file={place / 'test.jsonl'}", "--name=two", "--max_new_tokens=4"]
+    done = subprocess.run(
+        [*command, "recipes/evaluate.py", str(place / "run"), *flags],
+        cwd=REPOSITORY, env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("two      loss") == 1
+    scores = json.loads((place / "run" / "metrics.json").read_text())
+    assert scores["two"] == pytest.approx(scores["one"])
+    assert not list((place / "run").glob(".*"))
 
 
 def test_an_ensemble_is_scored_and_writes(place, evaluate, python):
