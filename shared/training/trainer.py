@@ -187,7 +187,7 @@ class Trainer(ResumableTrainer):
     ) -> Any:
         """The decoder's own loss, on learned tokens; the Trainer's way to smooth labels wants all logits."""
         outputs = model(**inputs, criterion=self.criterion, num_items_in_batch=num_items_in_batch)
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+        if num_items_in_batch is not None:
             # Counted over all processes, whose gradients are averaged: what is wanted is their sum.
             outputs.loss = outputs.loss * self.accelerator.num_processes
         return (outputs.loss, outputs) if return_outputs else outputs.loss
