@@ -29,7 +29,7 @@ from shared.files import check_writable, in_turn
 from shared.generation.arguments import DecoderArguments, GenerationArguments
 from shared.generation.candidates import check_candidates
 from shared.hardware import BF16, GPU
-from shared.runs.cli import Parser, read_yaml, run
+from shared.runs.cli import Parser, names_of, read_yaml, run
 from shared.runs.ensemble import with_ensemble
 from shared.runs.folder import CARD, OF_TRAINING, SAMPLES, Run, add_metrics, names_outputs, read_metrics
 from shared.runs.given import compare_saved, score_given
@@ -85,8 +85,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     known = dict(own)
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
     config = first.parse_known_args(arguments)[0].config
-    named = [flag.partition("=")[0].lstrip("-").replace("-", "_") for flag in arguments if flag.startswith("--")]
-    if {*named, *(read_yaml(Path(config), "--config") if config else ())} & {*sources}:
+    if {*names_of(arguments), *(read_yaml(Path(config), "--config") if config else ())} & {*sources}:
         # The data named here instead of those of the training, not beside them.
         known |= dict.fromkeys([*sources, "dataset_config_name"])
     data, generation, score, _ = parser.parse(arguments, known)

@@ -90,7 +90,8 @@ class Parser(HfArgumentParser):
         """Refuse keys without a value where nothing is no value."""
         types = {name: kind for each in self.dataclass_types for name, kind in get_type_hints(each).items()}
         for name in names:
-            if type(None) not in get_args(types[name]) and types[name] is not Any:
+            kind = types.get(name, Any)
+            if kind is not Any and type(None) not in get_args(kind):
                 raise UserError(f"'{name}' in {origin} has no value: give one, or leave the line out")
 
     def run_of(self, arguments: list[str]) -> str:
@@ -141,6 +142,11 @@ class Help(Action):
         assert isinstance(parser, Parser)
         print(describe(parser, parser.shown, everything=option_string not in {"-h", "--help"}), end="")
         parser.exit()
+
+
+def names_of(arguments: Iterable[str]) -> list[str]:
+    """The names of the flags on a command line, however they are written."""
+    return [each.partition("=")[0].lstrip("-").replace("-", "_") for each in arguments if each.startswith("--")]
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from shared.errors import UserError, first_line
 from shared.files import atomic_directory, check_writable, in_turn
-from shared.runs.cli import Parser
+from shared.runs.cli import Parser, names_of
 from shared.runs.folder import METRICS, SETTINGS
 from shared.threads import processors
 
@@ -74,8 +74,7 @@ def parse_experiment(
         raise UserError(first_line(error)) from error
     if own.task not in tasks:
         raise UserError(f"--task {own.task}: choose one of {', '.join(tasks)}")
-    names = [flag.partition("=")[0].lstrip("-").replace("-", "_") for flag in flags if flag.startswith("--")]
-    check_varied(names, "", varied)
+    check_varied(names_of(flags), "", varied)
     return own, [f"--config={rest.config}", *flags] if rest.config else flags
 
 

@@ -23,7 +23,7 @@ def article_files(paths: list[str], split: str) -> Dataset:
         UserError: as `load_files`.
     """
     rows = load_files(paths, split)
-    if rows.column_names != ["text"]:
+    if rows.column_names != ["text"] or len(paths) == 1:
         return rows
     empty = Dataset.from_dict({"text": [""]}, features=rows.features)
     parts = [part for path in paths for part in (load_files([path], split), empty)]

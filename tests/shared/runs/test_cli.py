@@ -107,6 +107,7 @@ def test_nothing_is_a_value_where_it_can_be_one(config):
     path = config("limit: null")
     assert parse("--config", path, base={"limit": 5}).limit is None
     assert parse("--config", path, "--limit=7").limit == 7
+    assert parse("--config", config("config: null")) == Settings()
     path = config("num_beams:")
     assert refusal("--config", path) == f"'num_beams' in {path} has no value: give one, or leave the line out"
 
