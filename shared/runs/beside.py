@@ -10,7 +10,10 @@ from threading import Thread
 
 
 def import_beside(*names: str) -> Thread:
-    """Import the modules of these `names`, one after the other, in a thread.
+    """Import the modules of these `names`, one after the other, in a thread that is to be joined.
+
+    What is imported meanwhile must have nothing in common with them: modules that import each other, begun in two
+    threads from two ends, wait for each other until Python gives one of them up.
 
     One that fails, and those after it, are left to the place that needs them, where the error is raised anew.
     """

@@ -18,11 +18,14 @@ BESIDE = ("torch._dynamo", "datasets")
 
 def start(tasks: "Mapping[str, type[Task]]", name: str) -> None:
     """The recipe of the task of that `name`, with the command line of this process."""
+    beside = None
     if not HELP & set(sys.argv[1:]):
         settle_threads()  # PyTorch reads how many when it is loaded
-        import_beside(*BESIDE)
-    from shared.runs.cli import run  # noqa: PLC0415 (which loads transformers)
+        beside = import_beside(*BESIDE)
+    from shared.runs.cli import run  # noqa: PLC0415 (which loads transformers, and nothing of PyTorch)
 
+    if beside:
+        beside.join()  # two threads that import modules of PyTorch, which import each other, can block each other
     run(recipe(tasks[name]))
 
 

@@ -15,7 +15,13 @@ STARTED = """
 import sys
 import shared.runs.recipe as recipe
 found = []
-recipe.import_beside = lambda *names: found.extend(names)
+class Thread:
+    def __init__(self, *names):
+        found.extend(names)
+    def join(self):
+        found.append("joined")  # and until then, nothing of PyTorch is imported by two at once
+        assert "torch" not in sys.modules
+recipe.import_beside = Thread
 sys.argv = ["recipe", *sys.argv[1:]]
 class Tasks(dict):
     def __getitem__(self, name):
@@ -36,7 +42,9 @@ def test_modules_are_imported_one_after_the_other_up_to_one_that_fails(tmp_path,
         import_module("beside_b")
 
 
-@pytest.mark.parametrize(("flags", "said"), [((), "torch._dynamo datasets False True"), (("--help",), "False True")])
+@pytest.mark.parametrize(
+    ("flags", "said"), [((), "torch._dynamo datasets joined False True"), (("--help",), "False True")]
+)
 def test_a_recipe_loads_beside_transformers_what_help_does_without(flags, said):
     done = subprocess.run(
         [sys.executable, "-c", STARTED, *flags], cwd=REPOSITORY, env={"PYTHONPATH": str(REPOSITORY)},
