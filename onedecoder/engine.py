@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from onedecoder.about import about, music
-from onedecoder.core import MASKS, TextTask, UserError, Written, active, copied, process
+from onedecoder.core import MASKS, TextTask, UserError, Written, active, process
 from onedecoder.core_music import TICKS_PER_SECOND, MusicVocabulary
 from onedecoder.decoder import LoadedDecoder
 from onedecoder.kept import KeptLines
@@ -221,13 +221,11 @@ class Engine:
         """The weights [T, T] of copy attention: rows point."""
         return self._copied(trace)[0]
 
-    @torch.no_grad()
     def _copied(self, trace: Trace) -> tuple[np.ndarray, np.ndarray]:
-        copying = self.decoder.model.copying
-        if copying is None:
+        if self.decoder.model.copying is None:
             raise UserError("This decoder copies nothing: reload the page.")
         with self.lock:
-            weights, gates = copied(copying, trace.tensor("final"))
+            weights, gates = trace.copied()
         return weights.float().cpu().numpy(), gates.float().cpu().numpy()
 
     def _check(self, ids: list[int], context: int) -> None:

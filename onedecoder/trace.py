@@ -115,9 +115,15 @@ class Trace(Mapping[str, np.ndarray]):
             ids = torch.tensor([self.ids], device=final.device)
             return self.model.logits_after(final[None], ids)[0] if name == "logits" else final
         if name in COPIED and self.model.copying is not None:
-            return dict(zip(COPIED, copied(self.model.copying, self.tensor("final")), strict=True))[name]
+            return dict(zip(COPIED, self.copied(), strict=True))[name]
         _, layer, part = name.split(".")
         return self._of_block(int(layer), part)
+
+    @torch.no_grad()
+    def copied(self) -> tuple[Tensor, Tensor]:
+        """The weights [T, T] and the gate [T] of copy attention, which the decoder must have."""
+        assert self.model.copying is not None
+        return copied(self.model.copying, self.tensor("final"))
 
     @torch.no_grad()
     def scores(self, places: slice = slice(None)) -> Tensor:

@@ -39,7 +39,7 @@ def _chrf() -> CHRF:
     return CHRF()
 
 
-def sentence_chrf(outputs: Sequence[str]) -> np.ndarray:
+def chrf(outputs: Sequence[str]) -> np.ndarray:
     """`Utilities` by chrF in 0-100 (Popović 2015), which needs no words and so fits any language."""
 
     def utility(output: str, other: str) -> float:

@@ -15,7 +15,7 @@ from shared.data.sequence import TokenSequence, build_prompt, build_sequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
 from shared.files import atomic_directory
-from shared.mbr import consensus, sentence_chrf
+from shared.mbr import chrf, consensus
 from shared.task import Judge, Row, Task
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class TextTask(Task):
     @staticmethod
     def utilities(outputs: Sequence[str]) -> np.ndarray:
         """By what candidates are compared with each other: of N outputs [N, N]."""
-        return sentence_chrf(outputs)
+        return chrf(outputs)
 
     def judge(self, row: Row) -> Judge:
         return partial(consensus, utilities=self.utilities)

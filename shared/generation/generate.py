@@ -63,8 +63,7 @@ def generate(
     `look` says what is read to write on. Prompt i draws from the random stream (`seed`, `streams[i]`), by default
     (`seed`, i), whatever batch it falls into. Prompts that are `rivals` all become the best of them. A `constraint`
     says which tokens may come; the probability that it had to remove from how many is left in its `removed` and
-    `tokens`. Beam search writes nothing past the context, and knows
-    neither `lengths` nor `look` nor `rivals`.
+    `tokens`. Beam search writes nothing past the context, and knows neither `lengths` nor `look` nor `rivals`.
 
     Raises:
         UserError: if beams are asked for under a constraint that knows time, or more tokens of what nothing else ends

@@ -1,5 +1,6 @@
 """A decoder: new, loaded, or given another vocabulary."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -150,15 +151,13 @@ def _checked_config(name: str) -> OneDecoderConfig:
 
 def change_vocabulary(decoder: Decoder, old: Vocabulary, new: Vocabulary) -> None:
     """Give a decoder the embeddings of another vocabulary, in place (see `new_embeddings`)."""
-    embeddings, head = decoder.transformer.wte.weight, decoder.lm_head.weight
-    weight, of_head = (
-        new_embeddings(embeddings, old, new),
-        None if head is embeddings else new_embeddings(head, old, new),
-    )
-    decoder.resize_token_embeddings(len(weight), mean_resizing=False)
-    decoder.transformer.wte.weight.data.copy_(weight)
-    if of_head is not None:
-        decoder.lm_head.weight.data.copy_(of_head)
+    layers: list[Callable[[], Any]] = [decoder.get_input_embeddings]  # of which to resize makes others
+    if decoder.lm_head.weight is not decoder.transformer.wte.weight:
+        layers.append(decoder.get_output_embeddings)
+    weights = [new_embeddings(layer().weight, old, new) for layer in layers]
+    decoder.resize_token_embeddings(len(weights[0]), mean_resizing=False)
+    for layer, weight in zip(layers, weights, strict=True):
+        layer().weight.data.copy_(weight)
     decoder.config.update(_special_ids(new))
     decoder.generation_config.update(**_special_ids(new))
 

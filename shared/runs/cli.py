@@ -80,10 +80,10 @@ class Parser(HfArgumentParser):
             return self._into_dataclasses([*base_flags, *arguments])
         settings = read_yaml(Path(config), "--config")
         config_flags = self._flags(settings, str(config))
-        none = [name for name, value in settings.items() if value is None]  # no flag says so
-        self._check_optional(none, str(config))
-        self.set_defaults(**dict.fromkeys(none))
-        base_flags = self._flags({name: value for name, value in base.items() if name not in none}, "the settings")
+        if none := [name for name, value in settings.items() if value is None]:  # which no flag says
+            self._check_optional(none, str(config))
+            self.set_defaults(**dict.fromkeys(none))
+            base_flags = self._flags({name: value for name, value in base.items() if name not in none}, "the settings")
         return self._into_dataclasses([*base_flags, *config_flags, *arguments])
 
     def _check_optional(self, names: Iterable[str], origin: str) -> None:

@@ -16,6 +16,8 @@ from shared.runs.folder import CARD, METRICS, SAMPLES, SETTINGS, names_outputs, 
 from shared.task import Task
 from shared.training.checkpoints import checkpoints, remove, why_not_resumed
 
+OF_A_RUN = (CARD, METRICS, "config.json", "model.safetensors", "tokenizer.json")  # what a training writes in the end
+
 
 def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path | None:
     """The checkpoint to resume from, if one is asked for.
@@ -34,9 +36,9 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
         checkpoint = Path(resume)
         if reason := why_not_resumed(checkpoint):
             raise UserError(f"--resume_from_checkpoint {resume}: no complete checkpoint there ({reason})")
-    if overwrite or (checkpoint and checkpoint.parent.resolve() == folder.resolve()):
+    if overwrite or _goes_on(folder, checkpoint):
         return checkpoint
-    if _holds_another_run(folder, checkpoint):
+    if _holds_a_run(folder):
         whole = any(why_not_resumed(each) is None for each in checkpoints(folder))
         on = "--resume_from_checkpoint true to go on with it, " if whole else ""
         raise UserError(
@@ -50,8 +52,6 @@ def find_checkpoint(folder: Path, resume: str | None, overwrite: bool) -> Path |
         )
     return checkpoint
 
-
-OF_A_RUN = (CARD, METRICS, "config.json", "model.safetensors", "tokenizer.json")  # what a training writes in the end
 
 # Model settings that decide what a checkpoint's weights mean, as a task's `fixed` arguments do, and --optim its other
 # state: all else may change from one launch to the next.
@@ -96,7 +96,7 @@ def clear(folder: Path, checkpoint: Path | None = None) -> None:
 
     Whatever else lies in the folder is not ours.
     """
-    if _holds_another_run(folder, checkpoint):
+    if _holds_a_run(folder) and not _goes_on(folder, checkpoint):
         for path in checkpoints(folder):
             remove(path)
         for path in _samples(folder):
@@ -118,10 +118,12 @@ def _samples(folder: Path) -> list[Path]:
     return [place for place in places if any(any(place.glob(pattern)) for pattern in OUTPUTS)]
 
 
-def _holds_another_run(folder: Path, checkpoint: Path | None) -> bool:
-    """Whether there is a run in `folder`, and another one than `checkpoint` is of."""
-    if checkpoint and checkpoint.parent.resolve() == folder.resolve():
-        return False
+def _goes_on(folder: Path, checkpoint: Path | None) -> bool:
+    """Whether the run in `folder` is the one that `checkpoint` is of."""
+    return checkpoint is not None and checkpoint.parent.resolve() == folder.resolve()
+
+
+def _holds_a_run(folder: Path) -> bool:
     return (folder / SETTINGS).exists() or any((path / TRAINER_STATE_NAME).is_file() for path in checkpoints(folder))
 
 

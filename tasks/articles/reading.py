@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 
-from shared.data.loading import clean_text, convert_rows, load_files, origin, quiet
+from shared.data.loading import FORMATS, clean_text, convert_rows, format_suffix, load_files, origin, quiet
 from shared.errors import UserError
 
 COLUMNS = ["title", "document", "body", "summary"]
@@ -22,13 +22,13 @@ def article_files(paths: list[str], split: str) -> Dataset:
     Raises:
         UserError: as `load_files`.
     """
-    rows = load_files(paths, split)
-    if rows.column_names != ["text"] or len(paths) == 1:
-        return rows
-    empty = Dataset.from_dict({"text": [""]}, features=rows.features)
-    parts = [part for path in paths for part in (load_files([path], split), empty)]
-    joined = concatenate_datasets(parts)
-    joined.info.description = origin(rows)
+    suffixes = {format_suffix(path).lower() for path in paths}
+    if len(paths) == 1 or len(suffixes) > 1 or FORMATS.get(*suffixes) != "text":
+        return load_files(paths, split)
+    files = [load_files([path], split) for path in paths]
+    empty = Dataset.from_dict({"text": [""]}, features=files[0].features)
+    joined = concatenate_datasets([part for file in files for part in (file, empty)])
+    joined.info.description = ", ".join(paths)
     return joined
 
 

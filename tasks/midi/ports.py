@@ -57,13 +57,11 @@ class FileSource:
             raise UserError(f"--file {path}: cannot be read: {error.strerror}") from error
         try:
             read = mido.MidiFile(file=io.BytesIO(contents), clip=True)
-            if read.ticks_per_beat <= 0:
-                raise UserError(f"--file {path}: its time is that of film (SMPTE), not of beats: give another")
             messages = list(read)
-        except UserError:
-            raise
         except Exception as error:  # mido has no type of its own for what is no MIDI file
             raise UserError(f"--file {path}: not a sound MIDI file ({first_line(error)}): give another") from error
+        if read.ticks_per_beat < 0:
+            raise UserError(f"--file {path}: its time is that of film (SMPTE), not of beats: give another")
         self.waiting: deque[tuple[float, Any]] = deque()
         self.first = at = 0.0  # of the first note
         down: dict[tuple[int, int], bool] = {}

@@ -111,7 +111,7 @@ def arranged(
         notes[:2] = onset, np.maximum(offset, onset + 1)
         track = Track(name)
         if pedal:  # in the file's ticks, which may be coarse: what ends at one of them ends together
-            notes, changes = pedalled(notes, int(np.maximum(ticks(np.array(TOUCH)) - ticks(np.array(0)), 1)))
+            notes, changes = pedalled(notes, max(1, int(ticks(np.array(TOUCH)) - ticks(np.array(0)))))
             track.controls.extend([ControlChange(time, SUSTAIN_PEDAL, value) for time, value in changes])
         onset, offset, pitch, velocity = notes
         track.notes = Note.from_numpy(onset, offset - onset, pitch.astype(np.int8), velocity.astype(np.int8))
