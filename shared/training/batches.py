@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import transformers
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from shared.data.packing import EMPTY, PackedDataset
 from shared.training.arguments import TrainingArguments
@@ -37,6 +37,14 @@ class FilledSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
+
+
+def end_workers(loader: DataLoader) -> None:
+    """End the processes that make batches, which stay between epochs.
+
+    At the interpreter's end PyTorch, before 2.13, waits five seconds for each of them, in vain.
+    """
+    getattr(loader, "base_dataloader", loader)._iterator = None  # accelerate's loader has PyTorch's within
 
 
 class EpochOfRows(transformers.TrainerCallback):

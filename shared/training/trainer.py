@@ -26,7 +26,7 @@ from shared.model.flops import mean_context, training_flops_per_token
 from shared.model.loss import Criterion
 from shared.task import Task
 from shared.training.arguments import TrainingArguments
-from shared.training.batches import EpochOfRows, FilledSampler, batch_shape
+from shared.training.batches import EpochOfRows, FilledSampler, batch_shape, end_workers
 from shared.training.best_checkpoint import resolve_best_metric
 from shared.training.captured_step import CapturedStep, cuda_graphs, silenced, why_launched
 from shared.training.ema import ExponentialMovingAverage, load_last_step, save_last_step
@@ -126,6 +126,8 @@ class Trainer(ResumableTrainer):
                 return super().train(*args, **kwargs)
             finally:
                 self.step = None  # and with it the memory of a graph
+                if self.callback_handler.train_dataloader is not None:  # training has begun
+                    end_workers(self.callback_handler.train_dataloader)
 
     def get_train_dataloader(self) -> DataLoader:
         loader = super().get_train_dataloader()

@@ -1,4 +1,6 @@
 import math
+import multiprocessing
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -241,3 +243,24 @@ def test_workers_prepare_the_rows_of_every_epoch(new_trainer):
     for each in (trainer, alone):
         each.train()
     assert rates(trainer, "loss") == rates(alone, "loss")
+
+
+class Stops(TrainerCallback):
+    def __init__(self, message):
+        self.message, self.workers = message, set()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.workers |= {*multiprocessing.active_children()}
+        if self.message:
+            raise RuntimeError(self.message)
+
+
+@pytest.mark.parametrize("error", ["", "no more"])
+def test_workers_end_with_their_training(new_trainer, error):
+    before = {*multiprocessing.active_children()}
+    trainer = new_trainer(max_steps=1, dataloader_num_workers=2)
+    stops = Stops(error)
+    trainer.add_callback(stops)
+    with pytest.raises(RuntimeError, match=error) if error else nullcontext():
+        trainer.train()
+    assert len(stops.workers - before) == 2 and {*multiprocessing.active_children()} == before
