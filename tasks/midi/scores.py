@@ -19,6 +19,9 @@ MAJOR = (0, 2, 4, 5, 7, 9, 11)
 SCALES = np.array([[(pitch_class - tonic) % 12 in MAJOR for pitch_class in range(12)] for tonic in range(12)])
 CONSONANCE = np.array([1, -1, -1, 1, 1, 0, -1, 1, 1, 1, -1, -1])
 """By semitones modulo 12 from a tone up to the melody: unison, thirds, fifth and sixths 1, the fourth 0, others -1."""
+CONSONANCE_BY_LENGTH = -0.13
+"""How consonance goes with the logarithm of the mean length of notes, from song to song: the slope over the first 20 s
+of POP909's 729 training songs (correlation -0.52)."""
 
 _HALF_OCTAVES = np.unique(np.rint(2 ** np.arange(0, 10.5, 0.5))) + 0.5  # ticks: 1.5, 2.5, 3.5, 4.5, 6.5, … 1024.5
 BINS = {
@@ -98,6 +101,20 @@ def consonance(piece: Score, melody: Score) -> float:
     end = int(max(notes[1].max(initial=0), melody_notes[1].max(initial=0)))
     found = _consonance(notes, melody_notes, 0, end)
     return float(found[0]) if found.size else -1.0
+
+
+def consonance_at_equal_length(piece: Score, melody: Score) -> float:
+    """What accompaniments of one melody are compared by: `consonance`, as if their notes were all equally long.
+
+    A long note meets more of the melody, and so more of what it clashes with: the most consonant accompaniment would be
+    one of short notes. What their length leads to expect (`CONSONANCE_BY_LENGTH`) is therefore taken away. The unit is
+    a mean length of one second; a piece without notes has -inf.
+    """
+    onset, offset, *_ = columns(piece)
+    if not onset.size:
+        return float("-inf")
+    seconds = max((offset - onset).mean(), 1) / TICKS_PER_SECOND
+    return consonance(piece, melody) - CONSONANCE_BY_LENGTH * float(np.log(seconds))
 
 
 def _consonance(notes: np.ndarray, melody: np.ndarray, start: int, stop: int) -> np.ndarray:

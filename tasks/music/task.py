@@ -18,7 +18,7 @@ from tasks.midi.codec import TICKS_PER_SECOND, excerpt
 from tasks.midi.evaluation import score_pieces
 from tasks.midi.rendering import Piece
 from tasks.midi.sample import read_chorales
-from tasks.midi.scores import consonance
+from tasks.midi.scores import consonance_at_equal_length
 from tasks.midi.task import MidiTask
 from tasks.midi.vocabulary import MusicVocabulary, saved_vocabulary, vocabulary_of
 from tasks.music import asking, jobs, windows
@@ -173,7 +173,7 @@ class Music(MidiTask):
         return arguments.job[0] == "accompany"
 
     def judge(self, row: Row) -> Judge:
-        """Of several accompaniments the most consonant with their melody.
+        """Of several accompaniments the most consonant with their melody, for the length of their notes.
 
         Raises:
             UserError: for a row of another job.
@@ -181,7 +181,11 @@ class Music(MidiTask):
         if row["job"] != "accompany":
             raise UserError(f"--num_candidates chooses by a melody, for --job accompany: leave it out to {row['job']}")
         melody = self.vocabulary.decode(row["given"])
-        return lambda outputs: int(np.argmax([consonance(self.vocabulary.decode(each), melody) for each in outputs]))
+
+        def choose(outputs: list[list[int]]) -> int:
+            return int(np.argmax([consonance_at_equal_length(self.vocabulary.decode(each), melody) for each in outputs]))
+
+        return choose
 
     def decode(self, ids: list[int]) -> list[int]:
         return self.vocabulary.unclocked(ids)

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from tasks.midi.codec import TOKENIZER, decode, one_piano, save
 from tasks.midi.evaluation import tables
-from tasks.midi.scores import WINDOW, compare, consonance, features, overlap, unigram_nll, valid_share, window_count
+from tasks.midi.scores import (
+    WINDOW,
+    compare,
+    consonance,
+    consonance_at_equal_length,
+    features,
+    overlap,
+    unigram_nll,
+    valid_share,
+    window_count,
+)
 
 
 def piece(onset, offset, pitch, velocity=63):
@@ -88,6 +98,17 @@ def test_consonance_of_a_whole_piece_is_that_of_all_its_windows_together():
     assert consonance(piece([0, 4000], [1000, 5000], [53, 59]), melody) == 0
     assert consonance(piece([0], [1000], [53]), melody) == 1
     assert consonance(piece([2000], [3000], [53]), melody) == -1  # nothing sounds with the melody
+
+
+def test_accompaniments_are_compared_as_if_their_notes_were_equally_long():
+    melody = piece([0], [400], [60])
+    long, short = piece([0], [400], [53]), piece([0], [100], [53])  # a fifth below, for four seconds and for one
+    assert consonance_at_equal_length(short, melody) == 1
+    assert consonance_at_equal_length(long, melody) == pytest.approx(1 + 0.13 * np.log(4))
+    clashing = piece([0, 0], [400, 100], [53, 59])  # one long fifth and a short semitone: 0.6 of the time
+    assert consonance(clashing, melody) < consonance(short, melody)
+    assert consonance_at_equal_length(clashing, melody) == pytest.approx(0.6 + 0.13 * np.log(2.5))
+    assert consonance_at_equal_length(piece([], [], []), melody) == -np.inf
 
 
 def test_overlapping_areas():

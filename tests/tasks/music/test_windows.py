@@ -15,7 +15,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.candidates import generate_best
 from shared.generation.generate import generate
 from tasks.midi.codec import MEANING, TOKENIZER, columns, decode, encode, later, one_piano
-from tasks.midi.scores import consonance
+from tasks.midi.scores import consonance_at_equal_length
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -189,7 +189,8 @@ def test_in_each_window_the_most_consonant_of_several_accompaniments_is_gone_on_
             task.constraint(),
         )
         assert events == expected and len(parts) > 2 * place  # the longer song has windows
-        found = [[consonance(decode(each), decode(row["given"])) for each in part] for part in parts]
+        melody = decode(row["given"])
+        found = [[consonance_at_equal_length(decode(each), melody) for each in part] for part in parts]
         assert [*map(judge, parts)] == [np.argmax(each) for each in found] and len({*found[0]}) > 1
     with pytest.raises(UserError, match=r"--num_candidates chooses by a melody.* to compose"):
         write(decoder, task, [{"job": "compose", "given": []}], sampled)
