@@ -95,6 +95,8 @@ def data(decoder: LoadedDecoder, weights: str, inputs: list[str] | None = None) 
         raise UserError(
             f"{decoder.name}: the page knows gelu_new, not {config.activation_function}: open the local page"
         )
+    if config.n_inner not in (None, 4 * config.n_embd):
+        raise UserError(f"{decoder.name}: the page knows an MLP of four times the width: open the local page")
     if getattr(task.arguments, "truncation", "head") != "head":
         raise UserError(f"{decoder.name} ranks paragraphs, which the page cannot: open the local page")
     return {

@@ -4,7 +4,7 @@ from shared.data.arguments import RequestArguments
 from shared.data.sequence import TokenSequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
 from shared.errors import UserError
-from shared.files import atomic_directory
+from shared.files import atomic_directory, check_writable
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache
 from shared.generation.candidates import generate_best
@@ -53,6 +53,7 @@ __all__ = [
     "as_flags",
     "atomic_directory",
     "attention_weights",
+    "check_writable",
     "compute_dtype",
     "copied",
     "dense_mask",

@@ -38,10 +38,12 @@ def converse(
         number += 1
         try:
             rows = decoder.rows(task, [line.rstrip("\n")])
-            outputs = decoder.write(task, rows, generation, seed=seed + number).outputs
-            shown = task.show(rows[0], outputs[0])
+            written = decoder.write(task, rows, generation, seed=seed + number)
+            if written.cut[0]:
+                print(f"{written.cut[0]} tokens do not fit and were cut", file=sys.stderr, flush=True)
+            shown = task.show(rows[0], written.outputs[0])
             if shown is None:
-                (shown,) = map(str, task.write_outputs(outputs, rows, folder, keep=True))
+                (shown,) = map(str, task.write_outputs(written.outputs, rows, folder, keep=True))
             print(shown, file=out, flush=True)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from onedecoder import page
-from onedecoder.core import UserError, atomic_directory
+from onedecoder.core import UserError, atomic_directory, check_writable
 
 TYPES = {".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".wav": "audio/wav"}
+MARK = "<title>Listening in pairs</title>"  # of a page that was written here
 CHOICES = ("first", "second", "neither")
 NORMAL = 1.959963984540054  # quantile of the normal distribution that leaves 2.5 % above it
 
@@ -38,16 +39,27 @@ def drawn_pairs(sources: int, each: int, seed: int) -> list[Pair]:
     return pairs
 
 
+def check_page(path: Path) -> None:
+    """Find out before anything is composed whether the page can be written.
+
+    Raises:
+        UserError: if the name is no page's, that of a file of another kind, or the file cannot be written.
+    """
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise UserError(f"--output {path}: a page's name ends in .html")
+    if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        raise UserError(f"--output {path}: it is there already, and no page of this recipe; give another name")
+    check_writable(path.parent)
+
+
 def write_page(
     path: Path, sources: Sequence[str], pairs: Sequence[Pair], recordings: Sequence[Sequence[Path]], question: str
 ) -> Path:
     """Write the page of `pairs`, one HTML file; each source's recordings are heard in their order, one in each pair.
 
     Raises:
-        UserError: if the name is no page's, or the file cannot be written.
+        UserError: if it cannot be written.
     """
-    if path.suffix.lower() not in {".html", ".htm"}:
-        raise UserError(f"--output {path}: a page's name ends in .html")
     heard: list[list[bytes]] = []
     waiting = [iter(own) for own in recordings]
     for pair in pairs:

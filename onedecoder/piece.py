@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from onedecoder.core import UserError
 
 if TYPE_CHECKING:
+    from mido import MidiFile
     from symusic import Score
 
 # What writes a file of each name: functions of `core_music`, whose libraries a text's decoder does without.
@@ -19,10 +20,10 @@ PACKAGES = {".ogg": "soundfile", ".musicxml": "music21"}  # that write a format
 class Piece:
     """A piece of music: its `events` (ids of the run's vocabulary) and its `score`, in ticks of 10 ms.
 
-    `file` is the same as a sequencer has it: in tracks with names, with its tempo and resolution.
+    `file` is the same as a sequencer has it, by mido: in tracks with names, with its tempo and resolution.
     """
 
-    def __init__(self, events: list[int], score: Score, file: Score):
+    def __init__(self, events: list[int], score: Score, file: MidiFile):
         self.events, self.score, self.file = events, score, file
 
     @property
@@ -48,10 +49,9 @@ class Piece:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if suffix in MIDI:
-                self.file.dump_midi(path)
+                self.file.save(path)
             else:
-                score = self.file if suffix == ".musicxml" else self.score
-                getattr(core_music, WRITERS[suffix])(score, path)
+                getattr(core_music, WRITERS[suffix])(self.file if suffix == ".musicxml" else self.score, path)
         except ImportError as error:
             package = PACKAGES.get(suffix, "")
             raise UserError(f"{path}: a package is missing: pip install {package}, or give a name in .mid") from error

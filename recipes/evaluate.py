@@ -15,7 +15,7 @@ of the decoder's. --compare_to tests whether the outputs of two runs for the sam
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from shared.errors import UserError
 from shared.evaluation import evaluate
 from shared.files import check_writable, in_turn
 from shared.generation.arguments import DecoderArguments, GenerationArguments
-from shared.generation.candidates import check_candidates
+from shared.generation.candidates import check_writing
 from shared.hardware import BF16, GPU
 from shared.runs.cli import Parser, names_of, read_yaml, run
 from shared.runs.ensemble import with_ensemble
@@ -90,10 +90,12 @@ def main(arguments: list[str]) -> dict[str, Any]:
         known |= dict.fromkeys([*sources, "dataset_config_name"])
     data, generation, score, _ = parser.parse(arguments, known)
     generation.check()
-    check_candidates(kind, data, generation)
+    check_writing(kind, data, generation)
 
     task = opened.task(TASKS, data)
     wanted = {**asdict(data), **asdict(generation), "seed": score.seed, "load_in_8bit": score.load_in_8bit}
+    if score.outputs:
+        check_given(score, [key for key in (*asdict(generation), "load_in_8bit") if wanted[key] != own[key]])
     name = name_of(score, own, {**wanted, "ensemble": score.ensemble, "outputs": score.outputs})
     if len(name.encode()) > LONGEST_NAME:
         raise UserError(f"the scores would be called {name[:40]}…, {len(name)} letters: give a shorter --name")
@@ -175,6 +177,17 @@ def print_comparison(task: Task, rows: Dataset, folder: Path, other: Path, sampl
     ]
     print(table([*lines[0]], lines))
     return found
+
+
+def check_given(score: ScoreArguments, changed: Sequence[str]) -> None:
+    """Refuse what would be passed over where outputs are given: no decoder writes then.
+
+    Raises:
+        UserError: that names the first of the flags.
+    """
+    idle = [*changed, *(["ensemble"] if score.ensemble else []), *(["compare_to"] if score.compare_to else [])]
+    if idle:
+        raise UserError(f"--outputs {score.outputs}: nothing is written then: leave out --{idle[0]}")
 
 
 def name_of(score: ScoreArguments, own: dict[str, Any], wanted: dict[str, Any]) -> str:

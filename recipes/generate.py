@@ -20,6 +20,7 @@ With --interactive, the program loads the decoder once and then reads standard i
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,7 +67,7 @@ class OutputArguments(DecoderArguments):
     )
     seed: int = field(default=0, metadata={"help": "Where the random numbers start."})
 
-    def check(self, inputs: list[str], generation: GenerationArguments) -> None:
+    def check(self, inputs: list[str], generation: GenerationArguments, kind: "type[Task]") -> None:
         """Refuse what would be passed over.
 
         Raises:
@@ -81,6 +82,7 @@ class OutputArguments(DecoderArguments):
                 "--input_file": bool(self.input_file),
                 "--num_samples": many,
                 "--num_return_sequences": hypotheses,
+                "--output_dir": bool(self.output_dir) and kind.input_kind != "file",  # a text is printed
             }
         elif hypotheses:
             why = "--num_return_sequences prints the hypotheses of each input, by their own scores"
@@ -111,7 +113,7 @@ def main(arguments: list[str]) -> None:
     folder = Path(output.output_dir or Path(run_name) / "generated")
     asked = {"ensemble": output.ensemble or (), "load_in_8bit": output.load_in_8bit, "compile": output.compile}
     loaded = partial(load, given.run, **asked)
-    output.check(given.inputs, generation)
+    output.check(given.inputs, generation, source.kind)
     if output.interactive:
         converse(loaded(), task, generation, folder, output.seed)
         return
@@ -121,14 +123,13 @@ def main(arguments: list[str]) -> None:
         check_writable(folder)
     decoder = loaded()
     if output.num_return_sequences != 1:
+        say_cut(task.prompt(row, decoder.max_length, generation.max_new_tokens).cut for row in rows)
         for best in decoder.write_n_best(task, rows, generation, output.num_return_sequences):
             print("\n".join(f"{score:.4f}\t{text}" for score, text in best))
         return
     progress = "generating" if sys.stderr.isatty() else None
     written = decoder.write(task, rows, generation, seed=output.seed, progress=progress)
-    for number, cut in enumerate(written.cut[:: output.num_samples], 1):
-        if cut:
-            print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)
+    say_cut(written.cut[:: output.num_samples])
     if written.removed is not None:
         print(removed_share(written.removed), file=sys.stderr)
     shown = [task.show(row, text) for row, text in zip(rows, written.outputs, strict=True)]
@@ -139,6 +140,13 @@ def main(arguments: list[str]) -> None:
         print(f"{len(rows)} written to {folder}: {names}")
     else:
         print("\n".join(printed))
+
+
+def say_cut(tokens: Iterable[int]) -> None:
+    """How many tokens of each input the decoder does not read."""
+    for number, cut in enumerate(tokens, 1):
+        if cut:
+            print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)
 
 
 def removed_share(removed: float) -> str:

@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
     parser = Parser(ListenArguments)
     parser.add_argument("runs", nargs="*", default=[], help="Folders of runs that compose music.")
     wanted, given = parser.parse(arguments)
-    from onedecoder.listening import drawn_pairs, read_answers, wins, write_page  # noqa: PLC0415 (--help needs none)
+    from onedecoder.listening import check_page, drawn_pairs, read_answers, wins, write_page  # noqa: PLC0415 (--help needs none)
 
     if wanted.answers:
         rows = wins(read_answers(wanted.answers))
@@ -70,6 +70,7 @@ def main(arguments: list[str]) -> None:
         raise UserError("nothing to listen to: name one run or more, or give --answers FILE")
     if len({*given.runs}) < len(given.runs):
         raise UserError(f"{' '.join(given.runs)}: name each run once")
+    check_page(Path(wanted.output))
     sources = [*given.runs, REAL]
     pairs = drawn_pairs(len(sources), wanted.pairs, wanted.seed)
     with TemporaryDirectory() as folder:

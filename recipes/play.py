@@ -37,6 +37,7 @@ WITHOUT_EFFECT = {
     "min_new_tokens": "an answer is as long as its phrase",
 }
 JOBS = ("continue", "compose", "accompany")  # what a run that has learned several plays along by
+SESSION = "session.mid"
 
 
 @dataclass
@@ -86,6 +87,8 @@ def main(arguments: list[str]) -> None:
     generation.check()
     if wanted.output_dir:
         check_writable(Path(wanted.output_dir))
+        if (kept := Path(wanted.output_dir, SESSION)).exists():  # what was played is not played again
+            raise UserError(f"--output_dir {wanted.output_dir}: {kept} is there already; give another folder")
     import torch  # noqa: PLC0415
 
     from onedecoder.decoder import load  # noqa: PLC0415
@@ -190,7 +193,7 @@ def keep(player: "Player", folder: Path, histograms: dict[str, dict[str, float]]
     from tasks.midi.sequencer import arranged  # noqa: PLC0415
 
     with atomic_directory(folder) as staging:
-        arranged(player.heard.tracks()).dump_midi(staging / "session.mid")
+        arranged(player.heard.tracks()).save(staging / SESSION)
         latencies = {"answers": player.answers, "milliseconds": histograms}
         (staging / "latencies.json").write_text(
             json.dumps(latencies, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

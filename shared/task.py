@@ -50,6 +50,7 @@ class Task(ABC):
     fixed: ClassVar[tuple[str, ...]] = ()  # arguments that say what its tokens mean: a resumed training has the same
     learned: ClassVar[tuple[str, ...]] = ()  # arguments that list what is learned: a run can be asked for no more
     needs_input: ClassVar[bool] = True  # whether there is nothing to write without a source
+    beams: ClassVar[bool] = True  # whether beam search can write it: not window after window
     # A task says here of which kind its own are.
     arguments: DataArguments
     vocabulary: Vocabulary
@@ -135,10 +136,9 @@ class Task(ABC):
     def reversed_sequence(self, row: Row, output: Any, max_length: int) -> TokenSequence | None:
         """The sequence that asks for the row's source after an output; None for one that does not fit.
 
-        Raises:
-            UserError: if the run has not learned that direction.
+        Only tasks that `check_reverse` lets through have one.
         """
-        raise UserError(f"--rerank_reverse: this {self.name} run has not learned to write a source after its output")
+        raise NotImplementedError(f"{self.name}: see check_reverse")
 
     @abstractmethod
     def decode(self, ids: list[int]) -> Any:
@@ -151,6 +151,15 @@ class Task(ABC):
         Raises:
             UserError: if the file cannot be read, or the run has not learned what is asked for.
         """
+
+    @classmethod
+    def check_reverse(cls, arguments: Any) -> None:
+        """Refuse `--rerank_reverse`, unless the task, as its `arguments` say, learns to write sources, too.
+
+        Raises:
+            UserError: if it does not.
+        """
+        raise UserError(f"--rerank_reverse: this {cls.name} run has not learned to write a source after its output")
 
     @classmethod
     def chooses(cls, arguments: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
+from shared.generation.beam_search import WINDOWS
 from shared.generation.ensemble import Ensemble
 from shared.generation.generate import generate
 from shared.generation.reverse import generate_reranked
@@ -15,12 +16,17 @@ from shared.task import Judge, Row, Task
 from shared.writing import Constraint, Window
 
 
-def check_candidates(kind: type[Task], arguments: Any, settings: GenerationArguments) -> None:
-    """Refuse, before anything is trained or written, candidates of a task that cannot tell which one is the best.
+def check_writing(kind: type[Task], arguments: Any, settings: GenerationArguments) -> None:
+    """Refuse, before anything is trained or written, a way of writing that is none for the task.
 
     Raises:
-        UserError: if there are some; `arguments` are the task's own.
+        UserError: for candidates where nothing tells which is the best, beams where there are windows, and reranking
+            by sources that are not learned; `arguments` are the task's own.
     """
+    if settings.rerank_reverse:
+        kind.check_reverse(arguments)
+    if settings.num_beams > 1 and not kind.beams:
+        raise UserError(f"--num_beams {settings.num_beams}: {WINDOWS}")
     if settings.num_candidates > 1 and not kind.chooses(arguments):
         raise UserError(f"--num_candidates {settings.num_candidates}: {kind.name} has no measure to choose one by here")
 

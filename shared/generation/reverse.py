@@ -35,9 +35,8 @@ def generate_reranked(
     Raises:
         UserError: if the run has not learned to write a source after an output.
     """
+    task.check_reverse(task.arguments)
     chosen = []
-    if rows:
-        task.reversed_sequence(rows[0], "", decoder.context)  # refused, if at all, before anything is written
     every = n_best(decoder, prompts, settings, task.vocabulary, constraint=constraint, progress=progress)
     with evaluating(decoder):
         for row, found in zip(rows, every, strict=True):

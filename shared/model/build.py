@@ -15,6 +15,7 @@ from shared.model.modeling_onedecoder import OneDecoderConfig
 # Settings whose numbers come with the weights that a decoder starts from; 0 asks for nothing else.
 NOISE = 0.002  # the deviation by which new embeddings differ from the mean that they start at
 OF_THE_WEIGHTS = ("relative_attention", "position_period", "copy_attention")
+WITH_FLAGS = ("mask", *OF_THE_WEIGHTS)
 # name: (layers, width, heads). From distilgpt2 on, the published models' shapes (Radford et al. 2019, table 2).
 SIZES = {
     "nano": (3, 128, 4),  # the samples of translation and summarization: a layer more brings neither anything
@@ -68,11 +69,14 @@ def new_decoder(
         copy_attention=copy_attention,
     )
     config.update({**_dropouts(dropout, attention_dropout), **_special_ids(vocabulary)})
+    own = [getattr(config, name) for name in WITH_FLAGS]
     try:
         if overrides:
             config.update_from_string(overrides)
         if (config.n_positions, config.vocab_size) != (context, tokens):
             raise ValueError("positions and vocabulary come from --max_length and --vocab_size")
+        if [getattr(config, name) for name in WITH_FLAGS] != own:
+            raise ValueError(f"{', '.join(WITH_FLAGS)} have flags of their own")
         if min(config.n_layer, config.n_embd, config.n_head) < 1:
             raise ValueError("n_layer, n_embd and n_head are 1 or more")
         return Decoder(config)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.data.arguments import DataArguments, TextDataArguments, WritingArguments
 from shared.errors import ExclusiveSettingsError, UserError
 from shared.generation.arguments import GenerationArguments
-from shared.generation.candidates import check_candidates
+from shared.generation.candidates import check_writing
 from shared.model.arguments import ModelArguments
 from shared.runs.cli import Parser
 from shared.runs.usage import Usage
@@ -54,7 +54,16 @@ def parse(
         without_effect=WITHOUT_EFFECT,
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
     generation.check()
-    check_candidates(kind, data, generation)
+    check_writing(kind, data, generation)
+    if not training.do_train:
+        for flag, given in {
+            "resume_from_checkpoint": training.resume_from_checkpoint,
+            "overwrite_output_dir": training.overwrite_output_dir,
+        }.items():
+            if given:
+                raise UserError(
+                    f"--{flag} is for a training: leave it out with --do_train false; evaluate.py scores runs"
+                )
     model.check(has_source=kind.has_source(data))
     if model.mask == "prefix" and not kind.needs_input:
         raise ExclusiveSettingsError(

@@ -18,7 +18,7 @@ tags: [gpt2, {task}]
 
 # A GPT-2 decoder for {task}
 
-{parameters:,} parameters. The line it was trained on:
+{parameters}The line it was trained on:
 
     {line}
 
@@ -54,7 +54,7 @@ def model_card(task: Task, settings: Mapping[str, Any], metrics: Mapping[str, An
     ) * bool(own)
     return CARD.format(
         task=task.name,
-        parameters=metrics["parameters"],
+        parameters=f"{metrics['parameters']:,} parameters. " if "parameters" in metrics else "",
         line=task.line,
         caveats=caveats,
         scores=score_table(metrics, markdown=True),

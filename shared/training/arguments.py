@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import transformers
 from transformers.training_args import OptimizerNames
 
-from shared.errors import UserError
+from shared.errors import UserError, first_line
 from shared.hardware import BF16, GPU
 from shared.threads import processors
 from shared.training.muon import MUON
@@ -191,13 +191,36 @@ class TrainingArguments(transformers.TrainingArguments):
         self.torch_compile, self.torch_compile_backend, self.torch_compile_mode = False, None, None
         if self.optim == MUON:
             self.optim = "adamw_torch_fused"  # transformers does not know ours
-        super().__post_init__()
-        if not isinstance(self.lr_scheduler_kwargs or {}, dict):
-            raise UserError(f"--lr_scheduler_kwargs {self.lr_scheduler_kwargs}: give the schedule's settings as JSON")
+        try:
+            super().__post_init__()
+        except TypeError as error:  # a key that accelerate does not know
+            raise UserError(f"--accelerator_config {self.accelerator_config}: {first_line(error)}") from error
+        self._check_parsed()
         for name, value in values.items():
             setattr(self, name, value)
         # Otherwise every epoch would start its workers anew.
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+
+    def _check_parsed(self) -> None:
+        """UserError for what is wrong in settings that come as JSON, which are objects by now."""
+        accelerator, schedule = (
+            cast("Any", each) for each in (self.accelerator_config, self.lr_scheduler_kwargs or {})
+        )
+        if accelerator.dispatch_batches:
+            raise UserError(
+                "--accelerator_config dispatch_batches divides batches row by row, and packed ones hold lists of "
+                "places: leave it out"
+            )
+        if not isinstance(schedule, dict):
+            raise UserError(f"--lr_scheduler_kwargs {schedule}: give the schedule's settings as JSON")
+        name = getattr(self.lr_scheduler_type, "value", self.lr_scheduler_type)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+        try:
+            transformers.get_scheduler(name, optimizer, 1, 10, scheduler_specific_kwargs=schedule)
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"--lr_scheduler_type {name}: {first_line(error)}; its settings are --lr_scheduler_kwargs, as JSON"
+            ) from error
 
     def _check_optimizer(self) -> None:
         """UserError for one that there is not, or that does not go with float16."""
@@ -214,6 +237,8 @@ class TrainingArguments(transformers.TrainingArguments):
         for name, least in LEAST.items():
             if (value := getattr(self, name)) is not None and not least <= value < math.inf:
                 raise UserError(f"--{name} is {value}: give {least} or more")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise UserError(f"--max_steps is {self.max_steps}: give 1 or more, or -1 for --num_train_epochs")
         for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"--{name} is {getattr(self, name)}: give 0 or a share below 1")

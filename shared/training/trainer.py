@@ -76,7 +76,8 @@ class Trainer(ResumableTrainer):
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
         )
-        self._check_optimizer()
+        if arguments.do_train:
+            self._check_optimizer()
         self.add_callback(EpochOfRows)
         self.task, self.generation, self.max_length = task, generation, max_length
         self.eval_rows, self.training_rows = eval_rows, training_rows
@@ -105,8 +106,6 @@ class Trainer(ResumableTrainer):
 
     def _check_optimizer(self) -> None:
         """UserError for an optimizer whose package is missing, before anything is written."""
-        if not self.args.do_train:
-            return
         if self.args.optim == MUON:
             muon_settings(self.args.optim_args)
             return
@@ -136,6 +135,10 @@ class Trainer(ResumableTrainer):
             inner = shard.batch_sampler
             processes = 1 if shard.split_batches else shard.num_processes
             inner.sampler = FilledSampler(inner.sampler, inner.batch_size * processes)
+        if not len(loader):
+            raise UserError(
+                "--dataloader_drop_last leaves no batch to learn from: give a smaller batch, or leave it out"
+            )
         return loader
 
     def training_step(

@@ -45,6 +45,7 @@ TOKENIZER = MIDILike(TokenizerConfig(beat_res={(0, 2): TICKS_PER_BEAT}, **EVENTS
 """395 ids, special tokens first. MidiTok cannot be without its `PAD_None`, so this is the one padding token."""
 
 PIANO = (21, 108)  # the lowest and the highest key
+UNSOUND = "not a sound MIDI file: write it anew or leave it out"
 DRUMS = 9  # the channel of percussion, counted from 0
 SUSTAIN_PEDAL = 64  # the number of the control change; and a value of at least 64 is a pedal held down
 LONGEST_UNRELEASED = 10 * TICKS_PER_SECOND  # a piano string left alone is silent by then
@@ -101,7 +102,7 @@ def performance(path: str | Path) -> Score:
     note. Pitched tracks are merged, drums are left out, velocities are rounded into 32 bins.
 
     Raises:
-        UserError: the file cannot be read, is no MIDI file, holds no pitched note, or lasts longer than a day.
+        UserError: the file cannot be read, is no MIDI file, holds no pitched note, or lasts more than a day or no time.
     """
     score = read_pitched(path)
     for track in score.tracks:
@@ -120,15 +121,17 @@ def read_pitched(path: str | Path) -> Score:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): give a MIDI file") from error
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not a sound MIDI file: write it anew or leave it out") from error
+        raise UserError(f"{path}: {UNSOUND}") from error
     score.tracks = [track for track in score.tracks if not track.is_drum and track.notes]
     if not score.tracks:
         raise UserError(f"{path}: holds no pitched note (it is empty, or drums only): leave it out")
     tracks = [track.notes.numpy() for track in score.to("second").tracks]
     times = np.concatenate([time for notes in tracks for time in (notes["time"], notes["time"] + notes["duration"])])
-    if not (np.isfinite(times).all() and times.min() >= 0 and times.max() <= 3600 * LONGEST_PIECE):
+    # No tick is shorter than a microsecond: a wait of a few minutes would be longer than MIDI can say.
+    sound = np.isfinite(times).all() and all(tempo.mspq >= score.ticks_per_quarter for tempo in score.tempos)
+    if not (sound and times.min() >= 0 and times.max() <= 3600 * LONGEST_PIECE):
         raise UserError(
-            f"{path}: lasts longer than {LONGEST_PIECE} hours: a tempo or a pause in it cannot be meant; "
+            f"{path}: lasts longer than {LONGEST_PIECE} hours, or no time: a tempo or a pause in it cannot be meant; "
             "mend it or leave it out"
         )
     return score

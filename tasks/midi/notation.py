@@ -5,9 +5,11 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from symusic import Score
+import mido
 
 from shared.data.arguments import RequestArguments
+from tasks.midi.sequencer import midi_file
+from tasks.midi.source import TIMING, Events, begins, channel_of, events
 
 SUFFIX = ".musicxml"
 DIVISORS = (4, 3)  # a beat is divided into 16ths or triplets, whichever is nearer
@@ -27,7 +29,7 @@ class NotationArguments(RequestArguments):
             raise ValueError(f"--musicxml: {MISSING}")
 
 
-def write_musicxml(file: Score, path: str | Path) -> None:
+def write_musicxml(file: mido.MidiFile, path: str | Path) -> None:
     """Write a MIDI file's tracks as the parts of a score, onsets and lengths moved to the nearest 16ths or triplets.
 
     The beat is that of the file's tempo: an expressive performance, which has none, reads as its times fall.
@@ -39,6 +41,21 @@ def write_musicxml(file: Score, path: str | Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         midi = Path(folder) / "piece.mid"
-        file.dump_midi(midi)
+        conducted(file).save(midi)
         score = converter.parse(midi, forceSource=True, quantizePost=True, quarterLengthDivisors=DIVISORS)
         score.write("musicxml", fp=Path(path))
+
+
+def conducted(file: mido.MidiFile) -> mido.MidiFile:
+    """The file with its timing on a first track alone, from where music21 takes it for all parts.
+
+    Each channel of a track is a track then: music21 takes one for an instrument.
+    """
+    timing: Events = []
+    parts: list[Events] = []
+    for track in map(events, file.tracks):
+        timing += [event for event in track if event[1].type in TIMING]
+        names = [event for event in track if event[1].type == "track_name"]
+        for channel in sorted({message.channel for _, message in track if begins(message)}):
+            parts.append([*names, *(event for event in track if channel_of(event[1]) == channel)])
+    return midi_file([sorted(timing, key=lambda event: event[0]), *parts], file.ticks_per_beat)

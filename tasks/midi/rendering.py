@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mido
 import numpy as np
 import pretty_midi
 from matplotlib import colormaps
@@ -37,7 +38,7 @@ class Piece:
 
     sounding: Score
     given: "Score | None"
-    file: Score
+    file: mido.MidiFile
 
 
 def write_pieces(pieces: Sequence[Piece], folder: Path, musicxml: bool = False, keep: bool = False) -> list[Path]:
@@ -52,7 +53,7 @@ def write_pieces(pieces: Sequence[Piece], folder: Path, musicxml: bool = False, 
     with atomic_directory(folder) as staging:
         for name, made in zip(places, pieces, strict=True):
             place, piece, own = staging / name.stem, made.sounding, made.given
-            made.file.dump_midi(place.with_suffix(".mid"))
+            made.file.save(place.with_suffix(".mid"))
             if musicxml:
                 write_musicxml(made.file, place.with_suffix(SUFFIX))
             draw_piano_roll(piece, place.with_suffix(".png"), own)

@@ -2,121 +2,76 @@
 given as it stood there, and what is written on tracks of its own.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
+import mido
 import numpy as np
-from symusic import ControlChange, Note, Score, Tempo, Track
+from symusic import Score
 
-from tasks.midi.codec import SUSTAIN_PEDAL, TEMPO, TICKS_PER_BEAT, TICKS_PER_SECOND, columns, read_pitched
+from tasks.midi.codec import DRUMS, SUSTAIN_PEDAL, TEMPO, TICKS_PER_BEAT, TICKS_PER_SECOND, columns
+from tasks.midi.source import MICROSECONDS, Events, MidiSource, channel_of
 
 RESOLUTION = 10 * TICKS_PER_BEAT  # ticks to the beat where no file says so: at 120 beats a minute 1 ms each
 TOUCH = 3 * TICKS_PER_SECOND // 10  # how long a key is held at most whose note the pedal holds
-
-
-class MidiSource:
-    """A MIDI file that was given: all its tracks, and when in it a performance's ticks of 10 ms are.
-
-    Raises:
-        UserError: as `codec.read_pitched`.
-    """
-
-    def __init__(self, path: str | Path):
-        pitched = read_pitched(path)
-        self.score = Score.from_midi(Path(path).read_bytes())
-        self.first = min(track.notes.numpy()["time"].min() for track in pitched.tracks)  # where a performance begins
-        changes = {0: 60e6 / TEMPO} | {tempo.time: tempo.mspq for tempo in sorted(self.score.tempos, key=_time)}
-        self.changes, self.lengths = (
-            np.array(part, dtype=float) for part in zip(*sorted(changes.items()), strict=True)
-        )
-        self.lengths /= self.score.ticks_per_quarter * 1e6 / TICKS_PER_SECOND  # of a tick of the file, in 10 ms
-        self.times = np.append(0, np.cumsum(np.diff(self.changes) * self.lengths[:-1]))
-
-    def time(self, ticks: np.ndarray) -> np.ndarray:
-        """The file's ticks in 10 ms from its beginning."""
-        place = np.searchsorted(self.changes, ticks, side="right") - 1
-        return self.times[place] + (ticks - self.changes[place]) * self.lengths[place]
-
-    def ticks(self, performed: np.ndarray) -> np.ndarray:
-        """A performance's ticks of 10 ms in the file's own."""
-        time = performed + self.time(np.array(self.first))
-        place = np.searchsorted(self.times, time, side="right") - 1
-        return np.rint(self.changes[place] + (time - self.times[place]) / np.maximum(self.lengths[place], 1e-9))
-
-    def tempo(self, performed: float) -> float:
-        """Beats a minute at a tick of the performance."""
-        place = np.searchsorted(self.changes, self.ticks(np.array(performed)), side="right") - 1
-        return 60 * TICKS_PER_SECOND / (self.lengths[place] * self.score.ticks_per_quarter)
-
-    def until(self, performed: int) -> Score:
-        """The file up to a tick of the performance, where all that sounds ends and the pedal is let go."""
-        stop = int(self.ticks(np.array(performed)))
-        return self._kept(lambda track, onset: onset < stop, stop)
-
-    def without(self, start: int, stop: int) -> Score:
-        """The file without the notes that begin between two ticks of the performance; drums stay."""
-        start, stop = (int(tick) for tick in self.ticks(np.array([start, stop])))
-        return self._kept(lambda track, onset: (onset < start) | (onset >= stop) | track.is_drum)
-
-    def _kept(self, keep: Callable[[Track, np.ndarray], np.ndarray], stop: int | None = None) -> Score:
-        score = self.score.copy()
-        for track in score.tracks:
-            notes = track.notes.numpy()
-            chosen = keep(track, notes["time"])
-            notes = {name: values[chosen] for name, values in notes.items()}
-            if stop is not None:
-                notes["duration"] = np.minimum(notes["duration"], np.maximum(stop - notes["time"], 1))
-                track.controls = [control for control in track.controls if control.time < stop]
-                track.pitch_bends = [bend for bend in track.pitch_bends if bend.time < stop]
-                if any(control.number == SUSTAIN_PEDAL for control in track.controls):
-                    track.controls.append(ControlChange(stop, SUSTAIN_PEDAL, 0))
-            track.notes = Note.from_numpy(**notes)
-        return score
-
-    def empty(self) -> Score:
-        """The file's tempo, time signatures and resolution alone."""
-        score = self.score.copy()
-        score.tracks = []
-        return score
-
-
-def _time(event: Tempo) -> int:
-    return event.time
+CHANNELS = 16
 
 
 def arranged(
     parts: Mapping[str, Score],
     source: MidiSource | None = None,
-    given: "Score | None" = None,
+    given: "Sequence[Events] | None" = None,
     tempo: float = TEMPO,
     pedal: bool = False,
-) -> Score:
-    """What is to be saved: performances as tracks by name, behind those of `given`, which is in the time of `source`.
+) -> mido.MidiFile:
+    """What is to be saved: performances as tracks by name, behind those that are `given`, in the time of `source`.
 
     Without a source the file has one `tempo`, in beats a minute. With `pedal` notes that end together are held by it.
+    Each performance has a channel that nothing given has; where there is none, one of a second port.
     """
+    tracks: list[Events]
     if source:
-        score = given or source.empty()
-        ticks = source.ticks
+        resolution, ticks, tracks = source.resolution, source.ticks, [*(given or [source.timing])]
     else:
-        score = Score(RESOLUTION)
-        score.tempos.append(Tempo(0, tempo))
+        resolution = RESOLUTION
+        tracks = [[(0, mido.MetaMessage("set_tempo", tempo=round(MICROSECONDS / tempo)))]]
 
         def ticks(performed: np.ndarray) -> np.ndarray:
             return np.rint(performed * (tempo / 60 / TICKS_PER_SECOND * RESOLUTION))
 
-    for name, performed in parts.items():
-        notes = columns(performed).astype(np.int32)
+    used = {channel_of(message) for track in tracks for _, message in track}
+    channels = [channel for channel in range(CHANNELS) if channel not in {*used, DRUMS}]
+    port = [] if len(parts) <= len(channels) else [(0, mido.MetaMessage("midi_port", port=1))]
+    for (name, performed), channel in zip(parts.items(), channels if not port else range(CHANNELS), strict=False):
+        notes = columns(performed)
         onset, offset = ticks(notes[0]), ticks(notes[1])
         notes[:2] = onset, np.maximum(offset, onset + 1)
-        track = Track(name)
+        changes: list[tuple[int, int]] = []
         if pedal:  # in the file's ticks, which may be coarse: what ends at one of them ends together
             notes, changes = pedalled(notes, max(1, int(ticks(np.array(TOUCH)) - ticks(np.array(0)))))
-            track.controls.extend([ControlChange(time, SUSTAIN_PEDAL, value) for time, value in changes])
-        onset, offset, pitch, velocity = notes
-        track.notes = Note.from_numpy(onset, offset - onset, pitch.astype(np.int8), velocity.astype(np.int8))
-        score.tracks.append(track)
-    return score
+        head: Events = [(0, mido.MetaMessage("track_name", name=name)), *port]
+        tracks.append([*head, (0, mido.Message("program_change", channel=channel)), *_played(notes, changes, channel)])
+    return midi_file(tracks, resolution)
+
+
+def midi_file(tracks: Sequence[Events], resolution: int) -> mido.MidiFile:
+    """Tracks as a file of so many ticks to the beat."""
+    file = mido.MidiFile(type=1, ticks_per_beat=resolution)
+    for events in tracks:
+        track, before = file.add_track(), 0
+        for time, message in events:
+            track.append(message.copy(time=time - before))
+            before = time
+    return file
+
+
+def _played(notes: np.ndarray, pedal: Sequence[tuple[int, int]], channel: int) -> Events:
+    """Notes [4, N] and changes of the pedal as messages; at one tick notes end before it changes and others begin."""
+    moments = [(time, 1, mido.Message("control_change", channel=channel, control=SUSTAIN_PEDAL, value=value))
+               for time, value in pedal]  # fmt: skip
+    for onset, offset, pitch, velocity in notes.T.tolist():
+        moments.append((onset, 2, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
+        moments.append((offset, 0, mido.Message("note_off", channel=channel, note=pitch)))
+    return [(time, message) for time, _, message in sorted(moments, key=lambda moment: moment[:2])]
 
 
 def pedalled(notes: np.ndarray, touch: int = TOUCH) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
+from tasks.midi.source import MidiSource
 from tasks.midi.task import check_learned
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
@@ -18,6 +19,8 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
     Raises:
         UserError: if the run has not learned what is asked for, or the file is no MIDI file.
     """
+    if given:
+        MidiSource(given)  # beside it stands in the end what is written: better refused now
     fitting: tuple[str, ...] = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
     if asked.hole:
         fitting = ("infill",)

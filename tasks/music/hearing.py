@@ -49,28 +49,43 @@ class Heard:
         self.all: list[Note] = []
         self.notes: list[Note] = []
         self.sounding: dict[int, Note] = {}
-        self.down: set[int] = set()  # keys that a hand holds
-        self.counts_pedal, self.pedal_is_down = pedal, False
+        self.down: set[tuple[int, int]] = set()  # by channel and key: what hands hold
+        self.counts_pedal = pedal
+        self.pedals: dict[int, set[int]] = {}  # by channel whose pedal is down: the keys that it holds alone
 
     def hear(self, message: Message, tick: int) -> bool:
         """Take in what was played at a tick; whether it is music."""
         values = message.dict()
         if values.get("channel") == DRUMS:
             return False
+        channel = values.get("channel", 0)
         if strikes(message):
-            self.down.add(values["note"])
+            self.down.add((channel, values["note"]))
             self.strike(values["note"], values["velocity"], tick)
         elif message.type in ("note_on", "note_off"):
-            self.down.discard(values["note"])
-            if not self.pedal_is_down:
-                self.end([values["note"]], tick, written=False)
+            self.let_go(channel, values["note"], tick)
         elif message.type == "control_change" and values["control"] == SUSTAIN_PEDAL and self.counts_pedal:
-            self.pedal_is_down = values["value"] >= 64
-            if not self.pedal_is_down:
-                self.end({*self.sounding} - self.down, tick, written=False)
+            if values["value"] >= 64:
+                self.pedals.setdefault(channel, set())
+            else:
+                self.end_unheld(self.pedals.pop(channel, set()), tick)
         else:
             return False
         return True
+
+    def let_go(self, channel: int, pitch: int, tick: int) -> None:
+        """A key is let go, and sounds on where the pedal of its channel is down or another channel holds it."""
+        struck = (channel, pitch) in self.down
+        self.down.discard((channel, pitch))
+        if channel not in self.pedals:
+            self.end_unheld([pitch], tick)
+        elif struck:
+            self.pedals[channel].add(pitch)
+
+    def end_unheld(self, pitches: Iterable[int], tick: int) -> None:
+        """What was played on these keys ends, unless a hand or a pedal of any channel holds it."""
+        held = {pitch for _, pitch in self.down}.union(*self.pedals.values())
+        self.end({*pitches} - held, tick, written=False)
 
     def strike(self, pitch: int, velocity: int, tick: int, written: bool = False) -> None:
         """A note begins; one that sounds on its key ends."""

@@ -1,12 +1,16 @@
 """What a decoder has written, beside what it was given: as one performance, and as the tracks of a MIDI file."""
 
+from collections.abc import Sequence
+
+import mido
 import numpy as np
 from symusic import Score
 
 from shared.task import Row
 from tasks.midi.codec import TEMPO, TICKS_PER_SECOND, columns, later, one_piano, together
 from tasks.midi.rendering import Piece
-from tasks.midi.sequencer import MidiSource, arranged
+from tasks.midi.sequencer import arranged
+from tasks.midi.source import Events, MidiSource
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import filled
@@ -17,7 +21,7 @@ Tracks = dict[str, Score]
 
 def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Piece:
     """The piece of an output, with what was given for it unless `--write_prime false` leaves that out."""
-    source = MidiSource(row["path"]) if row.get("path") and not asked.tempo else None
+    source = MidiSource(row["path"], asked.tempo) if row.get("path") else None
     whole, written = asked.write_prime, vocabulary.decode(vocabulary.apart(output, row["given"]))
     if row["job"] == "infill":
         return _filled(row, written, asked, vocabulary, source)
@@ -37,7 +41,7 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
         return Piece(written, None, _file({"Written": written}, asked, tempo=tempo))
     new = later(written, end)
     primer: Tracks = {} if source else {"Primer": given}
-    file = _file({**primer, "Written": new}, asked, source, source and source.until(given.end()))
+    file = _file({**primer, "Written": new}, asked, source, _read(source, asked.prime_seconds) if source else None)
     return Piece(together(given, new), given, file)
 
 
@@ -49,17 +53,22 @@ def _filled(
     parts: Tracks = {"Written": later(written, start)}
     if not source:
         parts = {"Given": kept, **parts}
-    file = _file(parts, asked, source, source and source.without(start, stop))
+    file = _file(parts, asked, source, source.without(start, stop) if source else None)
     return Piece(filled(around, start, stop, written), kept, file)
+
+
+def _read(source: MidiSource, seconds: float | None) -> list[Events]:
+    """What was read of the file: its first seconds, or all of it as it is."""
+    return source.tracks if seconds is None else source.until(round(seconds * TICKS_PER_SECOND))
 
 
 def _file(
     parts: Tracks,
     asked: MusicRequestArguments,
     source: MidiSource | None = None,
-    given: "Score | None" = None,
+    given: "Sequence[Events] | None" = None,
     tempo: float | None = None,
-) -> Score:
+) -> mido.MidiFile:
     """The tempo is the one asked for, or else the source's; the one of MIDI where there is neither."""
     return arranged(parts, source, given, asked.tempo or tempo or TEMPO, asked.pedal)
 

@@ -47,6 +47,7 @@ class Music(MidiTask):
     RequestArguments = MusicRequestArguments
     generation_defaults: ClassVar = {"do_sample": True, "top_p": 0.98, "max_new_tokens": 1024}
     fixed = ("velocity", "lengths")
+    beams = False
 
     @property
     def line(self) -> str:
@@ -182,8 +183,10 @@ class Music(MidiTask):
             raise UserError(f"--num_candidates chooses by a melody, for --job accompany: leave it out to {row['job']}")
         melody = self.vocabulary.decode(row["given"])
 
-        def choose(outputs: list[list[int]]) -> int:
-            return int(np.argmax([consonance_at_equal_length(self.vocabulary.decode(each), melody) for each in outputs]))
+        def choose(outputs: Sequence[list[int]]) -> int:
+            return int(
+                np.argmax([consonance_at_equal_length(self.vocabulary.decode(each), melody) for each in outputs])
+            )
 
         return choose
 

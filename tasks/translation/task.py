@@ -91,9 +91,12 @@ class Translation(TextTask):
         back = self.arguments.source_lang if forward else self.arguments.target_lang
         return {"source": text, "target": row["source"], "to": back}
 
+    @classmethod
+    def check_reverse(cls, arguments: TranslationArguments) -> None:
+        if not arguments.both_directions:
+            super().check_reverse(arguments)
+
     def reversed_sequence(self, row: Row, output: str, max_length: int) -> TokenSequence | None:
-        if not self.arguments.both_directions:
-            return super().reversed_sequence(row, output, max_length)
         return self.sequences(self._turned(row, output), max_length, training=False)[0]
 
     @classmethod

@@ -135,7 +135,8 @@ def test_what_cannot_be_meant_is_one_line(run_folders, listening_page, write, tm
     cases += [
         ([], "name one run or more"),
         ([music, music], "name each run once"),
-        ([music, "--output=page.txt", "--pairs=1", "--seconds=1"], "ends in .html"),
+        ([music, "--output=page.txt"], "ends in .html"),
+        ([music, "--output", write("mine.html", "<p>mine</p>")], "is there already, and no page of this recipe"),
         ([music, "--seconds=0"], "give 1 to 60"),
         ([music, "--format=mp3"], "takes an encoder: pip install"),
         ([str(run_folders["translation"])], "is a translation decoder: listen to runs that compose"),

@@ -191,6 +191,9 @@ def test_what_cannot_be_meant_is_one_line(studio, folder, write, tmp_path):
     mido.MidiFile(tracks=[mido.MidiTrack()]).save(empty)
     chorales = str(new_run(tmp_path / "chorales", "chorales"))
     on_change = {"job": ["compose"], "velocity": "on_change"}
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    midi_file(kept / "session.mid", PHRASE)
     sparse = str(new_run(tmp_path / "sparse", "music", arguments=on_change))
     for arguments, message in (
         ([folder, "--job=infill"], "has learned to compose and continue and accompany: give --job continue"),
@@ -201,6 +204,7 @@ def test_what_cannot_be_meant_is_one_line(studio, folder, write, tmp_path):
         ([folder, "--file", write("text.mid", "no MIDI at all")], "not a sound MIDI file"),
         ([folder, f"--file={empty}"], "holds no pitched note"),
         ([chorales], "is a chorales decoder"),
+        ([folder, f"--output_dir={kept}"], "session.mid is there already; give another folder"),
         ([sparse], "was trained with --velocity on_change: play along with a run without it"),
         ([str(tmp_path)], "not a finished run"),
     ):

@@ -5,7 +5,7 @@ from sacrebleu import sentence_chrf
 
 from shared.errors import UserError
 from shared.generation.arguments import GenerationArguments
-from shared.generation.candidates import check_candidates, generate_best
+from shared.generation.candidates import check_writing, generate_best
 from shared.generation.generate import generate
 from shared.mbr import consensus
 from tasks.chorales.grid import ChoraleVocabulary
@@ -62,11 +62,18 @@ def test_candidates_without_latin_letters_or_without_any_agree_where_they_are_eq
 
 def test_candidates_are_drawn_and_compared_or_refused():
     many = GenerationArguments(num_candidates=4, do_sample=True)
-    check_candidates(Translation, TranslationArguments(), many)
-    check_candidates(Music, MusicArguments(job=["accompany", "compose"]), many)
-    check_candidates(Music, MusicArguments(), GenerationArguments())
+    check_writing(Translation, TranslationArguments(), many)
+    check_writing(Music, MusicArguments(job=["accompany", "compose"]), many)
+    check_writing(Music, MusicArguments(), GenerationArguments())
     with pytest.raises(UserError, match="--num_candidates 4: music"):
-        check_candidates(Music, MusicArguments(job=["compose", "accompany"]), many)
+        check_writing(Music, MusicArguments(job=["compose", "accompany"]), many)
+    with pytest.raises(UserError, match=r"--num_beams 2: this task writes window after window"):
+        check_writing(Music, MusicArguments(), GenerationArguments(num_beams=2))
+    back = GenerationArguments(num_beams=2, rerank_reverse=0.5)
+    check_writing(Translation, TranslationArguments(both_directions=True), back)
+    for kind, arguments in ((Translation, TranslationArguments()), (Chorales, ChoraleArguments())):
+        with pytest.raises(UserError, match=r"--rerank_reverse: this .* run has not learned"):
+            check_writing(kind, arguments, back)
     with pytest.raises(UserError, match="--num_candidates: chorales has no measure"):
         Chorales(ChoraleArguments(), ChoraleVocabulary()).judge({})
     with pytest.raises(UserError, match=r"--num_candidates 4 .*--do_sample"):

@@ -1,5 +1,6 @@
 import sys
 
+import mido
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ from shared.errors import UserError
 from shared.runs.cli import Parser
 from tasks.chorales.grid import ChoraleVocabulary
 from tasks.midi.codec import one_piano
+from tasks.midi.notation import write_musicxml
 from tasks.midi.recording import best_suffix
 from tasks.midi.rendering import Piece, write_pieces
 from tasks.midi.sequencer import arranged
@@ -47,6 +49,20 @@ def test_times_move_to_the_nearest_16th_or_triplet(tmp_path):
     played = one_piano(*np.array([[1, 78], [83, 108], [60, 67], [80, 80]]))
     write_pieces([Piece(played, None, arranged({"Piano": played}, tempo=75))], tmp_path / "pieces", musicxml=True)
     assert read(tmp_path / "pieces" / "piece-1.musicxml") == {"Piano": [(0, 1, 60), (1, pytest.approx(1 / 3), 67)]}
+
+
+def test_all_parts_have_the_files_bars(tmp_path):
+    """Also where its time signatures stand on a track with notes, and where one track has two channels."""
+    file = mido.MidiFile(ticks_per_beat=480)
+    first, second = file.add_track("Flute"), file.add_track("Hands")
+    first.extend([mido.MetaMessage("time_signature", numerator=3), mido.Message("program_change", program=73)])
+    for track, channel, key in ((first, 0, 72), (second, 1, 60), (second, 2, 48)):
+        for kind, time in (("note_on", 0), ("note_off", 1440)):
+            track.append(mido.Message(kind, channel=channel, note=key, velocity=64, time=time))
+    write_musicxml(file, tmp_path / "waltz.musicxml")
+    parts = converter.parse(tmp_path / "waltz.musicxml").parts
+    bars = [[sign.ratioString for sign in part.recurse().getElementsByClass("TimeSignature")] for part in parts]
+    assert bars == [["3/4"]] * 3
 
 
 def test_no_score_is_written_unasked_or_left_beside_another_piece(tmp_path):

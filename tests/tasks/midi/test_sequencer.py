@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 from symusic import Note, Score, Tempo, Track
 
 from tasks.midi.codec import columns, later, one_piano, performance
-from tasks.midi.sequencer import MidiSource, arranged, pedalled
+from tasks.midi.sequencer import arranged, pedalled
+from tasks.midi.source import MidiSource
 
 note = st.tuples(st.integers(0, 800), st.integers(1, 300), st.integers(40, 80), st.integers(1, 127))
 notes = st.lists(note, min_size=1, max_size=40)
@@ -33,8 +34,8 @@ def test_a_pedal_that_is_written_sounds_as_the_notes_did(tmp_path_factory, rows,
     folder = tmp_path_factory.getbasetemp()
     path, plain = folder / "pedal.mid", folder / "plain.mid"
     source = source_of(folder / "time.mid", *time) if time else None
-    arranged({"Written": played}, source, pedal=True).dump_midi(path)
-    arranged({"Written": played}, source).dump_midi(plain)
+    arranged({"Written": played}, source, pedal=True).save(path)
+    arranged({"Written": played}, source).save(plain)
     assert performance(path) == performance(plain)
     if source is None:
         assert performance(plain) == later(played, -int(columns(played)[0].min()))

@@ -104,6 +104,30 @@ def test_the_answers_notes_are_not_ended_by_hands_or_pedal():
     assert columns(played)[:2, 0].tolist() == [40, 50] and columns(written)[:2, 0].tolist() == [0, 40]
 
 
+def test_each_channel_has_hands_and_a_pedal_of_its_own():
+    def says(kind, channel, value, tick, key=60):
+        if kind == "pedal":
+            sent = mido.Message("control_change", channel=channel, control=64, value=value)
+        else:
+            sent = mido.Message("note_on", channel=channel, note=key, velocity=value)
+        assert heard.hear(sent, tick)
+
+    heard = Heard()
+    says("key", 0, 80, 0)
+    says("key", 1, 80, 1)  # in unison
+    says("key", 0, 0, 10)
+    assert 60 in heard.sounding and heard.down == {(1, 60)}
+    says("pedal", 0, 127, 20)
+    says("key", 1, 0, 30)
+    assert not heard.sounding  # the pedal is that of the other channel
+    says("key", 0, 80, 40, key=64)
+    says("key", 0, 0, 50, key=64)
+    says("pedal", 1, 0, 60)
+    assert 64 in heard.sounding
+    says("pedal", 0, 0, 70)
+    assert [note.offset for note in heard.all] == [1, 30, 70]
+
+
 def test_what_is_no_music_is_not_heard():
     heard = Heard()
     for other in (

@@ -17,6 +17,7 @@ from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.pieces import piece
 from tasks.music.windows import accompaniment, continuation, since
 from tests.contract import Case, TaskContract
+from tests.midi_files import opened
 from tests.tasks.music.test_lengths import ACCOMPANY, COMPOSE, CONTINUE, END, SIZE, VOCABULARY, ids, notes, played
 
 CONTEXT = 96
@@ -168,8 +169,9 @@ def test_a_continuation_begins_after_the_last_onset_and_cuts_no_note_of_its_prim
     made = piece(row, written, task.request_arguments, task.vocabulary)
     if whole:
         assert columns(made.sounding)[:2, -2:].T.tolist() == [[1900, 2050], [1925, 2025]]
-        assert [note.duration for note in made.file.tracks[0].notes][-1] == 10 * 150
-        assert [note.time for note in made.file.tracks[-1].notes] == [10 * 1925]
+        whole = opened(made.file)
+        assert [note.duration for note in whole.tracks[0].notes] == [1500] * 20
+        assert [note.time for note in whole.tracks[-1].notes] == [19250]
     else:
         assert columns(made.sounding)[:3].T.tolist() == [[25, 125, 90]]
     short = task.prompt(row, 40, 10).context

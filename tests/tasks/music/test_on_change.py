@@ -21,6 +21,7 @@ from tasks.music.grammar import LONGEST_SILENCE
 from tasks.music.on_change import OnChangeConstraint
 from tasks.music.pieces import piece
 from tests.contract import Case, TaskContract
+from tests.midi_files import opened
 from tests.tasks.music.test_constraint import in_order, lets_through, released, walk
 
 VOCABULARY = OnChangeVocabulary()
@@ -178,7 +179,7 @@ def test_a_continuation_sounds_as_loud_as_its_primer_ends(file, whole):
     row, written = task.request(file), ids("TimeShift_0.1.50", "NoteOn_90", "TimeShift_1.0.50", "NoteOff_90")
     made = piece(row, written, task.request_arguments, task.vocabulary)
     assert columns(made.sounding)[2:, -1].tolist() == [90, 59]  # the bin of the last note's 59
-    assert [note.velocity for note in made.file.tracks[-1].notes] == [59]
+    assert [note.velocity for note in opened(made.file).tracks[-1].notes] == [59]
 
 
 @pytest.mark.parametrize("job", ["continue", "compose"])

@@ -10,6 +10,7 @@ from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
 from tasks.music.pieces import piece
 from tasks.music.task import Music
+from tests.midi_files import opened
 
 
 def played(*rows):
@@ -42,7 +43,7 @@ def asked_of(song, *jobs, output=OUTPUT, **asked):
     task = Music(MusicArguments(job=list(jobs)), MusicVocabulary(), MusicRequestArguments(**asked))
     row = task.request(str(song) if song else "")
     made = piece(row, output, task.request_arguments, task.vocabulary)
-    return row, made, Score.from_midi(made.file.dumps_midi())
+    return row, made, opened(made.file)
 
 
 def test_drums_play_on_through_a_hole_that_is_filled(song):
@@ -74,6 +75,20 @@ def test_a_continuation_keeps_the_file_and_comes_on_a_track_of_its_own(song):
     assert notes(file.tracks[3]) == [(1045, 108, 64, 63), (1261, 216, 67, 63)]
     assert columns(made.sounding).tolist() == columns(decode([*row["given"], *OUTPUT])).tolist()
     assert made.given == performance(song)
+
+
+def test_a_file_that_is_read_whole_stays_whole(tmp_path):
+    """Also what a decoder does not see of it: drums after the last note, and how long that is to the tick."""
+    score = Score(1000)
+    score.tempos.append(Tempo(0, 60))
+    score.tracks.extend([Track("Piano"), Track("Kit", is_drum=True)])
+    score.tracks[0].notes.append(Note(0, 7203, 60, 63))
+    score.tracks[1].notes.extend([Note(500 * beat, 30, 36, 99) for beat in range(40)])
+    path = tmp_path / "whole.mid"
+    score.dump_midi(path)
+    _, _, file = asked_of(path, "continue")
+    assert [notes(track) for track in file.tracks[:2]] == [notes(track) for track in score.tracks]
+    assert notes(file.tracks[2])[0][0] == 7200 + 400
 
 
 def test_what_sounds_where_a_primer_is_cut_ends_there(song):
@@ -131,8 +146,13 @@ def test_a_tempo_is_asked_for_and_else_midis(song):
     assert notes(slow.tracks[0]) == [(200, 150, 64, 63), (500, 300, 67, 63)]
     assert performance_of(slow) == performance_of(file)
     _, _, other = asked_of(song, "continue", tempo=100)
-    assert names(other) == ["Primer", "Written"]
+    _, _, same = asked_of(song, "continue")
     assert [round(tempo.qpm) for tempo in other.tempos] == [100]
+    assert names(other) == names(same) == ["MELODY", "Left hand", "Kit", "Written"]
+    for one, two in zip(same.to("second").tracks, other.to("second").tracks, strict=True):
+        assert (one.program, one.is_drum) == (two.program, two.is_drum)
+        for first, second in zip(one.notes, two.notes, strict=True):
+            assert (second.time, second.end) == pytest.approx((first.time, first.end), abs=2 * 60 / 100 / 240)
 
 
 def test_pieces_of_a_split_have_no_file_of_their_own(tmp_path):

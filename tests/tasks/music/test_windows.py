@@ -23,6 +23,7 @@ from tasks.music.asking import accompaniment as accompaniment_of
 from tasks.music.constraint import EventConstraint
 from tasks.music.pieces import piece
 from tasks.music.windows import accompaniment, continuation, since
+from tests.midi_files import opened
 from tests.tasks.music.test_constraint import in_order, released
 
 CONTEXT = 96
@@ -145,7 +146,7 @@ def test_an_accompaniment_lasts_as_long_as_its_melody_and_ends(decoder):
     assert released(written)
     made = piece(asking(melody), written, task.request_arguments, VOCABULARY)
     assert made.given == decode(melody)
-    tracks = {track.name: track for track in made.file.tracks}
+    tracks = {track.name: track for track in opened(made.file).tracks}
     assert [note.pitch for note in tracks["Melody"].notes] == columns(decode(melody))[2].tolist()
     assert [note.time for note in tracks["Melody"].notes] == (10 * columns(decode(melody))[0]).tolist()
     assert len(tracks["Accompaniment"].notes) > 50

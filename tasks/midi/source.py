@@ -1,0 +1,160 @@
+"""A MIDI file that was given, message by message, so that what is written beside it leaves it as it stands."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import mido
+import numpy as np
+
+from shared.errors import UserError
+from tasks.midi.codec import DRUMS, SUSTAIN_PEDAL, TEMPO, TICKS_PER_SECOND, UNSOUND, read_pitched
+
+MICROSECONDS = 60e6  # of a minute, and so of a beat at one beat a minute
+TIMING = ("set_tempo", "time_signature", "key_signature")
+
+Events = list[tuple[int, mido.Message | mido.MetaMessage]]
+"""A track: messages, each with its time in ticks from the beginning, in the order in which they come."""
+
+
+class MidiSource:
+    """A MIDI file's tracks, and when in it a performance's ticks of 10 ms are.
+
+    With a `tempo`, in beats a minute, that one takes the place of the file's own, and all sounds when it did.
+
+    Raises:
+        UserError: as `codec.read_pitched`.
+    """
+
+    def __init__(self, path: str | Path, tempo: float | None = None):
+        pitched = read_pitched(path)
+        try:
+            # Of values beyond 127 mido makes that, as other programs do.
+            file = mido.MidiFile(file=BytesIO(Path(path).read_bytes()), clip=True)
+        except Exception as error:  # mido has no type of its own for a bad file
+            raise UserError(f"{path}: {UNSOUND}") from error
+        self.resolution = file.ticks_per_beat
+        self.tracks = [events(track) for track in file.tracks]
+        if not any(begins(message) and message.channel != DRUMS for track in self.tracks for _, message in track):
+            raise UserError(f"{path}: {UNSOUND}")  # by its header it has fewer tracks
+        self._begin(min(track.notes.numpy()["time"].min() for track in pitched.tracks))
+        if tempo:
+            self._keep_time(tempo)
+
+    def _begin(self, first: int) -> None:
+        """When in the file each tick is, and a performance begins: with its `first` tick that holds a pitched note."""
+        changes = {0: MICROSECONDS / TEMPO} | {
+            time: message.tempo for time, message in sorted(self.timing, key=_time) if message.type == "set_tempo"
+        }
+        self.first = first
+        self.changes, lengths = (np.array(part, dtype=float) for part in zip(*sorted(changes.items()), strict=True))
+        self.lengths = lengths / (self.resolution * 1e6 / TICKS_PER_SECOND)  # of a tick of the file, in 10 ms
+        self.times = np.append(0, np.cumsum(np.diff(self.changes) * self.lengths[:-1]))
+
+    def _keep_time(self, tempo: float) -> None:
+        message = mido.MetaMessage("set_tempo", tempo=round(MICROSECONDS / tempo))
+        length = message.tempo / (self.resolution * 1e6 / TICKS_PER_SECOND)
+
+        def moved(tick: int) -> int:
+            return round(float(self.time(np.array(tick))) / length)
+
+        kept = [[(moved(time), each) for time, each in track if each.type != "set_tempo"] for track in self.tracks]
+        first = moved(self.first)
+        self.tracks = [[(0, message), *kept[0]], *kept[1:]]
+        self._begin(first)
+
+    @property
+    def timing(self) -> Events:
+        """The file's tempo, time signatures and keys alone."""
+        return [event for track in self.tracks for event in track if event[1].type in TIMING]
+
+    def time(self, ticks: np.ndarray) -> np.ndarray:
+        """The file's ticks in 10 ms from its beginning."""
+        place = np.searchsorted(self.changes, ticks, side="right") - 1
+        return self.times[place] + (ticks - self.changes[place]) * self.lengths[place]
+
+    def performed(self, tick: int) -> int:
+        """A tick of the file in a performance's, as `codec.merged` rounds it."""
+        return int(np.rint(self.time(np.array(tick)) - self.time(np.array(self.first))))
+
+    def ticks(self, performed: np.ndarray) -> np.ndarray:
+        """A performance's ticks of 10 ms in the file's own."""
+        time = performed + self.time(np.array(self.first))
+        place = np.searchsorted(self.times, time, side="right") - 1
+        return np.rint(self.changes[place] + (time - self.times[place]) / np.maximum(self.lengths[place], 1e-9))
+
+    def tempo(self, performed: float) -> float:
+        """Beats a minute at a tick of the performance."""
+        place = np.searchsorted(self.changes, self.ticks(np.array(performed)), side="right") - 1
+        return 60 * TICKS_PER_SECOND / (self.lengths[place] * self.resolution)
+
+    def until(self, performed: int) -> list[Events]:
+        """The file up to a tick of the performance, where all that sounds ends and the pedal is let go."""
+        stop = int(self.ticks(np.array(performed)))
+        ended = [_without(track, lambda time, _: self.performed(time) >= performed) for track in self.tracks]
+        return [_ending(track, stop) for track in ended]
+
+    def without(self, start: int, stop: int) -> list[Events]:
+        """The file without the notes that begin between two ticks of the performance; drums stay."""
+        return [
+            _without(track, lambda time, drum: not drum and start <= self.performed(time) < stop)
+            for track in self.tracks
+        ]
+
+
+def events(track: mido.MidiTrack) -> Events:
+    """A track of mido's, whose messages say how long after the one before they come."""
+    found, time = [], 0
+    for message in track:
+        time += message.time
+        found.append((time, message))
+    return found
+
+
+def channel_of(message: mido.Message | mido.MetaMessage) -> int | None:
+    """The channel of what is played; None of what is about the file, or of no channel."""
+    return None if message.is_meta else getattr(message, "channel", None)
+
+
+def begins(message: mido.Message | mido.MetaMessage) -> bool:
+    """Whether a note begins."""
+    return message.type == "note_on" and message.velocity > 0
+
+
+def _time(event: tuple[int, mido.Message | mido.MetaMessage]) -> int:
+    return event[0]
+
+
+def _without(track: Events, gone: Callable[[int, bool], bool]) -> Events:
+    """A track without the notes that are gone, by when they begin and whether they are drums'.
+
+    Of two notes on one key the first ends first.
+    """
+    kept: Events = []
+    sounding: dict[tuple[int, int], deque[bool]] = defaultdict(deque)  # by channel and key: which notes stay
+    for time, message in track:
+        stays = True
+        if begins(message):
+            stays = not gone(time, message.channel == DRUMS)
+            sounding[message.channel, message.note].append(stays)
+        elif message.type in ("note_on", "note_off") and sounding[message.channel, message.note]:
+            stays = sounding[message.channel, message.note].popleft()
+        if stays:
+            kept.append((time, message))
+    return kept
+
+
+def _ending(track: Events, stop: int) -> Events:
+    """A track up to a tick, where its notes and its pedal end; the file's timing goes on."""
+    kept: Events = []
+    pedals = set()
+    for time, message in track:
+        if message.type in ("note_on", "note_off"):
+            kept.append((min(time, stop), message))
+        elif message.type in TIMING or time < stop:
+            kept.append((time, message))
+            if message.is_cc(SUSTAIN_PEDAL):
+                pedals.add(message.channel)
+    up = [(stop, mido.Message("control_change", channel=each, control=SUSTAIN_PEDAL)) for each in sorted(pedals)]
+    return sorted([*kept, *up], key=_time)
