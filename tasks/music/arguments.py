@@ -131,7 +131,7 @@ class MusicRequestArguments(NotationArguments):
 
     tempo: float | None = field(
         default=None,
-        metadata={"help": "Beats a minute of the MIDI file (default: as in the file that is given, or else 120)."},
+        metadata={"help": "Beats a minute of what is written (default: as in the file that is given, or else 120)."},
     )
     pedal: bool = field(default=False, metadata={"help": "Write long notes as short ones that the pedal holds."})
     hole_from: float | None = field(

@@ -106,6 +106,7 @@ def test_pieces_are_saved_under_new_names(composer, tmp_path):
     [
         (["A dog.", "--interactive=true"], "the inputs"),
         (["--interactive=true", "--num_samples=2"], "--num_samples"),
+        (["--interactive=true", "--output_dir=out"], "--output_dir"),
         (["A dog.", "--num_beams=2", "--num_return_sequences=2", "--output_dir=out"], "--output_dir"),
         (["A dog.", "--num_beams=2", "--num_return_sequences=2", "--rerank_reverse=1"], "--rerank_reverse"),
     ],
@@ -154,3 +155,6 @@ def test_generate_reads_line_by_line(run_folders, translator, monkeypatch, capsy
     monkeypatch.setattr(sys, "stdin", io.StringIO("A dog.\nA cat.\n"))
     generate.main([str(run_folders["translation"]), "--interactive=true", "--max_new_tokens=4"])
     assert capsys.readouterr().out.splitlines() == [translator(text, max_new_tokens=4) for text in ("A dog.", "A cat.")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("A dog. " * 100))
+    generate.main([str(run_folders["translation"]), "--interactive=true", "--max_new_tokens=4"])
+    assert "tokens do not fit and were cut" in capsys.readouterr().err

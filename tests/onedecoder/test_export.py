@@ -54,6 +54,10 @@ def test_matrices_add_up_to_the_parameters(decoder):
 
 
 def test_what_a_page_cannot_hold_is_named(translator, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(translator.model.config, "n_inner", 96)
+        with pytest.raises(UserError, match="an MLP of four times the width: open the local page"):
+            export([translator], tmp_path / "page.html")
     monkeypatch.setattr("onedecoder.export.MOST_PARAMETERS", 1000)
     with pytest.raises(UserError, match=r"(?s)local page .* --recorded"):
         export([translator], tmp_path / "page.html")

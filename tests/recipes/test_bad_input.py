@@ -125,7 +125,10 @@ def test_settings_that_cannot_be(refused):
         "dataloader_num_workers": "-1",
         "lr_scheduler_kwargs": "foo",
         "preprocessing_num_workers": "-1",
-        "config_overrides": "n_layer=0 n_layer=-1 n_embd=0 n_head=0",
+        "config_overrides": "n_layer=0 n_layer=-1 n_embd=0 n_head=0 mask=foo mask=prefix relative_attention=8",
+        "max_steps": "0 -2",
+        "lr_scheduler_type": "cosine_with_min_lr warmup_stable_decay",
+        "accelerator_config": '{"dispatch_batches":true} {"foo":true}',
     }.items(),
     ids=lambda value: value if value.islower() and "_" in value else "",
 )
@@ -144,6 +147,23 @@ def test_a_run_without_a_folder_or_with_one_that_cannot_be(tmp_path):
 def test_splits_that_are_missing_or_empty(refused, rows, tmp_path):
     assert "nothing to learn from" in refused("translation", "--test_file", rows([GOOD]))
     assert "give --max_…_samples 1 or more" in refused("translation", "--max_train_samples=0")
+
+
+@pytest.mark.parametrize("flag", ["--resume_from_checkpoint=true", "--overwrite_output_dir=true"])
+def test_what_is_for_a_training_is_refused_without_one(refused, flag):
+    assert refused("translation", "--do_train=false", flag).startswith(f"{flag.split('=')[0]} is for a training")
+
+
+def test_a_training_without_a_batch(tmp_path):
+    flags = [f"--output_dir={tmp_path / 'run'}", *QUICK, "--dataloader_drop_last=true"]
+    with pytest.raises(UserError, match="--dataloader_drop_last leaves no batch to learn from"):
+        train(TASKS["translation"], [*flags, "--per_device_train_batch_size=500"])
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_ways_to_write_that_a_task_does_not_know_are_refused_before_it_is_trained(refused):
+    assert "has not learned to write a source" in refused("translation", "--rerank_reverse=0.5", "--num_beams=3")
+    assert "window after window" in refused("music", "--num_beams=2", "--do_sample=false")
 
 
 def test_batches_whose_size_cannot_be_found(refused):

@@ -33,6 +33,9 @@ def test_three_files_are_written(tmp_path, capsys):
     assert {name: len(lines) for name, lines in found.items()} == {"train": 30, "validation": 200, "test": 200}
     assert set(json.loads(found["test"][0])) == {"asked", "copy"}
     assert not set(found["test"]) & set(found["train"])
+    with pytest.raises(UserError, match=r"train\.jsonl is there already: give another folder"):
+        main([str(tmp_path)])
+    assert (tmp_path / "train.jsonl").read_text().splitlines() == found["train"]
 
 
 @pytest.mark.parametrize("flag", ["--rows=0", "--records=0", "--span=0", "--words=3", "--words=5000"])

@@ -88,6 +88,9 @@ def test_two_runs_are_compared_by_what_they_have_saved(place, evaluate):
     [
         (["--eval_batch_size=0"], "--eval_batch_size is 0: give 1 or more"),
         (["--name=" + "x" * 201], "201 letters: give a shorter --name"),
+        (["--outputs=o.txt", "--num_beams=7"], "--outputs o.txt: nothing is written then: leave out --num_beams"),
+        (["--outputs=o.txt", "--ensemble", "gone"], "nothing is written then: leave out --ensemble"),
+        (["--outputs=o.txt", "--compare_to=gone"], "nothing is written then: leave out --compare_to"),
         (["--target_lang=fr", "--source_lang=de"], "with --source_lang de --target_lang fr its tokens would mean"),
     ],
 )
@@ -236,5 +239,7 @@ def test_the_best_are_listed_with_their_scores(place, python):
     lines = [line.split("\t", 1) for line in printed.stdout.split("\n")[:-1]]
     assert [output for _, output in lines] == [output for _, output in best]
     assert [float(score) for score, _ in lines] == pytest.approx([score for score, _ in best], abs=1e-3)
+    assert "do not fit" not in printed.stderr
+    assert "input 1: " in python("generate", place / "run", "I drink " * 200, *flags).stderr
     refused = python("generate", place / "run", "Tee.", "--num_return_sequences=2")
     assert refused.stderr.splitlines()[-1] == "error: --num_return_sequences 2 needs --num_beams 2 or more"

@@ -20,6 +20,8 @@ def test_it_says_what_the_run_is_and_how_it_scores(task):
     assert re.search(r"\| test +\| bleu +\| 12.5000 \|", text)
     assert "13a" not in text
     assert '"num_beams": 5' in text
+    without = model_card(task, {"model": PLAIN, "generation": {}}, {"test": {"bleu": 1.0}})
+    assert "parameters. " not in without and "The line it was trained on:" in without
 
 
 @pytest.mark.parametrize(
