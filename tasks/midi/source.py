@@ -45,7 +45,7 @@ class MidiSource:
     def _begin(self, first: int) -> None:
         """When in the file each tick is, and a performance begins: with its `first` tick that holds a pitched note."""
         changes = {0: MICROSECONDS / TEMPO} | {
-            time: message.tempo for time, message in sorted(self.timing, key=_time) if message.type == "set_tempo"
+            time: message.tempo for time, message in self.timing if message.type == "set_tempo"
         }
         self.first = first
         self.changes, lengths = (np.array(part, dtype=float) for part in zip(*sorted(changes.items()), strict=True))
@@ -67,7 +67,7 @@ class MidiSource:
     @property
     def timing(self) -> Events:
         """The file's tempo, time signatures and keys alone."""
-        return [event for track in self.tracks for event in track if event[1].type in TIMING]
+        return sorted((event for track in self.tracks for event in track if event[1].type in TIMING), key=_time)
 
     def time(self, ticks: np.ndarray) -> np.ndarray:
         """The file's ticks in 10 ms from its beginning."""

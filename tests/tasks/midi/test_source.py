@@ -113,14 +113,15 @@ def test_of_two_notes_on_a_key_the_one_in_the_hole_goes_with_its_own_end(tmp_pat
 
 
 def test_a_tempo_takes_the_place_of_the_files_and_all_sounds_when_it_did(tmp_path):
-    timing = [
-        mido.MetaMessage("set_tempo", tempo=tempo, time=time) for tempo, time in ((1_000_000, 0), (400_000, 1500))
-    ]
-    path = saved(tmp_path / "two.mid", timing, played(0, (0, 900, 60), (2000, 900, 62)))
+    slow, fast = (mido.MetaMessage("set_tempo", tempo=tempo) for tempo in (1_000_000, 400_000))
+    notes = played(0, (0, 900, 60), (2000, 900, 62))
+    path = saved(tmp_path / "two.mid", [fast.copy(time=1500)], [slow, *notes])
     source, plain = MidiSource(path, tempo=90), MidiSource(path)
     file = arranged(WRITTEN, source, source.tracks)
     file.save(tmp_path / "new.mid")
     arranged(WRITTEN, plain, plain.tracks).save(tmp_path / "plain.mid")
     assert performance(tmp_path / "new.mid") == performance(tmp_path / "plain.mid")
     assert [message.tempo for track in file.tracks for message in track if message.type == "set_tempo"] == [666667]
+    arranged(WRITTEN, plain).save(tmp_path / "alone.mid")  # in the file's time, which two tracks tell
+    assert performance(tmp_path / "alone.mid") == PIECE
     assert source.tempo(0) == source.tempo(10_000) == pytest.approx(90, abs=1e-3)
