@@ -81,6 +81,8 @@ def read_variants(path: str) -> dict[str, dict[str, Any]]:
     for name, settings in variants.items():
         if not isinstance(settings, dict) or not settings:
             raise UserError(f"--variants {path}: '{name}' needs settings of the form {{flag: value}}")
+        if empty := [flag for flag, value in settings.items() if value is None]:
+            raise UserError(f"--variants {path}: '{name}' has no value for {empty[0]}: give one, or leave it out")
         check_varied(settings, f"--variants {path}, '{name}': ")
         if not all(letter.isalnum() or letter in "-_." for letter in name):
             raise UserError(f"--variants {path}: '{name}' names a folder, too: use letters, digits, '-', '_' and '.'")

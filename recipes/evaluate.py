@@ -14,6 +14,7 @@ the scores, such as test_num_beams_5, so the training's scores do not change. --
 of the decoder's. --compare_to tests whether the outputs of two runs for the same rows differ by more than chance.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -214,12 +215,16 @@ def name_of(score: ScoreArguments, own: dict[str, Any], wanted: dict[str, Any]) 
 
 
 def word_of(value: Any) -> str:
-    """A setting's value as a part of a name: of a path its last two parts, of a number its sign, too."""
+    """A setting's value as a part of a name: of a path its last two parts and, for more, a number; a number's sign."""
     parts = value if isinstance(value, list) else [value]
-    words = [
-        "_".join(Path(part).parts[-2:]) if isinstance(part, str) else str(part).replace("-", "minus_") for part in parts
-    ]
+    words = [_path_word(part) if isinstance(part, str) else str(part).replace("-", "minus_") for part in parts]
     return re.sub(r"\W+", "_", "_".join(words)).strip("_")
+
+
+def _path_word(path: str) -> str:
+    *before, folder, name = ("", *Path(path).parts)
+    number = hashlib.sha256(path.encode()).hexdigest()[:4] if any(before) else ""  # tells a/x/y from b/x/y
+    return "_".join(filter(None, (folder, name, number)))
 
 
 if __name__ == "__main__":

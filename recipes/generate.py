@@ -209,7 +209,11 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
 def split(task: Task, text: str) -> list[str]:
     """The inputs that a text holds: each of its lines, or all of it; without the mark that some editors begin with."""
     text = text.removeprefix("\ufeff")
-    return [part for part in (text.split("\n") if task.input_kind == "lines" else [text]) if part.strip()]
+    parts = text.removesuffix("\n").split("\n") if task.input_kind == "lines" else [text]
+    found = [part for part in parts if part.strip()]
+    if found and len(found) < len(parts):
+        print(f"{len(parts) - len(found)} empty lines are left out", file=sys.stderr)
+    return found
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ def score_rows(
     for name in names:
         score = test.get(name, test.get(f"generated_{name}"))
         if score is not None:
-            others = {column: test.get(f"{prefix}_{name}") for prefix, column in beside.items()}
+            keys = {column: f"{prefix}_{name}" for prefix, column in beside.items()}
+            others = {column: test.get(key) for column, key in keys.items() if key != "lead_words"}  # a limit
             cells = {column: f"{value:.2f}" for column, value in others.items() if value is not None}
             yield run_cells | {"score": SHOWN[name], "test": f"{score:.2f}"} | cells
             run_cells = {}

@@ -21,6 +21,14 @@ class DataArguments:
         default=None, metadata={"help": "Number of processes that tokenise (default: this one only)."}
     )
 
+    def __post_init__(self) -> None:
+        if not 0 < self.train_share <= 1:
+            raise ValueError(f"--train_share is {self.train_share}: give a share above 0 and up to 1")
+        if (self.preprocessing_num_workers or 0) < 0:
+            raise ValueError(
+                f"--preprocessing_num_workers is {self.preprocessing_num_workers}: give 0 (this process alone) or more"
+            )
+
     @property
     def sample(self) -> bool:
         """Whether no data were given, so that the embedded sample is meant."""
@@ -34,6 +42,7 @@ class WritingArguments(DataArguments):
     num_samples: int = field(default=4, metadata={"help": "Number of free outputs to write at the end, at least one."})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.num_samples < 1:
             raise ValueError(f"--num_samples is {self.num_samples}: give 1 or more")
 

@@ -79,10 +79,6 @@ def parse(
         )
     if model.bpe_dropout and data.preprocessing_num_workers:
         raise UserError("--bpe_dropout draws in the rows' order: leave out --preprocessing_num_workers")
-    if (data.preprocessing_num_workers or 0) < 0:
-        raise UserError(f"--preprocessing_num_workers is {data.preprocessing_num_workers}: give 0 (this process alone)")
-    if not 0 < data.train_share <= 1:
-        raise UserError(f"--train_share {data.train_share}: give a share above 0 and up to 1")
     return data, model, generation, training
 
 

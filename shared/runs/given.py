@@ -49,7 +49,7 @@ def compare_saved(task: Task, rows: Dataset, folder: Path, other: Path) -> dict[
         if not path.exists():
             raise UserError(f"--compare_to: there is no {path}: score that run with the same settings or --name first")
         saved = _read_rows(path)
-        references = [task.record(row, "")["reference"] for row in rows] if isinstance(task, TextTask) else []
+        references = [task.record(row, "").get("reference") for row in rows] if isinstance(task, TextTask) else []
         if [row.get("reference") for row in saved] != references:
             raise UserError(f"--compare_to: {path} is of other rows; score both runs on the same ones")
         found.append([row["output"] for row in saved])
@@ -69,7 +69,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8") as file:  # whose lines end at line feeds alone, not at all that Unicode names
+        with path.open(
+            encoding="utf-8-sig"
+        ) as file:  # whose lines end at line feeds alone, not at all that Unicode names
             return [line.rstrip("\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {first_line(error)}; give a text file in UTF-8") from error

@@ -154,6 +154,10 @@ def train_and_score(trainer: Trainer, start: Prepared, folder: Path) -> dict[str
         if training.do_train:
             result = trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
             measured = {name: round(value, 6) for name, value in result.metrics.items()}
+            if trainer.goes_on.step:  # all of it is of the part since then
+                measured["from_step"] = trainer.goes_on.step
+            elif start.checkpoint:  # which was of the last step
+                measured = read_metrics(folder).get("train", {})
             metrics["train"] = {"rows": len(rows["train"]), **measured}
             save(trainer, folder)
         for split, scored in {"validation": training.do_eval, "test": training.do_predict}.items():

@@ -38,6 +38,28 @@ class WithinEpoch(transformers.TrainerCallback):
         self.now = False
 
 
+class GoesOn(transformers.TrainerCallback):
+    """From which `checkpoint` a training goes on, and after which `step`.
+
+    The best checkpoint is found beside that one: the run may have been moved.
+    """
+
+    def __init__(self) -> None:
+        self.checkpoint: Path | None = None
+        self.step = 0
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        self.step = state.global_step
+        if self.checkpoint:
+            state.best_model_checkpoint = best_of(state, self.checkpoint)
+
+
+def best_of(state: TrainerState, checkpoint: Path) -> str | None:
+    """The best checkpoint's folder: beside `checkpoint`, or where the training's state says."""
+    beside = checkpoint.with_name(f"checkpoint-{state.best_global_step}")
+    return str(beside) if state.best_global_step and beside.is_dir() else state.best_model_checkpoint
+
+
 class ResumableTrainer(transformers.Trainer):
     """A training that can end at any moment, and go on to the weights that it would have had."""
 
@@ -49,6 +71,8 @@ class ResumableTrainer(transformers.Trainer):
         self.stop, self.saved_step = Stop(), -1
         self.within_epoch = WithinEpoch()
         self.add_callback(self.within_epoch)
+        self.goes_on = GoesOn()
+        self.add_callback(self.goes_on)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """As transformers' own, but from a checkpoint of the last step nothing is trained any more.
@@ -57,8 +81,10 @@ class ResumableTrainer(transformers.Trainer):
             Interrupted: after SIGTERM or SIGINT, when a checkpoint is written.
             UserError: if the checkpoint does not fit these settings.
         """
-        if isinstance(resume_from_checkpoint, str) and (output := self._finished(Path(resume_from_checkpoint))):
-            return output
+        if isinstance(resume_from_checkpoint, str):
+            self.goes_on.checkpoint = Path(resume_from_checkpoint)
+            if output := self._finished(Path(resume_from_checkpoint)):
+                return output
         with self.stop.listening():
             return super().train(resume_from_checkpoint, *args, **kwargs)
 
@@ -71,9 +97,10 @@ class ResumableTrainer(transformers.Trainer):
             return None
         self.state = state
         self._load_weights(checkpoint)  # averaged, where an average is kept
-        if self.args.load_best_model_at_end and state.best_model_checkpoint:
-            beside = checkpoint.with_name(f"checkpoint-{state.best_global_step}")  # the run may have been moved
-            self._load_from_checkpoint(str(beside if beside.is_dir() else state.best_model_checkpoint))
+        best = best_of(state, checkpoint)
+        if self.args.load_best_model_at_end and best:
+            # Not as a subclass does, which loads to go on from: the weights of the last step beside an average.
+            ResumableTrainer._load_from_checkpoint(self, best)
         return TrainOutput(state.global_step, 0.0, {})
 
     def _stopped_early(self, state: TrainerState) -> bool:
@@ -157,10 +184,8 @@ class ResumableTrainer(transformers.Trainer):
         self.store_flos()
         states: Any = self.state.stateful_callbacks  # a dict, other than declared
         self.save_model(str(staging), _internal_call=True)
-        if self.state.best_global_step:
-            best = checkpoint.with_name(f"checkpoint-{self.state.best_global_step}")
-            if best == checkpoint or best.is_dir():
-                self.state.best_model_checkpoint = str(best)
+        if self.state.best_global_step == self.state.global_step:  # it is none yet, but will be
+            self.state.best_model_checkpoint = str(checkpoint)
         if not self.args.save_only_model:
             self._save_optimizer_and_scheduler(str(staging))
             self._save_scaler(str(staging))

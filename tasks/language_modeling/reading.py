@@ -35,9 +35,11 @@ def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False, ar
     if article_text != "all":
         raise UserError(f"{origin(rows)}: --article_text {article_text} is for articles (title, lead, sections)")
     if concatenate:
-        joined = Dataset.from_dict(
-            {"text": ["".join(line if line.endswith("\n") else line + "\n" for line in rows[column] if line)]}
-        )
+        try:
+            lines = [line for line in rows[column] if clean_text(line, column) or line]
+        except ValueError as error:
+            raise UserError(f"{origin(rows)}: {error}") from error
+        joined = Dataset.from_dict({"text": ["".join(line if line.endswith("\n") else line + "\n" for line in lines)]})
         joined.info.description = origin(rows)
         rows, column = joined, "text"
     return convert_rows(
@@ -47,8 +49,8 @@ def text_rows(rows: Dataset, column: str = "text", concatenate: bool = False, ar
 
 def _all(article: Row) -> str:
     """Title, lead and sections, as one would read an article."""
-    title, _, sections = article["document"].partition("\n")
-    return f"{title}\n{article['summary']}\n{sections}"
+    sections = article["document"].removeprefix(article["title"]).lstrip("\n")
+    return "\n".join(filter(None, (article["title"], article["summary"], sections)))
 
 
 def _paragraphs(article: Row) -> str:

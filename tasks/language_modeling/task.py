@@ -87,7 +87,9 @@ class LanguageModeling(TextTask):
 
     def lines(self, row: Row, texts: list[list[int]], max_length: int, training: bool) -> Iterable[TokenSequence]:
         end = self.vocabulary.end
-        stride = self.arguments.stride or (max_length - 1 if training else max_length // 2)
+        stride = self.arguments.stride
+        if stride is None:
+            stride = max_length - 1 if training else max_length // 2
         if not 0 < stride < max_length:
             raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
         return windows([end, *texts[1], end], max_length, stride)

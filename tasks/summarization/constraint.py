@@ -14,10 +14,15 @@ from torch import Tensor
 from shared.data.vocabulary import TextVocabulary
 from shared.writing import Constraint
 
-# In a byte-level BPE's tokens, Ġ is a space; a word after one is not a sentence's first, unless a sentence has ended.
-# Ã and one of Ģ to ŀ are the two bytes of a capital from À to Þ.
-NAME = re.compile(r"Ġ(?:[A-Z]|Ã[Ģ-ŀ])|Ġ?\d")
-SENTENCE_END = re.compile(r"[.!?]\W*$|Ċ$")  # Ċ is a line's end
+SENTENCE_END = re.compile(r"[.!?]\W*$|\n$")
+
+
+def names(text: str) -> bool:
+    """Whether a token's text begins a name or a number. A word after a space is none of a sentence's first.
+
+    Of a letter whose bytes are several tokens, nothing can be said: it counts as none.
+    """
+    return (text[:1] == " " and text[1:2].isupper()) or text.removeprefix(" ")[:1].isdigit()
 
 
 class NamesFromSource(Constraint):
@@ -33,8 +38,9 @@ class NamesFromSource(Constraint):
         self.begun = begun
         self.names, self.ends = torch.zeros(2, size, dtype=torch.bool)
         for token, index in vocabulary.tokens.items():
-            self.names[index] = NAME.match(token) is not None
-            self.ends[index] = SENTENCE_END.search(token) is not None
+            text = vocabulary.tokenizer.convert_tokens_to_string([token])
+            self.names[index] = names(text)
+            self.ends[index] = SENTENCE_END.search(text) is not None
 
     def new_state(self, slots: int, device: torch.device | str) -> dict[str, Tensor]:
         self.to(device)

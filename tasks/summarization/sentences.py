@@ -5,7 +5,7 @@ import re
 # A sentence ends at `.`, `!` or `?`, any closing quote or bracket, and white space.
 SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+")
 # The same where what follows begins like a sentence, which "e.g. this" and "No. 5" do not.
-CLEAR_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[^\W\d_a-z])")
+CLEAR_SENTENCE_END = re.compile(r"(?<=[.!?])([\"'”’)\]]*)\s+(?=[\"'“‘(\[]*[^\W\d_a-z])")
 
 
 def first_sentences(text: str, count: int) -> str:
@@ -20,6 +20,7 @@ def openings(body: str, words: int | None = None) -> str:
     for section in body.split("\n\n"):
         if words is not None and length >= words:
             break
-        kept.append(CLEAR_SENTENCE_END.split(section, maxsplit=1)[0])
+        end = CLEAR_SENTENCE_END.search(section)
+        kept.append(section[: end.end(1)] if end else section)
         length += len(kept[-1].split())
     return " ".join(kept)

@@ -68,9 +68,10 @@ class SummarizationArguments(TextDataArguments):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("max_sentences", "lead_words"):
-            if (getattr(self, name) or 1) < 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}: give 1 or more")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"--{name} is {value}: give 1 or more")
 
 
 @dataclass
@@ -85,7 +86,7 @@ class SummarizationRequestArguments(TextRequestArguments):
     )
 
     def __post_init__(self) -> None:
-        if (self.max_sentences or 1) < 1:
+        if self.max_sentences is not None and self.max_sentences < 1:
             raise ValueError(f"--max_sentences is {self.max_sentences}: give 1 or more")
 
 

@@ -29,7 +29,7 @@ def pairs_file(name: str | None, inputs: Iterable[str]) -> Path:
     """Where --output_file says that the pairs go to, before they are made from the files that are `inputs`.
 
     Raises:
-        UserError: if it is missing, one of them or a folder, or nothing can be written there.
+        UserError: if it is missing, there already, no JSON lines by its name, or nothing can be written there.
     """
     if not name:
         raise UserError("--output_file is missing: name the file that the pairs go to")
@@ -37,11 +37,22 @@ def pairs_file(name: str | None, inputs: Iterable[str]) -> Path:
         raise UserError(f"--output_file {name} is what is read: name another")
     if Path(name).is_dir():
         raise UserError(f"--output_file {name} is a folder: name a file in it")
+    if Path(name).exists():
+        raise UserError(f"--output_file {name} is there already: name another")
+    if Path(name).suffix != ".jsonl":
+        raise UserError(f"--output_file {name}: pairs are written as JSON lines; give a name that ends in .jsonl")
     check_writable(Path(name).parent)
     return Path(name)
 
 
 def write_pairs(pairs: Iterable[dict[str, str]], path: Path) -> None:
-    """Rows {language: text, other language: text} as JSON lines, whole or not at all."""
+    """Rows {language: text, other language: text} as JSON lines, whole or not at all.
+
+    Raises:
+        UserError: if there are none.
+    """
+    pairs = [*pairs]
+    if not pairs:
+        raise UserError(f"there are no pairs: {path} is not written")
     with atomic_directory(path.parent) as staging, (staging / path.name).open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)

@@ -247,6 +247,7 @@ def test_midi_prompts_are_the_lines_that_python_makes(musician, tmp_path, javasc
             b"\0\xff\x51\3\xf4\x24\0\0\x90\x28\x40\x81\xb7\x9b\x40\x80\x28\0\0\xff\x2f\0",
             "longer than 24 hours",
         ),
+        ("no beat", b"MThd\0\0\0\6\0\0\0\1\0\0MTrk\0\0\0\4\0\xff\x2f\0", "how long a beat is"),
         ("frames", b"MThd\0\0\0\6\0\0\0\1\xe7\x28MTrk\0\0\0\4\0\xff\x2f\0", "film frames"),
         ("large", b"MThd" + bytes(2_000_001), "larger than 2 MB"),
     ],

@@ -96,6 +96,9 @@ def test_settings_that_cannot_be(refused):
     assert "--bpe_dropout is 1.0" in refused("translation", "--bpe_dropout=1")
     assert "leave out --preprocessing" in refused("translation", "--bpe_dropout=0.1", "--preprocessing_num_workers=2")
     assert "--bpe_samples is 0" in refused("translation", "--bpe_dropout=0.1", "--bpe_samples=0")
+    assert "--stride 0: give 1 to 255" in refused("language_modeling", "--stride=0", "--max_length=256")
+    for flag in ("--max_sentences=0", "--lead_words=0", "--train_share=5", "--train_share=-1"):
+        assert f"{flag.split('=')[0]} is" in refused("summarization", flag)
     assert "--stride 300" in refused("language_modeling", "--stride=300", "--max_length=256")
 
 

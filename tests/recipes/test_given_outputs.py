@@ -107,6 +107,7 @@ def test_scores_that_cannot_be_measured_are_refused(place, evaluate, flags, said
         (1.0, -1.0),
         ("data/test_2016.en-de.jsonl", "data/test_2016.en-fr.jsonl"),
         ("en-de/test.tsv", "en-fr/test.tsv"),
+        ("/data/fr/2017/test.tsv", "/data/de/2017/test.tsv"),
         (["x/seed_2", "x/seed_3"], ["y/seed_2", "x/seed_3"]),
     ],
 )
@@ -194,10 +195,12 @@ def test_an_ensemble_translates_texts_into_pairs(place, monkeypatch):
     assert written != {text: load(place / "run")(text, max_new_tokens=6) for text in TEXTS[:2]}
 
     (place / "long.en.txt").write_text(f"{' '.join([TEXTS[0]] * 40)}\n{TEXTS[0]}", encoding="utf-8")
+    pairs.unlink()
     back_translate([told[0], str(place / "long.en.txt"), *told[2:], "--max_new_tokens=6"])
     assert [json.loads(line)["en"] for line in pairs.read_text(encoding="utf-8").splitlines()] == [TEXTS[0]]
 
     (place / "rows.jsonl").write_text("".join(json.dumps({"en": text, "id": 1}) + "\n" for text in TEXTS[:2]))
+    pairs.unlink()
     back_translate([told[0], str(place / "rows.jsonl"), *told[2:], "--tag=<bt>", "--max_new_tokens=6"])
     tagged = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
     alone = load(place / "run")

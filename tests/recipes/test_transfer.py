@@ -129,6 +129,7 @@ def test_every_variant_of_a_comparison_stands_in_its_table(scored, tmp_path, cap
     [
         ("a: {msk: causal}", "variants.yaml, 'a': unknown flag '--msk': did you mean 'mask'"),
         ("a: causal", r"'a' needs settings of the form \{flag: value\}"),
+        ("a: {mask: null}", r"variants.yaml: 'a' has no value for mask"),
         ("a/b: {mask: causal}", "'a/b' names a folder, too"),
         ("- a", r"--variants .*expected lines of the form 'name: value'"),
     ],

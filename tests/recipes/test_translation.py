@@ -170,18 +170,17 @@ def test_the_run_is_the_checkpoint_of_the_best_bleu(python, tmp_path):
 
 def test_texts_of_one_language_become_pairs(trained, python, tmp_path):
     folder, _ = trained
-    texts = [f"Der Hund sieht {number} Katzen." for number in range(4)]
+    texts = ["Der Hund.", "Die Katze.", "Der Hund und die Katze sehen an diesem Morgen " * 3]
     (tmp_path / "texts.de.txt").write_text("\n".join([*texts, "", " "]), encoding="utf-8")
     pairs = tmp_path / "pairs.jsonl"
-    flags = ["--language=de", "--max_new_tokens=12", "--min_new_tokens=6"]
+    flags = ["--language=de", "--max_new_tokens=6", "--min_new_tokens=6"]
     made = python("back_translate", folder, tmp_path / "texts.de.txt", *flags, f"--output_file={pairs}")
     assert made.returncode == 0, made.stderr
     rows = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
     left_out = int(re.search(r"(\d+) left out", made.stdout)[1])
-    assert len(rows) + left_out == len(texts)
-    assert all(set(row) == {"de", "en"} and row["de"] in texts for row in rows)
-    asked = python("generate", folder, rows[0]["de"], "--target_lang=en", *flags[1:]) if rows else None
-    assert asked is None or asked.stdout.strip() == rows[0]["en"]
+    assert [row["de"] for row in rows] == texts[:2] and left_out == 1
+    asked = python("generate", folder, *texts[:2], "--target_lang=en", *flags[1:])
+    assert asked.stdout.splitlines() == [row["en"] for row in rows]
     refused = python("back_translate", folder, tmp_path / "texts.de.txt", "--language=fr", f"--output_file={pairs}")
     assert (
         refused.returncode == 2 and "--language fr" in refused.stderr and "translates from en and de" in refused.stderr

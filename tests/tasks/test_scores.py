@@ -184,7 +184,7 @@ def test_the_lead_baseline_is_scored_like_a_summary(summary_scores):
 
 def test_the_baselines_read_the_bodies():
     body = 'A fox (e.g. this) is red. It eats.\nMore here.\n\n"It is No. 5!" Foxes say.\n\nAlone'
-    assert openings(body) == 'A fox (e.g. this) is red. "It is No. 5! Alone'
+    assert openings(body) == 'A fox (e.g. this) is red. "It is No. 5!" Alone'
     assert [openings(body, words).count(" ") + 1 for words in (1, 6, 7, 11)] == [6, 6, 10, 11]
     assert openings(body, 0) == ""
     scores = score_summaries(["x"], ["A fox is red. Alone."], ["Title\n" + body], [body], lead_words=9)

@@ -18,7 +18,8 @@ export function readMidi(bytes) {
   }
   const header = data.number(4), format = data.number(2), count = data.number(2), division = data.number(2);
   if (format > 1) throw new EngineError("This MIDI file holds separate patterns (format 2): save it as format 0 or 1.");
-  if (!division || division & 0x8000) {
+  if (!division) throw new EngineError("This MIDI file does not say how long a beat is: save it anew.");
+  if (division & 0x8000) {
     throw new EngineError("This MIDI file counts time in film frames: save it in beats.");
   }
   data.place += header - 6;

@@ -12,6 +12,8 @@ export function bars(names, count, pressed = null) {
   const node = el("ol", { class: "bars" });
 
   function show({ probabilities, plain }, written = null) {
+    const buttons = () => [...node.querySelectorAll("button")];
+    const focused = buttons().indexOf(document.activeElement); // one can press Enter for token after token
     node.replaceChildren(...listed(probabilities, plain, count, written).map((id) => {
       const share = probabilities[id];
       const settings = {
@@ -28,6 +30,7 @@ export function bars(names, count, pressed = null) {
         ? el("button", { type: "button", onclick: () => pressed(id, plain), ...settings }, parts)
         : el("div", { role: "img", ...settings }, parts));
     }));
+    buttons()[focused]?.focus();
   }
   return { node, show };
 }

@@ -100,7 +100,7 @@ function build(session, panel, guard) {
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);
     const { limit } = session;
     const ending = limit ? `, ended at the page's limit of ${count(limit)} tokens` : hasEnded ? ", complete" : "";
-    const words = `${count(notes.length)} notes, ${clock(end)}${ending}`;
+    const words = `${count(notes.length)} ${notes.length === 1 ? "note" : "notes"}, ${clock(end)}${ending}`;
     if (state.textContent !== words) state.textContent = words; // it is read out when it changes
     for (const run of runs) {
       const arcs = isWriting || chosen < 0 ? [] : await arcsPerHead(session, run.engine, layer, shownHeads, notes, chosen);

@@ -22,20 +22,25 @@ export function musicPrompt(session, begin, guard, form) {
   const chooser = el("input", { type: "file", accept: ".mid,.midi,audio/midi", class: "visually-hidden", "aria-label": "MIDI file" });
   const name = el("span", { class: "file-name" });
   const drop = el("label", { class: "drop" }, chooser, el("span", {}, "Choose a MIDI file, or drop it here"), name);
-  const away = el("button", { type: "button", class: "quiet", onclick: () => want({ file: null }) }, "Without the file");
+  const away = el("button", { type: "button", class: "quiet", onclick: guard(() => want({ file: null })) }, "Without the file");
   const take = guard(async (chosen) => {
     if (!chosen) return;
     if (chosen.size > LARGEST_FILE) {
       throw new EngineError(`${chosen.name} has ${(chosen.size / 1e6).toFixed(1)} MB: give a MIDI file of at most 2 MB.`);
     }
     // Whoever gives a first file means the job that needs one.
-    const { job, file: before } = session.wanted;
-    const isMeant = before || NEEDS_FILE.has(job);
+    const before = session.wanted, { job } = before;
+    const isMeant = before.file || NEEDS_FILE.has(job);
     want({
       file: { name: chosen.name, bytes: new Uint8Array(await chosen.arrayBuffer()) },
       job: isMeant ? job : jobs.find((each) => NEEDS_FILE.has(each)) ?? job,
     });
-    await begin();
+    try {
+      await begin();
+    } catch (error) {
+      want(before); // a file that is refused is not the chosen one
+      throw error;
+    }
   });
   const offered = melody && el("button", { type: "button", class: "quiet example", onclick: guard(async () => {
     want({ job: "accompany", file: { name: melody.name, bytes: bytesOf(melody.midi) } });

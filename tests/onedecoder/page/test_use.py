@@ -35,6 +35,18 @@ def test_another_token_can_be_chosen_where_one_was_written(open_mock, write):
     assert tab.locator("#write .tokens .written").last.inner_text() == other
 
 
+def test_enter_on_a_bar_writes_token_after_token(open_mock):
+    tab = open_mock("translation")
+    tab.wait_for_selector("#write .bar")
+    written = "() => document.querySelectorAll('#write .tokens .written').length"
+    before = tab.evaluate(written)
+    tab.locator("#write ol.bars:visible").last.get_by_role("button").nth(1).focus()
+    for count in (1, 2, 3):
+        tab.keyboard.press("Enter")
+        tab.wait_for_function(f"() => ({written})() === {before + count}")
+        assert tab.evaluate("document.activeElement.className").startswith("bar")
+
+
 def test_temperature_top_k_and_top_p_move_the_bars(open_mock):
     tab = open_mock("translation")
     first = tab.locator("#write .bar .number").first

@@ -14,3 +14,5 @@ def test_only_line_feeds_end_a_line(tmp_path, name):
     lines = TEXTS if name.endswith("txt") else [json.dumps({"output": text}, ensure_ascii=False) for text in TEXTS]
     (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     assert read_outputs(tmp_path / name) == TEXTS
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())  # the mark of some editors
+    assert read_outputs(tmp_path / name) == TEXTS

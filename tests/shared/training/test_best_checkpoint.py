@@ -1,3 +1,4 @@
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_a_finished_run_that_was_moved_goes_on_to_its_best(new_trainer, few_rows
     again = new_trainer("moved", **best)
     again.train(resume_from_checkpoint=str(moved / "checkpoint-140"))
     assert again.evaluate()["eval_exact"] == expected
+
+
+def test_a_broken_run_that_was_moved_still_knows_its_best(new_trainer, few_rows, tmp_path):
+    """Though the best lies behind the step that it goes on from, and no better one is saved any more."""
+    best = {"rows": few_rows, "load_best_model_at_end": True, "metric_for_best_model": "exact", **TOO_FAR}
+    whole = new_trainer("whole", **{**best, "save_total_limit": 9})
+    whole.train()
+    step = whole.state.best_global_step
+    folder = Path(whole.args.output_dir)
+    for last in range(step + 40, 141, 20):
+        shutil.rmtree(folder / f"checkpoint-{last}")
+    moved = folder.rename(folder.with_name("moved"))
+    again = new_trainer("moved", **{**best, "save_strategy": "best"})
+    again.train(resume_from_checkpoint=str(moved / f"checkpoint-{step + 20}"))
+    assert again.state.best_global_step == step < again.state.global_step == 140
+    assert again.evaluate()["eval_exact"] == whole.evaluate()["eval_exact"]
 
 
 def test_training_stops_after_evaluations_that_wrote_no_better(new_trainer, few_rows):

@@ -118,9 +118,11 @@ def test_a_fault_of_the_program_is_not_taken_for_a_full_disk(new_trainer, monkey
         trainer.train()
 
 
+@pytest.mark.parametrize("best", [False, True])
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_from_the_last_step_nothing_is_trained_any_more(new_trainer, tmp_path, ema_decay):
+def test_from_the_last_step_nothing_is_trained_any_more(new_trainer, tmp_path, ema_decay, best):
     options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "ema_decay": ema_decay}
+    options |= {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 2} if best else {}
     whole = new_trainer("whole", **options)
     whole.train()
     again = new_trainer("whole", **options)

@@ -52,5 +52,11 @@ def test_of_articles_the_part_is_learned_that_was_asked_for():
         "sections": "Swift\nNests\nOf mud.\nUnder roofs.\nFast.",
         "paragraphs": "Swift\nOf mud.\nUnder roofs.\nFast.",
     }
+    nameless = Dataset.from_list(
+        [{"title": "", "lead": "A bird.", "sections": [{"heading": None, "paragraphs": ["Of mud."]}]}]
+    )
+    assert text_rows(nameless)["text"] == ["A bird.\nOf mud."]
+    with pytest.raises(UserError, match=r"column 'text' holds '1' \(int\), not text"):
+        text_rows(Dataset.from_dict({"text": [1, 2]}), concatenate=True)
     with pytest.raises(UserError, match="--article_text sections is for articles"):
         text_rows(Dataset.from_dict({"text": ["Of mud."]}), article_text="sections")

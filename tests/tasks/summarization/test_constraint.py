@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from tokenizers.pre_tokenizers import ByteLevel
 
 from shared.data.vocabulary import TextVocabulary
-from tasks.summarization.constraint import NAME, NamesFromSource
+from tasks.summarization.constraint import NamesFromSource, names
 from tasks.summarization.task import Summarization, SummarizationArguments, SummarizationRequestArguments
 
 TEXTS = ["The river Tamm flows through Dorvane. In 1191 it froze, and Lorvia did, too. It froze in 1866."] * 9
@@ -42,11 +41,25 @@ def test_names_and_numbers_stand_in_the_prompt(vocabulary):
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [(" Élise", True), (" été", False), (" Tamm", True), (" 1866", True), ("66", True), ("The", False)],
+    [
+        *[(" Élise", True), (" été", False), (" Tamm", True), (" 1866", True), ("66", True), ("The", False)],
+        *[(" Łódź", True), (" Москва", True), (" город", False), (" Αθήνα", True), (" ١٨٦٦", True), (" \ufffd", False)],
+    ],
 )
-def test_capitals_beyond_ascii_are_names(text, named):
-    [(token, _)] = ByteLevel(add_prefix_space=False).pre_tokenize_str(text)
-    assert bool(NAME.match(token)) is named
+def test_capitals_of_any_alphabet_are_names(text, named):
+    assert names(text) is named
+
+
+def test_names_of_other_alphabets_stand_in_the_prompt():
+    texts = ["он живёт в городе Москва и работает", "он живёт в городе Минск и работает"] * 20
+    vocabulary = TextVocabulary.train(texts, 420, {"<|summarize|>": "In summary:"})
+    constraint = NamesFromSource(vocabulary)
+    state = constraint.new_state(1, "cpu")
+    constraint.begin(state, 0, vocabulary.encode(texts[0]), 9)
+    there, other = (vocabulary.encode(f"в {name}")[-1] for name in ("Москва", "Минск"))
+    constraint.advance(state, torch.tensor([there]))
+    allowed = constraint.allowed(state)[0]
+    assert vocabulary.decode([other]) == " Минск" and allowed[there] and not allowed[other]
 
 
 def test_it_is_asked_for(vocabulary):

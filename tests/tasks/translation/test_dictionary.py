@@ -7,6 +7,7 @@ import pytest
 from recipes.dictionary import main
 from shared.errors import UserError
 from tasks.translation.dictionary import known, pairs
+from tasks.translation.texts import write_pairs
 
 LINES = """# Version :: made for this test
 Haus {n}; Gebäude {n} [arch.] | Häuser {pl} :: house; building; home | houses
@@ -53,10 +54,20 @@ def test_the_recipe_keeps_what_the_texts_have(tmp_path, capsys):
 def test_what_is_read_is_not_written_over(tmp_path):
     (tmp_path / "de-en").write_text("\n".join(LINES), encoding="utf-8")
     (tmp_path / "folder").mkdir()
-    for name, told in (("de-en", "is what is read: name another"), ("folder", "is a folder: name a file in it")):
+    (tmp_path / "mine.jsonl").write_text("mine")
+    for name, told in {
+        "de-en": "is what is read: name another",
+        "folder": "is a folder: name a file in it",
+        "mine.jsonl": "is there already: name another",
+        "pairs.jsonl.xz": "give a name that ends in .jsonl",
+    }.items():
         with pytest.raises(UserError, match=told):
             main([str(tmp_path / "de-en"), "--output_file", str(tmp_path / name)])
     assert (tmp_path / "de-en").read_text(encoding="utf-8") == "\n".join(LINES)
+    assert (tmp_path / "mine.jsonl").read_text() == "mine"
+    with pytest.raises(UserError, match="there are no pairs"):
+        write_pairs([], tmp_path / "none.jsonl")
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 @pytest.mark.parametrize("content", ["no dictionary at all\n", "", "\udcff :: x"])
