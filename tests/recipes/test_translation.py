@@ -181,6 +181,9 @@ def test_texts_of_one_language_become_pairs(trained, python, tmp_path):
     assert [row["de"] for row in rows] == texts[:2] and left_out == 1
     asked = python("generate", folder, *texts[:2], "--target_lang=en", *flags[1:])
     assert asked.stdout.splitlines() == [row["en"] for row in rows]
+    again = python("back_translate", folder, tmp_path / "texts.de.txt", *flags, f"--output_file={pairs}")
+    assert again.returncode == 2 and "is there already: name another" in again.stderr
+    pairs.unlink()
     refused = python("back_translate", folder, tmp_path / "texts.de.txt", "--language=fr", f"--output_file={pairs}")
     assert (
         refused.returncode == 2 and "--language fr" in refused.stderr and "translates from en and de" in refused.stderr
