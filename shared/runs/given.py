@@ -69,9 +69,8 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open(
-            encoding="utf-8-sig"
-        ) as file:  # whose lines end at line feeds alone, not at all that Unicode names
+        # A file's lines end at line feeds alone, a text's at all that Unicode names.
+        with path.open(encoding="utf-8-sig") as file:
             return [line.rstrip("\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {first_line(error)}; give a text file in UTF-8") from error
