@@ -34,7 +34,7 @@ def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
     """The names in the first line.
 
     Raises:
-        UserError: if the first record has more fields than these, or two have one name.
+        UserError: if one has no name or two have the same, or the first record has more fields than these.
     """
     csv.field_size_limit(2**31 - 1)  # articles are longer than its 128 KiB
     with _open(path) as file:
@@ -46,6 +46,11 @@ def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
                 f"{path}, line {records.line_num}: {len(first)} fields under {len(columns)} column names; "
                 "quote fields that hold the separator, and name every column in line 1"
             )
+    if "" in columns:
+        raise UserError(
+            f"{path}, line 1: column {columns.index('') + 1} has no name; name it, or write the file without it (in "
+            "pandas by index=False)"
+        )
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise UserError(f"{path}, line 1: two columns are called '{twice}'; give each its own name")
     return columns

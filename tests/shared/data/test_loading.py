@@ -81,6 +81,7 @@ FAULTS = {
     "empty.jsonl": (b"", "empty.jsonl: is empty"),
     "blank.jsonl": (b"\n\n", "blank.jsonl: "),
     "header.csv": ("en,de\n", "header.csv: "),
+    "unnamed.csv": (",en,de\n0,a,b\n", r"unnamed\.csv, line 1: column 1 has no name"),
     "a.xlsx": (b"PK", r"unknown suffix '\.xlsx'; known: \.json \.jsonl"),
     "no_suffix": (b"x", "unknown suffix ''"),
     "broken.jsonl": (JSONL + b'{"en": "x",\n' + JSONL, r"broken\.jsonl, line 3: is not JSON: .*give one \{…\}"),
