@@ -19,8 +19,6 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
     Raises:
         UserError: if the run has not learned what is asked for, or the file is no MIDI file.
     """
-    if given:
-        MidiSource(given)  # beside it stands in the end what is written: better refused now
     fitting: tuple[str, ...] = ("continue", "accompany", "compose", "infill") if given else ("compose", "continue")
     if asked.hole:
         fitting = ("infill",)
@@ -32,6 +30,8 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
         raise UserError(f"--from and --to are for --job infill: leave them out to {job}, or give a run that infills")
     if asked.prime_seconds and not given:
         raise UserError("--prime_seconds is for a MIDI file: give one, or leave it out")
+    if given:
+        MidiSource(given)  # beside it stands in the end what is written: better refused now
     if job == "infill":
         for flag, given_so in {
             "--prime_seconds": asked.prime_seconds,

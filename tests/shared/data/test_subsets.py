@@ -91,8 +91,8 @@ def test_training_sees_its_share_only(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--train_share=0", "--train_share 0.0: give a share above 0"),
-        ("--train_share=1.5", "--train_share 1.5: give a share above 0"),
+        ("--train_share=0", "--train_share is 0.0: give a share above 0"),
+        ("--train_share=1.5", "--train_share is 1.5: give a share above 0"),
         ("--from_scratch", "--from_scratch needs --model_name_or_path"),
     ],
 )
