@@ -25,7 +25,6 @@ from shared.runs.cli import Parser, run
 
 SYLLABLES = [consonant + vowel for consonant, vowel in product("bdfgklmnprstvw", "aeiou")]
 HELD_OUT = 200  # rows of the validation split, and of the test split
-SPLITS = {"train": 0, "validation": HELD_OUT, "test": HELD_OUT}  # rows; of train --rows
 
 
 @dataclass
@@ -59,13 +58,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("folder", help="Where train.jsonl, validation.jsonl and test.jsonl go.")
     shape, given = parser.parse(arguments)
     shape.check()
-    for split in SPLITS:
+    counts = {"train": shape.rows, "validation": HELD_OUT, "test": HELD_OUT}
+    for split in counts:
         if (there := Path(given.folder, f"{split}.jsonl")).exists():
             raise UserError(f"{there} is there already: give another folder")
     drawn = rows(shape)
     with atomic_directory(Path(given.folder)) as staging:
-        for split, held_out in SPLITS.items():
-            lines = (json.dumps(next(drawn)) + "\n" for _ in range(held_out or shape.rows))
+        for split, count in counts.items():
+            lines = (json.dumps(next(drawn)) + "\n" for _ in range(count))
             (staging / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
     print(f"{shape.rows} rows to learn from, {HELD_OUT} to validate and to test on: {given.folder}")
 

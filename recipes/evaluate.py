@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     task = opened.task(TASKS, data)
     wanted = {**asdict(data), **asdict(generation), "seed": score.seed, "load_in_8bit": score.load_in_8bit}
     if score.outputs:
-        check_given(score, [key for key in (*asdict(generation), "load_in_8bit") if wanted[key] != own[key]])
+        check_given(score, [key for key in asdict(generation) if wanted[key] != own[key]])
     name = name_of(score, own, {**wanted, "ensemble": score.ensemble, "outputs": score.outputs})
     if len(name.encode()) > LONGEST_NAME:
         raise UserError(f"the scores would be called {name[:40]}…, {len(name)} letters: give a shorter --name")
@@ -186,7 +186,7 @@ def check_given(score: ScoreArguments, changed: Sequence[str]) -> None:
     Raises:
         UserError: that names the first of the flags.
     """
-    idle = [*changed, *(["ensemble"] if score.ensemble else []), *(["compare_to"] if score.compare_to else [])]
+    idle = [*changed, *(name for name in ("load_in_8bit", "ensemble", "compare_to") if getattr(score, name))]
     if idle:
         raise UserError(f"--outputs {score.outputs}: nothing is written then: leave out --{idle[0]}")
 

@@ -56,11 +56,8 @@ def parse(
     generation.check()
     check_writing(kind, data, generation)
     if not training.do_train:
-        for flag, given in {
-            "resume_from_checkpoint": training.resume_from_checkpoint,
-            "overwrite_output_dir": training.overwrite_output_dir,
-        }.items():
-            if given:
+        for flag in ("resume_from_checkpoint", "overwrite_output_dir"):
+            if getattr(training, flag):
                 raise UserError(
                     f"--{flag} is for a training: leave it out with --do_train false; evaluate.py scores runs"
                 )

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -203,9 +203,8 @@ class TrainingArguments(transformers.TrainingArguments):
 
     def _check_parsed(self) -> None:
         """UserError for what is wrong in settings that come as JSON, which are objects by now."""
-        accelerator, schedule = (
-            cast("Any", each) for each in (self.accelerator_config, self.lr_scheduler_kwargs or {})
-        )
+        accelerator: Any = self.accelerator_config
+        schedule: Any = self.lr_scheduler_kwargs or {}
         if accelerator.dispatch_batches:
             raise UserError(
                 "--accelerator_config dispatch_batches divides batches row by row, and packed ones hold lists of "

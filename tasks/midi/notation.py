@@ -9,7 +9,7 @@ import mido
 
 from shared.data.arguments import RequestArguments
 from tasks.midi.sequencer import midi_file
-from tasks.midi.source import TIMING, Events, begins, channel_of, events
+from tasks.midi.source import begins, channel_of, events, timing_of
 
 SUFFIX = ".musicxml"
 DIVISORS = (4, 3)  # a beat is divided into 16ths or triplets, whichever is nearer
@@ -51,11 +51,10 @@ def conducted(file: mido.MidiFile) -> mido.MidiFile:
 
     Each channel of a track is a track then: music21 takes one for an instrument.
     """
-    timing: Events = []
-    parts: list[Events] = []
-    for track in map(events, file.tracks):
-        timing += [event for event in track if event[1].type in TIMING]
+    tracks = [*map(events, file.tracks)]
+    parts = [timing_of(tracks)]
+    for track in tracks:
         names = [event for event in track if event[1].type == "track_name"]
         for channel in sorted({message.channel for _, message in track if begins(message)}):
             parts.append([*names, *(event for event in track if channel_of(event[1]) == channel)])
-    return midi_file([sorted(timing, key=lambda event: event[0]), *parts], file.ticks_per_beat)
+    return midi_file(parts, file.ticks_per_beat)

@@ -1,7 +1,7 @@
 """A MIDI file that was given, message by message, so that what is written beside it leaves it as it stands."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -44,30 +44,32 @@ class MidiSource:
 
     def _begin(self, first: int) -> None:
         """When in the file each tick is, and a performance begins: with its `first` tick that holds a pitched note."""
-        changes = {0: MICROSECONDS / TEMPO} | {
-            time: message.tempo for time, message in self.timing if message.type == "set_tempo"
+        changes = {0: self._length(MICROSECONDS / TEMPO)} | {
+            time: self._length(message.tempo) for time, message in self.timing if message.type == "set_tempo"
         }
         self.first = first
-        self.changes, lengths = (np.array(part, dtype=float) for part in zip(*sorted(changes.items()), strict=True))
-        self.lengths = lengths / (self.resolution * 1e6 / TICKS_PER_SECOND)  # of a tick of the file, in 10 ms
+        self.changes, self.lengths = (np.array(part, dtype=float) for part in zip(*changes.items(), strict=True))
         self.times = np.append(0, np.cumsum(np.diff(self.changes) * self.lengths[:-1]))
 
     def _keep_time(self, tempo: float) -> None:
         message = mido.MetaMessage("set_tempo", tempo=round(MICROSECONDS / tempo))
-        length = message.tempo / (self.resolution * 1e6 / TICKS_PER_SECOND)
 
         def moved(tick: int) -> int:
-            return round(float(self.time(np.array(tick))) / length)
+            return round(float(self.time(np.array(tick))) / self._length(message.tempo))
 
         kept = [[(moved(time), each) for time, each in track if each.type != "set_tempo"] for track in self.tracks]
         first = moved(self.first)
         self.tracks = [[(0, message), *kept[0]], *kept[1:]]
         self._begin(first)
 
+    def _length(self, tempo: float) -> float:
+        """Of a tick of the file, in 10 ms, where a beat lasts `tempo` microseconds."""
+        return tempo / (self.resolution * 1e6 / TICKS_PER_SECOND)
+
     @property
     def timing(self) -> Events:
         """The file's tempo, time signatures and keys alone."""
-        return sorted((event for track in self.tracks for event in track if event[1].type in TIMING), key=_time)
+        return timing_of(self.tracks)
 
     def time(self, ticks: np.ndarray) -> np.ndarray:
         """The file's ticks in 10 ms from its beginning."""
@@ -110,6 +112,11 @@ def events(track: mido.MidiTrack) -> Events:
         time += message.time
         found.append((time, message))
     return found
+
+
+def timing_of(tracks: Iterable[Events]) -> Events:
+    """The tempo, time signatures and keys that any of the tracks tell, in order."""
+    return sorted((event for track in tracks for event in track if event[1].type in TIMING), key=_time)
 
 
 def channel_of(message: mido.Message | mido.MetaMessage) -> int | None:
