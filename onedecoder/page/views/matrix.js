@@ -29,6 +29,7 @@ export function matrix(chosen) {
 
   /** Show { weights [size, size], names, hidden, row, label }; the zoom stays where the picture has the same size. */
   function show(next) {
+    if (!node.clientWidth) return; // another view was opened meanwhile: there is no room to draw in until this one is again
     const isSame = picture?.names.length === next.names.length;
     if (picture?.weights !== next.weights) tiles = null;
     picture = next;
