@@ -261,7 +261,7 @@ class LoadedDecoder:
         try:
             wanted = self.task.RequestArguments(**{name: settings[name] for name in own & {*settings}})
             generation = replace(self.generation, **{name: settings[name] for name in writing & {*settings}})
-            generation.check()
+            generation.check(settings)
         except (ValueError, TypeError) as error:
             said = ", ".join(f"{name}={value!r}" for name, value in settings.items())
             raise UserError(f"{error} (in {said})" if isinstance(error, TypeError) else str(error)) from error

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from onedecoder.decoder import LoadedDecoder, load
 from shared.errors import UserError
 from shared.generation.arguments import DecoderArguments, GenerationArguments
-from shared.runs.cli import Parser, run
+from shared.runs.cli import Parser, names_of, run
 from shared.runs.folder import Run
 from tasks.translation import Translation
 from tasks.translation.task import TranslationRequestArguments
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     first = parser.parse_known_args([*arguments])[0]
     opened = Run.open(first.run)
     generation, asked, given = parser.parse(arguments, opened.settings["generation"])
-    generation.check()
+    generation.check(names_of(arguments))
     path = pairs_file(asked.output_file, given.files)
     decoder = load(given.run, ensemble=asked.ensemble or (), load_in_8bit=asked.load_in_8bit)
     other = other_language(decoder, asked.language)

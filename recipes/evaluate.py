@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
         # The data named here instead of those of the training, not beside them.
         known |= dict.fromkeys([*sources, "dataset_config_name"])
     data, generation, score, _ = parser.parse(arguments, known)
-    generation.check()
+    generation.check(names_of(arguments))
     check_writing(kind, data, generation)
 
     task = opened.task(TASKS, data)

@@ -30,7 +30,7 @@ from shared.data.arguments import RequestArguments
 from shared.errors import UserError
 from shared.files import check_writable
 from shared.generation.arguments import DecoderArguments, GenerationArguments
-from shared.runs.cli import Parser, run
+from shared.runs.cli import Parser, names_of, run
 from shared.task import Row, Task
 
 MOST_SAMPLES = 10_000  # of one input
@@ -108,7 +108,7 @@ def main(arguments: list[str]) -> None:
     source = Source.open(run_name)
     parser = new_parser(source.kind.RequestArguments)
     request_arguments, generation, output, given = parser.parse(arguments, asdict(source.generation))
-    generation.check()
+    generation.check(names_of(arguments))
     task = source.task(request_arguments)
     folder = Path(output.output_dir or Path(run_name) / "generated")
     asked = {"ensemble": output.ensemble or (), "load_in_8bit": output.load_in_8bit, "compile": output.compile}

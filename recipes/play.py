@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from shared.errors import UserError
 from shared.files import atomic_directory, check_writable
 from shared.generation.arguments import GenerationArguments
-from shared.runs.cli import Parser, run
+from shared.runs.cli import Parser, names_of, run
 
 if TYPE_CHECKING:
     from onedecoder.decoder import LoadedDecoder
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> None:
     known = Run.open(name).settings["generation"]
     known = {setting: value for setting, value in known.items() if setting not in WITHOUT_EFFECT}
     generation, wanted, _ = new_parser().parse(arguments, known)
-    generation.check()
+    generation.check(names_of(arguments))
     if wanted.output_dir:
         check_writable(Path(wanted.output_dir))
         if (kept := Path(wanted.output_dir, SESSION)).exists():  # what was played is not played again

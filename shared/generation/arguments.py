@@ -1,6 +1,7 @@
 """How to write: flags, under the names of transformers' GenerationConfig."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ from shared.errors import UserError
 LOWEST_TEMPERATURE = 1e-4  # below it scaled logits leave float32's range, and the result is greedy long before
 
 MOST = {"num_beams": 1000, "num_candidates": 10_000}  # more would fill any memory
+OF_SAMPLING = ("temperature", "top_k", "top_p")
+OF_BEAMS = ("length_penalty", "early_stopping")
 STEEPEST = 5  # of a power of lengths: scores stay well within float32
 
 
@@ -60,11 +63,12 @@ class GenerationArguments:
         default=64, metadata={"help": "Number of prompts (times beams) to process at once."}
     )
 
-    def check(self) -> None:
+    def check(self, given: Iterable[str] = ()) -> None:
         """Refuse settings that cannot be meant.
 
         Raises:
-            UserError: if one is out of its range, or excludes another.
+            UserError: if one is out of its range, excludes another, or, where somebody asked for it (`given` has the
+                names; a run may well keep it for another time), does nothing.
         """
         least_of = {"max_new_tokens": 1, "num_beams": 1, "num_candidates": 1, "generation_batch_size": 1}
         if self.temperature == math.inf:
@@ -92,6 +96,15 @@ class GenerationArguments:
             raise UserError(f"--rerank_reverse {self.rerank_reverse} chooses among beams: give --num_beams as well")
         if self.num_candidates > 1 and not self.do_sample:
             raise UserError(f"--num_candidates {self.num_candidates} are drawn: give --do_sample true as well")
+        self._refuse_idle(given)
+
+    def _refuse_idle(self, given: Iterable[str]) -> None:
+        """Refuse settings of one way of writing where it is another's turn, as far as they would change it."""
+        idle = dict.fromkeys(OF_SAMPLING, "--do_sample true") if not self.do_sample else {}
+        idle |= dict.fromkeys(OF_BEAMS, "--num_beams") if self.num_beams == 1 else {}
+        for name in given:
+            if name in idle and getattr(self, name) != getattr(GenerationArguments, name):
+                raise UserError(f"--{name} does nothing without {idle[name]}: give that as well, or leave it out")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from shared.errors import ExclusiveSettingsError, UserError
 from shared.generation.arguments import GenerationArguments
 from shared.generation.candidates import check_writing
 from shared.model.arguments import ModelArguments
-from shared.runs.cli import Parser
+from shared.runs.cli import Parser, names_of
 from shared.runs.usage import Usage
 from shared.task import Task
 from shared.training.arguments import WITHOUT_EFFECT, TrainingArguments
@@ -53,7 +53,7 @@ def parse(
         usage=Usage({*COMMON, *_own(kind)}, _moved),
         without_effect=WITHOUT_EFFECT,
     ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
-    generation.check()
+    generation.check(names_of(arguments))
     check_writing(kind, data, generation)
     if not training.do_train:
         for flag in ("resume_from_checkpoint", "overwrite_output_dir"):

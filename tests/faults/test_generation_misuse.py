@@ -28,6 +28,8 @@ OF_FLAGS = [
     *((("--no_repeat_ngram_size", value), "--no_repeat_ngram_size") for value in ("-1", "nan")),
     *(((*SAMPLED, "--num_candidates", value), "--num_candidates") for value in ("0", HUGE)),
     (("--num_candidates", "3"), "--do_sample true"),
+    *((flag, "does nothing without --do_sample true") for flag in (("--temperature", "0.7"), ("--top-p=0.9",))),
+    *((flag, "does nothing without --num_beams") for flag in (("--length_penalty", "2"), ("--early_stopping",))),
     *((("--generation_batch_size", value), "--generation_batch_size") for value in ("0", "-1")),
     *((("--num_samples", value), "--num_samples") for value in ("0", "-3", HUGE)),
     ((*BEAMS, *SAMPLED), "exclude each other"),
