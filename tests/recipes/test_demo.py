@@ -11,7 +11,8 @@ from shared.errors import UserError
 
 TEST = {
     "translation": {"bleu": 91.944, "chrf": 96.0, "perplexity": 1.12},
-    "summarization": {"rouge1": 62.63, "lead_rouge1": 37.88, "openings_rouge1": 36.9, "novel_3grams": 96.63},
+    "summarization": {"rouge1": 62.63, "lead_rouge1": 37.88, "openings_rouge1": 36.9, "novel_3grams": 96.63}
+    | {"names_in_source": 99.82, "reference_names_in_source": 100.0, "coverage": 84.27, "reference_coverage": 84.6},
     "music": {
         **{"nll_per_note": 2.67, "valid_midi": 100.0},
         **{"generated_polyphony": 4.97, "real_polyphony": 3.93, "generated_duration": 0.94, "real_duration": 0.74},
@@ -59,6 +60,7 @@ def test_the_demo_shows_its_work(monkeypatch, tmp_path, capsys):
     assert bleu.split() == ["outputs/demo/translation", "BLEU", "91.94"]
     assert any(line.split()[-3:] == ["62.63", "37.88", "36.90"] for line in lines)
     assert any(line.split()[-4:] == ["at", "once", "4.97", "3.93"] for line in lines)
+    assert any(line.split()[-4:] == ["source,", "%", "99.82", "100.00"] for line in lines)
     assert "3-grams" not in text and "all scores: outputs/demo/*/metrics.json" in text
     commands = [line.strip() for line in lines if line.startswith("    python recipes/")]
     assert commands[0] == 'python recipes/generate.py outputs/demo/translation "The small dog sleeps."'
