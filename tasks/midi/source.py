@@ -1,7 +1,7 @@
 """A MIDI file that was given, message by message, so that what is written beside it leaves it as it stands."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tasks.midi.codec import DRUMS, SUSTAIN_PEDAL, TEMPO, TICKS_PER_SECOND, UNSO
 
 MICROSECONDS = 60e6  # of a minute, and so of a beat at one beat a minute
 TIMING = ("set_tempo", "time_signature", "key_signature")
+OF_ALL = (*TIMING, "lyrics", "marker", "text", "copyright")  # what a track says of the others as well
 
 Events = list[tuple[int, mido.Message | mido.MetaMessage]]
 """A track: messages, each with its time in ticks from the beginning, in the order in which they come."""
@@ -36,7 +37,7 @@ class MidiSource:
             raise UserError(f"{path}: {UNSOUND}") from error
         self.resolution = file.ticks_per_beat
         self.tracks = [events(track) for track in file.tracks]
-        if not any(begins(message) and message.channel != DRUMS for track in self.tracks for _, message in track):
+        if not any(_is_pitched(event) for track in self.tracks for event in track):
             raise UserError(f"{path}: {UNSOUND}")  # by its header it has fewer tracks
         self._begin(min(track.notes.numpy()["time"].min() for track in pitched.tracks))
         if tempo:
@@ -97,10 +98,34 @@ class MidiSource:
         ended = [_without(track, lambda time, _: self.performed(time) >= performed) for track in self.tracks]
         return [_ending(track, stop) for track in ended]
 
+    def alone(self, notes: Container[tuple[int, int]], name: str, stop: int | None) -> list[Events]:
+        """The file with these `notes` alone, (tick of the performance, pitch) each, of the tracks of that name.
+
+        Where no track has the name, in any case, those of all tracks stay. They end at the tick `stop`, if it is given.
+        Where a track loses notes, its pedal goes, which was theirs as well. What tracks without any of the notes say of
+        time, words and marks stands on a first track.
+        """
+        named = [track for track in self.tracks if _name(track) == name and any(map(_is_pitched, track))]
+
+        def gone(time: int, message: mido.Message) -> bool:
+            return message.channel == DRUMS or (self.performed(time), message.note) not in notes
+
+        kept: list[Events] = []
+        others: Events = []
+        for track in self.tracks:
+            left = _without(track, gone) if not named or track in named else []
+            if not any(begins(message) for _, message in left):
+                others += [event for event in track if event[1].type in OF_ALL]
+                continue
+            if len(left) < len(track):
+                left = [event for event in left if not event[1].is_cc(SUSTAIN_PEDAL)]
+            kept.append(left if stop is None else _ending(left, int(self.ticks(np.array(stop)))))
+        return [sorted(others, key=_time), *kept] if others else kept
+
     def without(self, start: int, stop: int) -> list[Events]:
         """The file without the notes that begin between two ticks of the performance; drums stay."""
         return [
-            _without(track, lambda time, drum: not drum and start <= self.performed(time) < stop)
+            _without(track, lambda time, note: note.channel != DRUMS and start <= self.performed(time) < stop)
             for track in self.tracks
         ]
 
@@ -129,12 +154,22 @@ def begins(message: mido.Message | mido.MetaMessage) -> bool:
     return message.type == "note_on" and message.velocity > 0
 
 
+def _is_pitched(event: tuple[int, mido.Message | mido.MetaMessage]) -> bool:
+    """Whether a note begins that is not a drum's."""
+    return begins(event[1]) and event[1].channel != DRUMS
+
+
+def _name(track: Events) -> str:
+    """What a track is called, in lower case."""
+    return next((message.name.strip().lower() for _, message in track if message.type == "track_name"), "")
+
+
 def _time(event: tuple[int, mido.Message | mido.MetaMessage]) -> int:
     return event[0]
 
 
-def _without(track: Events, gone: Callable[[int, bool], bool]) -> Events:
-    """A track without the notes that are gone, by when they begin and whether they are drums'.
+def _without(track: Events, gone: Callable[[int, mido.Message], bool]) -> Events:
+    """A track without the notes that are gone, by when they begin and the message by which they do.
 
     Of two notes on one key the first ends first.
     """
@@ -143,7 +178,7 @@ def _without(track: Events, gone: Callable[[int, bool], bool]) -> Events:
     for time, message in track:
         stays = True
         if begins(message):
-            stays = not gone(time, message.channel == DRUMS)
+            stays = not gone(time, message)
             sounding[message.channel, message.note].append(stays)
         elif message.type in ("note_on", "note_off") and sounding[message.channel, message.note]:
             stays = sounding[message.channel, message.note].popleft()

@@ -138,10 +138,10 @@ class MusicRequestArguments(NotationArguments):
         default=None,
         metadata={
             "aliases": ["--from"],
-            "help": "Fill a hole in the MIDI file that begins so many seconds after its first note …",
+            "help": "Fill a hole in the MIDI file that begins at so many seconds of it …",
         },
     )
-    hole_to: float | None = field(default=None, metadata={"aliases": ["--to"], "help": "… and ends so many after it."})
+    hole_to: float | None = field(default=None, metadata={"aliases": ["--to"], "help": "… and ends at so many."})
     all_keys: bool = field(default=False, metadata={"help": "Strike any of MIDI's 128 keys, not a piano's 88 alone."})
     pitch_top_p: float | None = field(
         default=None, metadata={"help": "Draw pitches from so much of their probability (default: the run's setting)."}

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
@@ -51,15 +53,17 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
 
 
 def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
-    """The row that asks for what fills the hole of a file; where to begin and end counts from its first note."""
+    """The row that asks for what fills the hole of a file; its ticks count from the first note, as of all pieces."""
     if not given or not asked.hole:
-        raise UserError(
-            "there is no hole to fill: give a MIDI file, and --from and --to in seconds from its first note"
-        )
-    whole = performance(given)
-    start, stop = (round(time * TICKS_PER_SECOND) for time in asked.hole)
+        raise UserError("there is no hole to fill: give a MIDI file, and --from and --to in seconds of it")
+    whole, source = performance(given), MidiSource(given)
+    silent = float(source.time(np.array(source.first)))
+    start, stop = (max(0, round(time * TICKS_PER_SECOND - silent)) for time in asked.hole)
     if start >= whole.end():
-        raise UserError(f"--from {asked.hole[0]}: {given} ends after {whole.end() / TICKS_PER_SECOND:.1f} s")
+        ends = (whole.end() + silent) / TICKS_PER_SECOND
+        raise UserError(f"--from {asked.hole[0]}: {given} ends after {ends:.1f} s")
+    if not stop:
+        raise UserError(f"--to {asked.hole[1]}: {given} begins with a silence of {silent / TICKS_PER_SECOND:.1f} s")
     return {"job": "infill", "given": vocabulary.encode(whole), "hole": [start, stop], "path": given}
 
 

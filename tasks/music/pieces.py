@@ -14,6 +14,7 @@ from tasks.midi.source import Events, MidiSource
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import filled
+from tasks.music.melody import TRACK
 
 DOUBLED = TICKS_PER_SECOND // 10  # a note struck so near to the melody's own on its key is the melody
 Tracks = dict[str, Score]
@@ -30,8 +31,10 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
         melody = vocabulary.decode(row["given"])
         own = without(written, melody)
         parts = {"Melody": melody, "Accompaniment": own} if whole else {"Written": written}
-        at = row.get("at", 0)
-        file = _file({name: later(part, at) for name, part in parts.items()}, asked, source)
+        at, sung = row.get("at", 0), None
+        if source and whole:
+            sung = _sung(source, later(parts.pop("Melody"), at), at, asked.prime_seconds)
+        file = _file({name: later(part, at) for name, part in parts.items()}, asked, source, sung)
         return Piece(together(melody, own) if whole else written, melody, file)
     if not given:
         return Piece(written, None, _file({"Piano": written}, asked))
@@ -60,6 +63,13 @@ def _filled(
 def _read(source: MidiSource, seconds: float | None) -> list[Events]:
     """What was read of the file: its first seconds, or all of it as it is."""
     return source.tracks if seconds is None else source.until(round(seconds * TICKS_PER_SECOND))
+
+
+def _sung(source: MidiSource, melody: Score, start: int, seconds: float | None) -> list[Events]:
+    """The notes of a melody as they stand in its file, or those of so many seconds from a tick on."""
+    onset, _, pitch, _ = columns(melody).tolist()
+    stop = None if seconds is None else start + round(seconds * TICKS_PER_SECOND)
+    return source.alone({*zip(onset, pitch, strict=True)}, TRACK, stop)
 
 
 def _file(

@@ -62,7 +62,7 @@ def test_a_hole_is_looked_into_and_a_language_is_asked_for(tmp_path, midi_dir, b
     look.main([str(run), str(midi_dir / "0.mid"), "--from=2", "--to=3", *seen])
     tokens = json.loads((tmp_path / "seen" / "numbers.json").read_text(encoding="utf-8"))["tokens"]
     assert {"<|gap|>", "<|infill|>"} < {*tokens}
-    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in seconds from its first note"):
+    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in seconds of it"):
         look.main([str(run), str(midi_dir / "0.mid"), *seen])
     look.main([both_ways.name, "Der Hund.", "--target_lang=en", *seen])
     assert "<|to-en|>" in json.loads((tmp_path / "seen" / "numbers.json").read_text(encoding="utf-8"))["tokens"]

@@ -219,7 +219,7 @@ def test_a_file_is_filled_where_asked(vocabulary, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "and --from and --to in seconds from its first note"),
+        ({}, "and --from and --to in seconds of it"),
         ({"hole_from": 9, "hole_to": 10}, "--from 9: .*piece.mid ends after 0.5 s"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_hole_that_is_nowhere_is_an_error(tmp_path, asked, message):
     save(piece([(0, 50, 60, 64)]), tmp_path / "piece.mid")
     with pytest.raises(UserError, match=message):
         music(NOTE_OFF, asked).request(str(tmp_path / "piece.mid"))
-    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in seconds from its first note"):
+    with pytest.raises(UserError, match="give a MIDI file, and --from and --to in seconds of it"):
         music(NOTE_OFF, asked).request("")
 
 

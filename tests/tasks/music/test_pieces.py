@@ -5,6 +5,7 @@ import pytest
 from matplotlib.image import imread
 from symusic import ControlChange, Note, Score, Tempo, TimeSignature, Track
 
+from shared.errors import UserError
 from tasks.midi.codec import columns, decode, encode, merged, one_piano, performance
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
@@ -48,7 +49,7 @@ def asked_of(song, *jobs, output=OUTPUT, **asked):
 
 def test_drums_play_on_through_a_hole_that_is_filled(song):
     before = Score(song)
-    _, _, file = asked_of(song, "infill", hole_from=1.5, hole_to=2.4)
+    _, _, file = asked_of(song, "infill", hole_from=2.0, hole_to=2.9)
     assert names(file) == ["MELODY", "Left hand", "Kit", "Written"]
     assert notes(file.tracks[2]) == notes(before.tracks[2])
     assert len(file.tracks[0].notes) < len(before.tracks[0].notes)
@@ -116,10 +117,10 @@ def performance_of(score):
 def test_an_accompaniment_comes_with_its_melody_and_does_not_double_it(song):
     output = encode(played((0, 100, 48, 63), (2, 90, 72, 63), (150, 200, 50, 63)))
     _, made, file = asked_of(song, "accompany", output=output)
-    assert names(file) == ["Melody", "Accompaniment"]
-    assert [note[2] for note in notes(file.tracks[0])] == [72, 74]
+    assert names(file) == ["MELODY", "Accompaniment"]
+    before = Score(song).tracks[0]  # as it stands in the file, in its own ticks
+    assert (notes(file.tracks[0]), file.tracks[0].program) == (notes(before), 73)
     assert [note[2] for note in notes(file.tracks[1])] == [48, 50]
-    assert notes(file.tracks[0])[0][:2] == (360, 120)  # where it stands in the file, in its own ticks
     assert notes(file.tracks[1])[0][0] == 360
     assert sorted(columns(made.sounding)[2]) == [48, 50, 72, 74]
     _, alone, file = asked_of(song, "accompany", output=output, write_prime=False)
@@ -128,12 +129,47 @@ def test_an_accompaniment_comes_with_its_melody_and_does_not_double_it(song):
 
 
 def test_a_hole_is_filled_among_the_tracks_of_the_file(song):
-    _, made, file = asked_of(song, "infill", hole_from=1.1, hole_to=2.1)
+    row, made, file = asked_of(song, "infill", hole_from=1.6, hole_to=2.6)  # of the file, whose first note is at 0.5 s
+    assert row["hole"] == [110, 210]
     assert names(file) == ["MELODY", "Left hand", "Kit", "Written"]
     assert notes(file.tracks[0]) == [(360, 120, 72, 101)]  # the second began in the hole
     assert notes(file.tracks[1]) == notes(Score(song).tracks[1])
     assert len(file.tracks[1].controls) == 2
     assert made.given.tracks[0].notes[0].pitch == 48
+
+
+def test_a_hole_may_begin_in_the_silence_before_a_file_but_not_end_there(song):
+    row, _, _ = asked_of(song, "infill", hole_from=0.2, hole_to=1)
+    assert row["hole"] == [0, 50]
+    with pytest.raises(UserError, match=r"--to 0.4: .*song.mid begins with a silence of 0.5 s"):
+        asked_of(song, "infill", hole_from=0.2, hole_to=0.4)
+
+
+@pytest.mark.parametrize("name", ["", "Flute"])
+def test_a_melody_stays_as_it_stands_in_its_file_whatever_it_is_called(song, name):
+    """Also a skyline: of a track that loses other notes the pedal goes, and drums are no melody."""
+    score = Score(song)
+    score.tracks[0].name = name
+    score.tracks[0].controls.append(ControlChange(0, 7, 90))
+    score.dump_midi(song)
+    _, made, file = asked_of(song, "accompany")
+    assert names(file) == [name, "Left hand", "Accompaniment"]
+    assert [notes(track) for track in file.tracks[:2]] == [
+        [(360, 120, 72, 101), (600, 240, 74, 102)],
+        [(120, 480, 48, 50)],
+    ]
+    assert file.tracks[0].program == 73
+    assert [[(c.number, c.value) for c in track.controls] for track in file.tracks[:2]] == [[(7, 90)], []]
+    assert [round(tempo.qpm) for tempo in file.tempos] == [60, 90]
+    assert columns(made.given)[2].tolist() == [48, 72, 74]
+
+
+@pytest.mark.parametrize(("intro", "seconds", "length"), [(True, 1.3, 72), (False, 0.8, 120)])
+def test_of_a_melody_that_is_read_in_part_that_part_stays(song, intro, seconds, length):
+    """From the file's first note, at 0.5 s, or from the melody's, at 1.5 s."""
+    _, _, file = asked_of(song, "accompany", prime_seconds=seconds, intro=intro)
+    assert names(file) == ["MELODY", "Accompaniment"]
+    assert notes(file.tracks[0]) == [(360, length, 72, 101)]
 
 
 def test_a_tempo_is_asked_for_and_else_midis(song):
