@@ -42,7 +42,7 @@ def open_file(browser):
 
     def opened(path, width=1280, height=900, view="", **settings):
         context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)  # of a machine on which much else runs
         contexts.append(context)
         tab = context.new_page()
         tab.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))

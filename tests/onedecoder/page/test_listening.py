@@ -23,7 +23,7 @@ def heard(open_file, tmp_path):
                 file.setnchannels(1)
                 file.setsampwidth(2)
                 file.setframerate(8_000)
-                samples = np.sin(np.arange(4_000) * (0.1 + 0.1 * source + 0.05 * number)) * 3_000
+                samples = np.sin(np.arange(40_000) * (0.1 + 0.1 * source + 0.05 * number)) * 3_000
                 file.writeframes(samples.astype("<i2").tobytes())
     path = write_page(tmp_path / "page.html", SOURCES, pairs, recordings, "Which one?")
     return lambda **settings: open_file(path, **settings)

@@ -106,7 +106,7 @@ def test_everything_that_can_be_used_has_a_name(open_mock, write, task):
         view.click()
         tab.wait_for_timeout(300)
         with suppress(TimeoutError):  # a busy machine may draw the view later
-            tab.wait_for_function(f"() => !({NAMELESS})().length", timeout=5000)
+            tab.wait_for_function(f"() => !({NAMELESS})().length")
         assert tab.evaluate(NAMELESS) == []
 
 

@@ -37,13 +37,16 @@ def positions_of(rows, length, longest):
 
 
 def check_equal(rows, length, heads, width, longest, threads=1, apart=False):
-    """Values and gradients, of parts of one projection or of tensors that lie each in its own way."""
+    """Values and gradients, of parts of one projection or of tensors that lie each in its own way.
+
+    The plain form is computed in float64: its own rounding is not to be told from ours.
+    """
     positions = positions_of(rows, length, longest)
     projected = torch.randn(rows, length, 3 * heads * width) * 2
     asked, scaling = torch.randn(rows, length, heads, width), 0.3
     found = []
     for form in ("plain", "ours"):
-        inputs = projected.clone().requires_grad_()
+        inputs = projected.to(torch.float64 if form == "plain" else torch.float32, copy=True).requires_grad_()
         query, key, value = (part.unflatten(2, (heads, width)).transpose(1, 2) for part in inputs.chunk(3, -1))
         if apart:
             query, value = query.contiguous(), value.transpose(2, 3).contiguous().transpose(2, 3)
@@ -55,10 +58,10 @@ def check_equal(rows, length, heads, width, longest, threads=1, apart=False):
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(torch, "get_num_threads", lambda: threads)
                 mixed = packed_attention.attention(query, key, value, first, scaling)
-        mixed.backward(asked)
+        mixed.backward(asked.to(mixed.dtype))
         found.append((mixed.detach(), inputs.grad))
     for ours, plain in zip(found[1], found[0], strict=True):
-        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours, plain.float(), rtol=3e-4, atol=3e-4)
     return found[1]
 
 
@@ -71,6 +74,7 @@ def test_values_and_gradients_are_the_plain_form_s(cpp_compiler, rows, length, h
 
 @pytest.mark.parametrize("width", [32, 48, 64])
 def test_wider_heads(cpp_compiler, width):
+    torch.manual_seed(width)
     check_equal(2, 70, 2, width, 40)
 
 
@@ -81,6 +85,7 @@ def test_processors_with_shorter_vectors(cpp_compiler, monkeypatch, processor):
         pytest.skip("this processor has no AVX2")
     monkeypatch.setattr(cpp, "FLAGS", (*cpp.FLAGS, f"-march={processor}"))
     cpp.library.cache_clear()
+    torch.manual_seed(0)
     check_equal(2, 70, 2, 16, 40)
     cpp.library.cache_clear()
 

@@ -5,7 +5,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,8 @@ def launched(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_training_stops_when_its_launcher_ends(launched, number):
     launcher, _ = launched(ACCELERATE_MIXED_PRECISION="no")
-    start = time.monotonic()
     launcher.send_signal(number)
-    assert launcher.stdout.readline() == "stopped\n"
-    assert time.monotonic() - start < 10
+    assert launcher.stdout.readline() == "stopped\n"  # and not at its own end, without a word
 
 
 def test_the_command_that_goes_on_is_the_launchers(launched, tmp_path):

@@ -1,8 +1,6 @@
-import time
 from itertools import chain
 
 import miditok
-import numpy as np
 import pretty_midi
 import pytest
 from hypothesis import given, settings
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from symusic import ControlChange, Note, Score, Tempo, Track
 
 from shared.errors import UserError
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, one_piano, performance, save
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, save
 from tasks.midi.vocabulary import MusicVocabulary
 
 TICKS = 10  # of the files written here, in 10 ms: 500 to the beat, 120 beats a minute
@@ -245,18 +243,3 @@ def test_seconds_of_events(perform):
     events = encode(perform(([(0, 50, 60, 60), (150, 50, 60, 60)], [])))
     assert seconds(events)[-1] == pytest.approx(2)
     assert len(seconds(events)) == len(events)
-
-
-def test_a_long_performance_is_read_and_encoded_at_once(tmp_path):
-    random = np.random.default_rng(0)
-    size = 3400
-    onset = np.sort(random.integers(0, 60_000, size))
-    piece = one_piano(onset, onset + 30, random.integers(21, 109, size), random.integers(1, 128, size))
-    piece.tracks[0].controls.extend([ControlChange(tick, 64, tick % 128) for tick in range(0, 60_000, 31)])
-    piece.dump_midi(tmp_path / "long.mid")
-    taken = []
-    for _ in range(5):
-        start = time.process_time()
-        encode(performance(tmp_path / "long.mid"))
-        taken.append(time.process_time() - start)
-    assert min(taken) < 0.05
