@@ -40,7 +40,7 @@ def converse(
             rows = decoder.rows(task, [line.rstrip("\n")])
             written = decoder.write(task, rows, generation, seed=seed + number)
             if written.cut[0]:
-                print(f"{written.cut[0]} tokens do not fit and were cut", file=sys.stderr, flush=True)
+                print(f"{written.cut[0]} tokens do not fit: the decoder does not see them", file=sys.stderr, flush=True)
             shown = task.show(rows[0], written.outputs[0])
             if shown is None:
                 (shown,) = map(str, task.write_outputs(written.outputs, rows, folder, keep=True))

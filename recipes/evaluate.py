@@ -77,6 +77,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     """Score a run as the flags say; returns the scores."""
     # With a run, its task's flags are listed as well.
     first = Parser(GenerationArguments, ScoreArguments, add_help=len(arguments) == 1)
+    first.epilog = "More flags, those of a run's task: evaluate.py RUN --help"
     first.add_argument("run", help="A run's folder, such as outputs/translation.")
     opened = Run.open(first.run_of(arguments))
     kind = opened.kind(TASKS)

@@ -46,7 +46,7 @@ class OutputArguments(DecoderArguments):
         default=None,
         metadata={
             "aliases": ["--prime"],
-            "help": "Read the inputs from this file; for music, a MIDI file to go on from, or to accompany.",
+            "help": "Read the inputs from this file; for music, a MIDI file to go on from, to accompany or to fill.",
         },
     )
     num_samples: int = field(default=1, metadata={"help": "How many outputs for each input."})
@@ -98,6 +98,7 @@ class OutputArguments(DecoderArguments):
 
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
+    first.epilog = "More flags, those of a run's task: generate.py RUN --help"
     run_name = first.run_of(arguments)
     # Imported once the flags are read: --help does without PyTorch, which takes seconds.
     from onedecoder.decoder import load  # noqa: PLC0415
@@ -146,7 +147,7 @@ def say_cut(tokens: Iterable[int]) -> None:
     """How many tokens of each input the decoder does not read."""
     for number, cut in enumerate(tokens, 1):
         if cut:
-            print(f"input {number}: {cut} tokens do not fit and were cut", file=sys.stderr)
+            print(f"input {number}: {cut} tokens do not fit: the decoder does not see them", file=sys.stderr)
 
 
 def removed_share(removed: float) -> str:

@@ -51,6 +51,7 @@ class LookArguments:
 
 def main(arguments: list[str]) -> None:
     first = new_parser(RequestArguments, add_help=len(arguments) == 1)  # with a run, its task's flags are listed
+    first.epilog = "More flags, those of a run's task: look.py RUN --help"
     decoder = load(first.run_of(arguments), device="cpu")
     known = asdict(decoder.generation)
     known["max_new_tokens"] = min(known["max_new_tokens"], NEW_TOKENS)

@@ -54,7 +54,8 @@ class PlayArguments:
     file: str | None = field(default=None, metadata={"help": "Listen to this MIDI file, played in real time."})
     silence: float = field(default=0.7, metadata={"help": "Seconds without a key down that end a phrase."})
     job: str | None = field(
-        default=None, metadata={"help": f"One of {', '.join(JOBS)} (default: the first that the run has learned)."}
+        default=None,
+        metadata={"help": f"One of {', '.join(JOBS)} (default: the first of these that the run has learned)."},
     )
     all_keys: bool = field(default=False, metadata={"help": "Strike any of MIDI's 128 keys, not a piano's 88 alone."})
     output_dir: str | None = field(

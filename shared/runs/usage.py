@@ -67,4 +67,5 @@ def describe(parser: argparse.ArgumentParser, usage: Usage, everything: bool) ->
         formatter.end_section()
     if hidden:
         formatter.add_text(f"{hidden} more flags, transformers' own among them: --help_all")
+    formatter.add_text(parser.epilog)
     return formatter.format_help()

@@ -112,7 +112,7 @@ class MusicRequestArguments(NotationArguments):
     seconds: float | None = field(
         default=None,
         metadata={
-            "help": "Write so many seconds, at most. (--max_new_tokens counts for each --segment_seconds of these or "
+            "help": "Write so many seconds, at most, after what is given. (--max_new_tokens counts for each --segment_seconds of these or "
             "of a melody.)"
         },
     )

@@ -157,4 +157,4 @@ def test_generate_reads_line_by_line(run_folders, translator, monkeypatch, capsy
     assert capsys.readouterr().out.splitlines() == [translator(text, max_new_tokens=4) for text in ("A dog.", "A cat.")]
     monkeypatch.setattr(sys, "stdin", io.StringIO("A dog. " * 100))
     generate.main([str(run_folders["translation"]), "--interactive=true", "--max_new_tokens=4"])
-    assert "tokens do not fit and were cut" in capsys.readouterr().err
+    assert "tokens do not fit: the decoder does not see them" in capsys.readouterr().err
