@@ -112,8 +112,8 @@ class MusicRequestArguments(NotationArguments):
     seconds: float | None = field(
         default=None,
         metadata={
-            "help": "Write so many seconds, at most, after what is given. (--max_new_tokens counts for each --segment_seconds of these or "
-            "of a melody.)"
+            "help": "Write so many seconds, at most, after what is given. (--max_new_tokens counts for each "
+            "--segment_seconds of these or of a melody.)"
         },
     )
     prime_seconds: float | None = field(
