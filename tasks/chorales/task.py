@@ -151,6 +151,16 @@ class Chorales(MidiTask):
             return None
         return SopranoConstraint(self.vocabulary, LONGEST)
 
+    def score_likelihood(self, nats: float, tokens: int, rows: Dataset, training_rows: Dataset) -> dict[str, float]:
+        """As for all music; to harmonise, also nats per voice below the soprano, which is given.
+
+        What it takes to repeat the soprano counts as theirs: a decoder that has learned to do so needs next to nothing.
+        """
+        found = super().score_likelihood(nats, tokens, rows, training_rows)
+        if self.arguments.job[0] == "harmonize":
+            found["nll_per_lower_voice"] = nats / (tokens - tokens // VOICES)
+        return found
+
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         """As for all music, and how often two voices move in parallel fifths or octaves (`harmony.parallels`)."""
         scores = score_pieces(outputs, rows["events"], training_rows, self.vocabulary)

@@ -75,6 +75,7 @@ def score_pieces(
 
 LIKELIHOOD_LABELS = {
     "nll_per_token": "nats per event",
+    "nll_per_lower_voice": "nats per voice below the soprano",
     "unigram_nll_per_token": "nats per event, by frequencies alone",
     "nll_per_note": "nats per note",
     "nll_per_second": "nats per second",

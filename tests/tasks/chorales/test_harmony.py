@@ -39,6 +39,13 @@ def test_lines_hold_the_soprano_and_then_all_voices():
     assert len(chorales("harmonize", "compose").sequences({"events": CHORALE}, 52, training=True)) == 6
 
 
+def test_the_given_soprano_is_not_counted_among_what_is_predicted():
+    rows = Dataset.from_dict({"events": [CHORALE]})
+    scores = chorales("harmonize").score_likelihood(60.0, len(CHORALE), rows, rows)
+    assert scores["nll_per_token"] == 60 / 120 and scores["nll_per_lower_voice"] == 60 / 90
+    assert "nll_per_lower_voice" not in chorales("compose", "harmonize").score_likelihood(60.0, 120, rows, rows)
+
+
 def test_whatever_is_drawn_has_the_given_soprano_and_ends_with_it():
     constraint = SopranoConstraint(VOCABULARY, 64)
     state = constraint.new_state(3, "cpu")
