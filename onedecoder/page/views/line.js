@@ -9,25 +9,23 @@ import { isSpecial } from "onedecoder/views/session.js";
 
 let lines = 0;
 
-/** Returns { node, update }. `chosen(place)` is called with the token that was picked. */
-export function tokenLine(session, label, chosen = (place) => session.set({ place })) {
+/** Returns { node, update }. */
+export function tokenLine(session, label) {
   const prefix = `line${lines++}`;
   const node = el("div", {
     class: "tokens", role: "listbox", tabindex: "0", "aria-label": label, "aria-orientation": "horizontal",
   });
   let shown = [];
 
-  const pick = (place) => place >= 0 && place < session.ids.length && chosen(place);
-
   node.addEventListener("click", (event) => {
     const token = event.target.closest("[data-place]");
-    if (token) pick(Number(token.dataset.place));
+    if (token) session.set({ place: Number(token.dataset.place) });
   });
   node.addEventListener("keydown", (event) => {
     const places = { ArrowLeft: session.place - 1, ArrowRight: session.place + 1, Home: 0, End: session.ids.length - 1 };
     if (!(event.key in places)) return;
     event.preventDefault();
-    pick(places[event.key]);
+    session.set({ place: places[event.key] });
   });
 
   function token(id, place) {

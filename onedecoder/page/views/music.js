@@ -22,6 +22,7 @@ function build(session, panel, guard) {
   let notes = [], chosen = -1, seconds = 20, zoom = 60;
   let shownHeads = new Set(Array.from({ length: about.config.heads }, (_, head) => head));
   const pick = (index) => {
+    if (index >= notes.length) return; // a note of the line before, which is still in sight
     chosen = index;
     session.set(index >= 0 ? { place: notes[index].on } : {});
   };
@@ -87,8 +88,8 @@ function build(session, panel, guard) {
       sound.stop(); // it is of the line before
     }
     if (looked !== ids) {
-      looked = ids;
       notes = (await session.engine.notes(ids)).notes;
+      looked = ids;
       if (chosen >= notes.length) chosen = -1;
     }
     layers.show(layer);
@@ -102,10 +103,11 @@ function build(session, panel, guard) {
     const ending = limit ? `, ended at the page's limit of ${count(limit)} tokens` : hasEnded ? ", complete" : "";
     const words = `${count(notes.length)} ${notes.length === 1 ? "note" : "notes"}, ${clock(end)}${ending}`;
     if (state.textContent !== words) state.textContent = words; // it is read out when it changes
+    const at = chosen; // another note may be chosen before its arcs come
     for (const run of runs) {
-      const arcs = isWriting || chosen < 0 ? [] : await arcsPerHead(session, run.engine, layer, shownHeads, notes, chosen);
-      run.roll.show({ notes, chosen, zoom, arcs, given: ({ on }) => on < context });
-      run.says.textContent = chosen < 0 ? (notes.length ? "Choose a note." : "Nothing is written yet.") : strongest(arcs, notes, chosen);
+      const arcs = isWriting || at < 0 ? [] : await arcsPerHead(session, run.engine, layer, shownHeads, notes, at);
+      run.roll.show({ notes, chosen: at, zoom, arcs, given: ({ on }) => on < context });
+      run.says.textContent = at < 0 ? (notes.length ? "Choose a note." : "Nothing is written yet.") : strongest(arcs, notes, at);
     }
   };
 }

@@ -63,9 +63,10 @@ export class Session extends EventTarget {
     return typeof this.head === "number" ? this.head : 0;
   }
 
-  /** Change some of what is shown, and tell. */
+  /** Change some of what is shown, and tell. What is pressed may be of a longer line before: the chosen token is of this one. */
   set(changes) {
     Object.assign(this, changes);
+    this.place = within(this.place, this.ids);
     this.dispatchEvent(new Event("change"));
   }
 
@@ -169,8 +170,8 @@ export class Session extends EventTarget {
   }
 
   /** The chosen token's place in what a look sees. */
-  placeIn({ from }) {
-    return Math.max(0, this.place - from);
+  placeIn({ from, ids }) {
+    return within(this.place - from, ids); // the line may have grown since
   }
 
   /** One question at a time: an engine's cache belongs to one line. */
@@ -190,6 +191,8 @@ export class Session extends EventTarget {
     return this.engine.names[this.ids[place]];
   }
 }
+
+const within = (place, ids) => Math.max(0, Math.min(ids.length - 1, place));
 
 /** Special tokens go by names like <|to-de|>, which no text ever becomes. */
 export const isSpecial = (name) => /^<\|.*\|>$/.test(name);

@@ -1,0 +1,127 @@
+"""What a visitor does while an answer is awaited: answers are held back, as a slow server or a large decoder does it."""
+
+import pytest
+
+# `hold("trace", …)` keeps such questions waiting, as `held`, until `release()`.
+HELD = """((engine) => {
+  const held = (globalThis.held = []);
+  let names = [];
+  globalThis.hold = (...given) => { names = given; };
+  globalThis.release = () => {
+    names = [];
+    held.splice(0).forEach((go) => go());
+  };
+  const slowly = (asked, ...questions) => {
+    for (const question of questions) {
+      const ask = asked[question].bind(asked);
+      asked[question] = async (...given) => {
+        if (names.includes(question)) await new Promise((go) => held.push(go));
+        return ask(...given);
+      };
+    }
+    return asked;
+  };
+  const { trace } = engine;
+  engine.trace = async (...given) => slowly(await trace(...given), "attention", "head");
+  return slowly(engine, "prompt", "next", "text", "trace");
+})"""
+
+
+@pytest.fixture
+def open_held(open_mock):
+    """The page with an invented engine whose answers can be held back."""
+    return lambda task, **settings: open_mock(task, engines=f'{HELD}(mock("{task}"))', **settings)
+
+
+def wait_until_asked(tab):
+    tab.wait_for_function("() => held.length")
+
+
+def write_surely(tab, write):
+    """Write the likeliest tokens, as far as the engine has them."""
+    tab.get_by_label("Draw at random").uncheck()
+    write(tab)
+
+
+def test_a_note_of_the_roll_before_is_no_note_of_a_shorter_line(open_held, write):
+    tab = open_held("music")
+    write_surely(tab, write)
+    tab.locator("#tab-music").click()
+    says, roll = tab.locator("#music .hint[role=status]"), tab.locator("#music .roll canvas")
+    says.filter(has_text="Choose a note.").wait_for()
+    roll.press("Home")
+    says.filter(has_text="look at no earlier note").wait_for()
+    tab.locator("#tab-write").click()
+    tab.locator("#write .token").nth(20).click()
+    tab.get_by_text("Where “").wait_for()
+    tab.locator("#write ol.bars:visible").last.get_by_role("button").nth(3).click()
+    tab.evaluate("hold('attention')")
+    tab.locator("#tab-music").click()
+    wait_until_asked(tab)
+    roll.press("End")
+    says.evaluate("node => node.replaceChildren()")
+    tab.evaluate("release()")
+    says.filter(has_text="look at no earlier note").wait_for()
+    roll.press("End")
+    says.filter(has_text="looks most at").wait_for()
+
+
+def test_what_is_said_of_a_note_is_of_its_own_arcs(open_held, write):
+    tab = open_held("music")
+    write_surely(tab, write)
+    tab.locator("#tab-music").click()
+    says, roll = tab.locator("#music .hint[role=status]"), tab.locator("#music .roll canvas")
+    says.filter(has_text="Choose a note.").wait_for()
+    roll.press("End")
+    says.filter(has_text="looks most at").wait_for()
+    last = says.inner_text()
+    roll.press("Home")
+    says.filter(has_text="look at no earlier note").wait_for()
+    first = says.inner_text()
+    tab.evaluate(
+        """() => {
+          globalThis.said = [];
+          const node = document.querySelector("#music .hint[role=status]");
+          new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true });
+          hold("attention");
+        }"""
+    )
+    roll.press("End")
+    wait_until_asked(tab)
+    roll.press("Home")
+    tab.evaluate("release()")
+    tab.wait_for_function("() => said.length === 2")
+    assert tab.evaluate("said") == [last, first]
+
+
+def test_a_word_of_a_longer_line_before_is_no_place_of_this_one(open_held, write):
+    tab = open_held("translation")
+    write(tab)
+    tab.locator("#tab-attention").click()
+    words = tab.locator("#attention .links .written button")
+    words.first.wait_for()
+    tab.locator("#tab-write").click()
+    tab.get_by_role("button", name="From the start").click()
+    tab.evaluate("hold('trace')")
+    tab.locator("#tab-attention").click()
+    wait_until_asked(tab)
+    words.last.click()
+    tab.evaluate("release()")
+    words.last.wait_for(state="hidden")
+    assert tab.locator("#attention .tokens [aria-selected=true]").inner_text() == "<|to-de|>"
+    assert "the query of “<|to-de|>”" in tab.locator("#attention .cabinet").inner_text()
+
+
+def test_a_token_that_was_written_meanwhile_is_not_looked_for_in_the_line_before(open_held):
+    tab = open_held("translation")
+    bars = tab.locator("#write ol.bars:visible").get_by_role("button")
+    bars.first.wait_for()
+    tab.evaluate("hold('trace')")
+    tab.locator("#tab-attention").click()
+    wait_until_asked(tab)
+    tab.locator("#tab-write").click()
+    bars.first.click()
+    tab.evaluate("release()")
+    cabinet = tab.locator("#attention .cabinet")
+    cabinet.filter(has_text="the query of").wait_for(state="attached")
+    assert "the query of “undefined”" not in cabinet.text_content()
