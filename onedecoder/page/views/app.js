@@ -1,9 +1,10 @@
 /* The page: a decoder's name, the views of its line, and one of them open.
  *
  * Each view is a file that exports { id, title, lead, sections, needsLine, build }. `build(session, panel, guard)`
- * furnishes the panel once and returns `update`, which is called whenever the open view has something new to show; what
- * a visitor does goes through `guard`, which shows its errors. A view in the background costs nothing: it is brought up
- * to date when it is opened.
+ * furnishes the panel once and returns { show, update }, or those of the two that it needs. Both are called whenever the
+ * open view has something new to show: `show` at once, for what the session knows, `update` for what an engine is asked.
+ * What a visitor does goes through `guard`, which shows its errors. A view in the background costs nothing: it is brought
+ * up to date when it is opened.
  */
 
 import { attention } from "onedecoder/views/attention.js";
@@ -53,7 +54,7 @@ function furnish(main, session) {
   const views = [write, way, attention, cache, ...(about.input === "text" ? [] : [music]), parameters];
   const panels = views.map((view) => panelOf(view, session));
   const openPanel = () => panels.find((panel) => !panel.node.hidden);
-  const refresh = oneByOne(() => openPanel().update());
+  const refresh = () => openPanel().refresh();
   main.replaceChildren(tabs(panels, refresh), ...panels.map((panel) => panel.node));
   session.addEventListener("change", refresh);
   window.addEventListener("resize", refresh);
@@ -99,11 +100,16 @@ function panelOf(view, session) {
         view.sections.map((section, at) => [at ? " · " : "", el("a", { href: inArticle(section), rel: "noopener", target: "_blank" }, section)]))),
     message, nothing, body);
 
-  /** Say what went wrong where it happened; what the visitor did stays as it is. */
+  let failed = null; // whose error the message is
+
+  /** Say what went wrong where it happened, until the same succeeds; what the visitor did stays as it is. */
   async function report(action, ...given) {
     try {
-      return await action(...given);
+      const result = await action(...given);
+      if (failed === action) message.hidden = true;
+      return result;
     } catch (error) {
+      failed = action;
       message.textContent = error.message;
       message.hidden = false;
       if (error.name !== "EngineError") console.error(error); // not the visitor's, but ours
@@ -114,14 +120,23 @@ function panelOf(view, session) {
     message.hidden = true;
     return report(action, ...given);
   };
-  let update = null;
+  let built = null;
+  function show() {
+    nothing.hidden = !view.needsLine || session.ids.length > 0;
+    body.hidden = !nothing.hidden;
+    built ??= view.build(session, body, guard);
+    if (nothing.hidden) built.show?.();
+  }
+  async function update() {
+    if (!node.hidden && nothing.hidden) await built.update?.();
+  }
+  // Each view waits for its own answers: a slow one keeps no other view from being shown.
+  const updateLater = oneByOne(() => report(update));
   return {
     view, node, guard,
-    update: () => report(() => {
-      nothing.hidden = !view.needsLine || session.ids.length > 0;
-      body.hidden = !nothing.hidden;
-      update ??= view.build(session, body, guard);
-      return nothing.hidden ? update() : null;
-    }),
+    refresh() {
+      report(show);
+      updateLater();
+    },
   };
 }

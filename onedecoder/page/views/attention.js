@@ -52,13 +52,16 @@ function build(session, panel) {
         el("div", { class: "row" }, layers, heads, input === "text" && subwords), full.node)),
     cabinetBox, linkBox);
 
-  let drawn = {};
-  return async () => {
-    const { layer, head } = session;
+  function show() {
     line.update();
     end.update(session);
-    layers.show(layer);
-    heads.show(head);
+    layers.show(session.layer);
+    heads.show(session.head);
+  }
+
+  let drawn = {};
+  async function update() {
+    const { layer, head } = session;
     if (session.isWriting) return;
     const look = await session.look();
     const { trace, from, ids, context } = look;
@@ -97,7 +100,8 @@ function build(session, panel) {
     linked.node.hidden = isLong;
     shaded.node.hidden = !isLong;
     (isLong ? shaded : linked).show(weights, ids.length, words, context, place);
-  };
+  }
+  return { show, update };
 }
 
 function titleOf(layer, head) {

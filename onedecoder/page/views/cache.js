@@ -61,11 +61,14 @@ function build(session, panel) {
     play.textContent = "Play";
   }
 
+  function show() {
+    layers.show(session.layer);
+    heads.show(session.oneHead);
+  }
+
   let known = {};
-  return async () => {
+  async function update() {
     const { ids, layer, oneHead: head } = session;
-    layers.show(layer);
-    heads.show(head);
     if (session.isWriting || !ids.length) return;
     if (known.ids !== ids) {
       step = null;
@@ -95,7 +98,8 @@ function build(session, panel) {
     curves.show([
       { name: "without", values: withoutCache, kind: "without" }, { name: "with kept keys and values", values: withCache, kind: "with" },
     ], at);
-  };
+  }
+  return { show, update };
 }
 
 /** The token that is read, between a few of its neighbours. */

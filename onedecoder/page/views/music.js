@@ -79,8 +79,18 @@ function build(session, panel, guard) {
     session.set({});
   }
 
+  function show() {
+    const { ids, layer, isWriting, hasEnded } = session;
+    layers.show(layer);
+    go.textContent = isWriting ? "Stop" : "Write";
+    go.disabled = ((hasEnded && !isWriting) || !ids.length) && !prompt.differs();
+    play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
+    save.disabled = notes.length === 0;
+    play.disabled = save.disabled && !sound.isPlaying();
+  }
+
   let looked = null, begun = null;
-  return async () => {
+  async function update() {
     const { ids, context, input, layer, isWriting, hasEnded } = session;
     if (begun !== input) {
       begun = input;
@@ -92,12 +102,7 @@ function build(session, panel, guard) {
       looked = ids;
       if (chosen >= notes.length) chosen = -1;
     }
-    layers.show(layer);
-    go.textContent = isWriting ? "Stop" : "Write";
-    go.disabled = ((hasEnded && !isWriting) || !ids.length) && !prompt.differs();
-    play.textContent = sound.isPlaying() ? "Stop playing" : "Play";
-    save.disabled = notes.length === 0;
-    play.disabled = save.disabled && !sound.isPlaying();
+    show(); // there may be notes now to play and to save
     const end = notes.reduce((last, note) => Math.max(last, note.end), 0);
     const { limit } = session;
     const ending = limit ? `, ended at the page's limit of ${count(limit)} tokens` : hasEnded ? ", complete" : "";
@@ -109,7 +114,8 @@ function build(session, panel, guard) {
       run.roll.show({ notes, chosen: at, zoom, arcs, given: ({ on }) => on < context });
       run.says.textContent = at < 0 ? (notes.length ? "Choose a note." : "Nothing is written yet.") : strongest(arcs, notes, at);
     }
-  };
+  }
+  return { show, update };
 }
 
 async function arcsPerHead(session, engine, layer, heads, notes, chosen) {

@@ -50,7 +50,7 @@ function build(session, panel) {
     el("h3", {}, "Why 124 M and not 117 M for gpt2"),
     ...gpt2(),
   );
-  return async () => {};
+  return {};
 }
 
 const share = (part) => el("span", { class: "share", style: { "--share": part.toFixed(4) } }, percent(part));

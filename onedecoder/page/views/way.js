@@ -51,9 +51,12 @@ function build(session, panel) {
     el("div", { class: "scroll" }, lens),
   );
 
-  return async () => {
+  function show() {
     line.update();
     end.update(session);
+  }
+
+  async function update() {
     if (session.isWriting) return;
     stripKey(key);
     const look = await session.look();
@@ -91,7 +94,8 @@ function build(session, panel) {
       rows.push(lensRow("with copying", top, session.engine.names));
     }
     lens.replaceChildren(...rows);
-  };
+  }
+  return { show, update };
 }
 
 const VECTORS = ["input", "ln_1", "q", "k", "v", "mixed", "attention_output", "residual_1", "ln_2", "up", "gelu", "down", "residual_2"];

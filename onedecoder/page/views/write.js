@@ -58,14 +58,17 @@ function build(session, panel, guard) {
     else text.textContent = words;
   }
 
-  return async () => {
-    const { ids, context, place, isWriting, hasEnded } = session;
+  function show() {
+    const { ids, context, isWriting, hasEnded } = session;
     line.update();
     go.textContent = isWriting ? "Stop" : "Write";
     go.disabled = (hasEnded || !ids.length) && !prompt.differs();
     one.disabled = isWriting || go.disabled;
     back.disabled = again.disabled = isWriting || ids.length <= context;
+  }
 
+  async function update() {
+    const { ids, context, place, isWriting, hasEnded } = session;
     const written = ids.slice(context).filter((id) => id !== session.about.end);
     if (!output.hidden) say(written.length ? await session.engine.text(written) : "");
 
@@ -81,7 +84,8 @@ function build(session, panel, guard) {
       pastHeading.textContent = `Where “${session.name(place)}” was written${chance === undefined ? "" : `, with ${percent(chance)}`}`;
       past.show(await session.choose(await session.distribution(place)), ids[place]);
     }
-  };
+  }
+  return { show, update };
 }
 
 function ended({ ids, about }, limit) {

@@ -125,3 +125,50 @@ def test_a_token_that_was_written_meanwhile_is_not_looked_for_in_the_line_before
     cabinet = tab.locator("#attention .cabinet")
     cabinet.filter(has_text="the query of").wait_for(state="attached")
     assert "the query of “undefined”" not in cabinet.text_content()
+
+
+def test_a_view_that_waits_keeps_no_other_view_from_being_shown(open_held, write):
+    tab = open_held("translation")
+    write(tab)
+    tab.evaluate("hold('trace')")
+    tab.locator("#tab-attention").click()
+    wait_until_asked(tab)
+    tab.locator("#tab-parameters").click()
+    tab.locator("#parameters tfoot").first.wait_for()
+    tab.locator("#tab-attention").click()
+    tab.evaluate("release()")
+    tab.locator("#attention .folder").first.wait_for()
+
+
+def test_buttons_and_the_line_follow_before_an_answer_comes(open_held):
+    tab = open_held("translation")
+    tab.locator("#write .bar").first.wait_for()
+    tab.evaluate("hold('next')")
+    tab.get_by_role("button", name="One token").click()
+    tab.locator("#write .tokens .written").wait_for()
+    go = tab.locator("#write button.strong")
+    wait_until_asked(tab)
+    for says in ("Stop", "Write"):
+        go.click()
+        assert go.inner_text() == says
+    first = tab.locator("#write .token").first
+    first.click()
+    assert first.get_attribute("aria-selected") == "true"
+
+
+def test_a_message_goes_when_the_same_succeeds(open_mock):
+    engines = """((engine) => {
+      const { next } = engine;
+      engine.next = async (...given) => {
+        if (!globalThis.isWell) throw Object.assign(new Error("The server does not answer."), { name: "EngineError" });
+        return next(...given);
+      };
+      return engine;
+    })(mock("translation"))"""
+    tab = open_mock("translation", engines=engines)
+    message = tab.locator("#write .message", has_text="The server does not answer.")
+    message.wait_for()
+    tab.evaluate("globalThis.isWell = true")
+    tab.locator("#write .token").first.click()
+    tab.locator("#write .bar").first.wait_for()
+    message.wait_for(state="hidden")
