@@ -28,17 +28,18 @@ export function musicPrompt(session, begin, guard, form) {
     if (chosen.size > LARGEST_FILE) {
       throw new EngineError(`${chosen.name} has ${(chosen.size / 1e6).toFixed(1)} MB: give a MIDI file of at most 2 MB.`);
     }
+    const file = { name: chosen.name, bytes: new Uint8Array(await chosen.arrayBuffer()) };
     // Whoever gives a first file means the job that needs one.
-    const before = session.wanted, { job } = before;
-    const isMeant = before.file || NEEDS_FILE.has(job);
-    want({
-      file: { name: chosen.name, bytes: new Uint8Array(await chosen.arrayBuffer()) },
-      job: isMeant ? job : jobs.find((each) => NEEDS_FILE.has(each)) ?? job,
-    });
+    const before = session.wanted;
+    const isMeant = before.file || NEEDS_FILE.has(before.job);
+    const job = isMeant ? before.job : jobs.find((each) => NEEDS_FILE.has(each)) ?? before.job;
+    want({ file, job });
     try {
       await begin();
     } catch (error) {
-      want(before); // a file that is refused is not the chosen one
+      // A file that is refused is not the chosen one. What was chosen meanwhile stays.
+      const { wanted } = session;
+      if (wanted.file === file) want({ file: before.file, job: wanted.job === job ? before.job : wanted.job });
       throw error;
     }
   });

@@ -22,10 +22,10 @@ function build(session, panel, guard) {
   const text = el("p", { class: "output", "aria-live": "polite" });
   const output = el("div", { hidden: session.about.input !== "text" }, el("h3", {}, "Written"), text);
   const heading = el("h3");
-  const likely = bars(session.engine.names, 10, guard((id, plain) => session.put(id, session.ids.length, plain)));
-  const past = bars(session.engine.names, 10, guard((id, plain) => session.put(id, session.place, plain)));
+  const likely = choices(session, guard);
+  const past = choices(session, guard);
   const pastHeading = el("h3");
-  const pastBox = el("div", {}, pastHeading, past.node,
+  const pastBox = el("div", { hidden: true }, pastHeading, past.node,
     el("p", { class: "hint" }, "Press another one, and the line goes on from there."));
 
   const prompt = promptForm(session, guard);
@@ -58,9 +58,13 @@ function build(session, panel, guard) {
     else text.textContent = words;
   }
 
+  /** Whether the chosen token was written, so that another one can be written in its place. */
+  const isPast = () => session.place >= session.context && session.ids.length > 0 && !session.isWriting;
+
   function show() {
     const { ids, context, isWriting, hasEnded } = session;
     line.update();
+    if (!isPast()) pastBox.hidden = true;
     go.textContent = isWriting ? "Stop" : "Write";
     go.disabled = (hasEnded || !ids.length) && !prompt.differs();
     one.disabled = isWriting || go.disabled;
@@ -68,24 +72,37 @@ function build(session, panel, guard) {
   }
 
   async function update() {
-    const { ids, context, place, isWriting, hasEnded } = session;
+    const { ids, context, place, hasEnded } = session;
     const written = ids.slice(context).filter((id) => id !== session.about.end);
     if (!output.hidden) say(written.length ? await session.engine.text(written) : "");
 
-    if (!ids.length) return; // nothing was given yet
+    if (!ids.length || session.ids !== ids) return; // nothing was given yet, or another line, which has its own update
     likely.node.hidden = hasEnded;
     heading.textContent = hasEnded ? ended(session, session.limit) : "The ten likeliest next tokens";
-    if (!hasEnded) likely.show(await session.choose(await session.distribution()));
+    if (!hasEnded) likely.show(await session.choose(await session.distribution()), ids, ids.length);
 
-    const isPast = place >= context && place < ids.length && !isWriting;
-    pastBox.hidden = !isPast;
-    if (isPast) {
-      const chance = session.chances[place];
-      pastHeading.textContent = `Where “${session.name(place)}” was written${chance === undefined ? "" : `, with ${percent(chance)}`}`;
-      past.show(await session.choose(await session.distribution(place)), ids[place]);
-    }
+    const isAsked = () => session.ids === ids && session.place === place && isPast();
+    if (!isAsked()) return;
+    const chosen = await session.choose(await session.distribution(place)), chance = session.chances[place];
+    if (!isAsked()) return;
+    pastHeading.textContent = `Where “${session.name(place)}” was written${chance === undefined ? "" : `, with ${percent(chance)}`}`;
+    past.show(chosen, ids, place);
+    pastBox.hidden = false;
   }
   return { show, update };
+}
+
+/** The likeliest tokens at a place. One that is pressed is written there, while the line is the one they are shown for. */
+function choices(session, guard) {
+  let line = null, place = 0;
+  const { node, show } = bars(session.engine.names, 10, guard((id, plain) => session.ids === line && session.put(id, place, plain)));
+  return {
+    node,
+    show(chosen, ids, at) {
+      [line, place] = [ids, at];
+      show(chosen, ids[at] ?? null);
+    },
+  };
 }
 
 function ended({ ids, about }, limit) {

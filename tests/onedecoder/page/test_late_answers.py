@@ -172,3 +172,95 @@ def test_a_message_goes_when_the_same_succeeds(open_mock):
     tab.locator("#write .token").first.click()
     tab.locator("#write .bar").first.wait_for()
     message.wait_for(state="hidden")
+
+
+WRITTEN = "() => [...document.querySelectorAll('#write .tokens .written')].map(({ title }) => title.split(' with ')[1])"
+
+
+def test_a_bar_counts_for_the_line_that_it_is_drawn_for(open_held):
+    tab = open_held("translation")
+    bars = tab.locator("#write ol.bars").first.get_by_role("button")
+    bars.first.wait_for()
+    tab.evaluate("hold('next')")
+    chance = bars.nth(2).locator(".number").inner_text()
+    bars.nth(2).click()
+    wait_until_asked(tab)
+    bars.nth(1).click()  # still of the line before
+    assert tab.evaluate(WRITTEN) == [chance]
+    first = bars.first.evaluate_handle("node => node")
+    tab.evaluate("release()")
+    tab.wait_for_function("node => !node.isConnected", arg=first)
+    bars.nth(1).click()
+    assert len(tab.evaluate(WRITTEN)) == 2
+
+
+def test_a_bar_counts_for_the_place_that_its_heading_says(open_held, write):
+    tab = open_held("music")
+    write_surely(tab, write)
+    line = tab.locator("#write .tokens .token")
+    line.nth(20).click()  # so long before that its distribution is kept no longer
+    heading = tab.locator("#write h3", has_text="Where “")
+    heading.wait_for()
+    said = heading.inner_text()
+    tab.evaluate("hold('next')")
+    line.nth(10).click()
+    wait_until_asked(tab)
+    assert heading.inner_text() == said
+    other = tab.locator("#write ol.bars").last.get_by_role("button").nth(3)
+    chance = other.locator(".number").inner_text()
+    other.click()
+    assert line.count() == 21
+    assert tab.evaluate(WRITTEN)[-1] == chance
+    tab.evaluate("release()")
+
+
+def test_a_file_that_is_refused_takes_back_nothing_that_was_chosen_meanwhile(open_held):
+    tab = open_held("music")
+    tab.locator("#write .bar").first.wait_for()
+    panel = tab.locator("#write")
+    file, name, job = panel.get_by_label("MIDI file"), panel.locator(".file-name"), panel.get_by_label("Job")
+    refused = panel.locator(".message", has_text="This is no MIDI file")
+    wrong, right = (
+        {"name": f"{content}.mid", "mimeType": "audio/midi", "buffer": content.encode()} for content in ("wrong", "MThd")
+    )
+    tab.evaluate("hold('prompt')")
+    file.set_input_files(wrong)
+    wait_until_asked(tab)
+    job.select_option(label="accompany a melody")
+    tab.evaluate("release()")
+    refused.wait_for()
+    assert name.inner_text() == ""
+    assert job.evaluate("node => node.selectedOptions[0].text") == "accompany a melody"
+
+    tab.evaluate("hold('prompt')")
+    file.set_input_files(wrong)
+    wait_until_asked(tab)
+    file.set_input_files(right)
+    name.filter(has_text="MThd.mid").wait_for()
+    tab.evaluate("release()")
+    tab.locator("#write .token", has_text="<|accompany|>").wait_for()
+    assert name.inner_text() == "MThd.mid"
+
+
+def test_a_line_that_has_become_full_meanwhile_is_asked_for_nothing_more(open_mock):
+    engines = f"""((engine) => {{
+      const {{ next }} = engine;
+      engine.about.config.context = 13;
+      engine.next = async (ids, context) => {{
+        if (ids.length >= 13) throw new Error("The line is full.");
+        return next(ids, context);
+      }};
+      return {HELD}(engine);
+    }})(mock("translation"))"""
+    tab = open_mock("translation", engines=engines)
+    bars = tab.locator("#write ol.bars").first.get_by_role("button")
+    bars.first.wait_for()
+    tab.evaluate("hold('text')")
+    one = tab.get_by_role("button", name="One token")
+    one.click()
+    wait_until_asked(tab)
+    one.click()
+    tab.wait_for_function(f"() => ({WRITTEN})().length === 2")
+    tab.evaluate("release()")
+    tab.get_by_text("All positions are used").wait_for()
+    assert tab.locator("#write .message").is_hidden()

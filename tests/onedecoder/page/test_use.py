@@ -42,9 +42,10 @@ def test_enter_on_a_bar_writes_token_after_token(open_mock):
     before = tab.evaluate(written)
     tab.locator("#write ol.bars:visible").last.get_by_role("button").nth(1).focus()
     for count in (1, 2, 3):
+        tab.evaluate("document.activeElement.dataset.line = 'before'")
         tab.keyboard.press("Enter")
         tab.wait_for_function(f"() => ({written})() === {before + count}")
-        assert tab.evaluate("document.activeElement.className").startswith("bar")
+        tab.wait_for_function("() => document.activeElement.matches('.bar:not([data-line])')")  # drawn for the new line
 
 
 def test_temperature_top_k_and_top_p_move_the_bars(open_mock):
