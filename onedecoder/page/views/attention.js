@@ -62,11 +62,12 @@ function build(session, panel) {
   let drawn = {};
   async function update() {
     const { layer, head } = session;
-    if (session.isWriting) return;
-    const look = await session.look();
+    const { theme } = document.documentElement.dataset;
+    const { isWriting } = session; // then what was drawn of the line before it stays, in the page's colours
+    if (isWriting && (!drawn.look || drawn.theme === theme)) return;
+    const look = isWriting ? drawn.look : await session.look();
     const { trace, from, ids, context } = look;
     const place = session.placeIn(look);
-    const theme = document.documentElement.dataset.theme;
 
     const isNewLine = drawn.look !== look || drawn.theme !== theme;
     grid.show(isNewLine ? await trace.overview(THUMBNAIL) : null, THUMBNAIL, layer, head);

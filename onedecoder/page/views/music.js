@@ -89,14 +89,17 @@ function build(session, panel, guard) {
     play.disabled = save.disabled && !sound.isPlaying();
   }
 
-  let looked = null, begun = null;
+  let begun = session.input;
+  session.addEventListener("change", () => {
+    if (begun === session.input) return;
+    begun = session.input;
+    chosen = -1;
+    sound.stop(); // it is of the line before, and sounds on while another view is open
+  });
+
+  let looked = null;
   async function update() {
-    const { ids, context, input, layer, isWriting, hasEnded } = session;
-    if (begun !== input) {
-      begun = input;
-      chosen = -1;
-      sound.stop(); // it is of the line before
-    }
+    const { ids, context, layer, isWriting, hasEnded } = session;
     if (looked !== ids) {
       notes = (await session.engine.notes(ids)).notes;
       looked = ids;
@@ -122,6 +125,7 @@ async function arcsPerHead(session, engine, layer, heads, notes, chosen) {
   const { trace, from } = await session.look(engine);
   const found = [];
   for (const head of heads) {
+    if (head >= engine.about.config.heads) continue; // the other run has more
     const weights = await trace.attention(Math.min(layer, engine.about.config.layers - 1), head);
     found.push({ head, arcs: arcsOf(weights, trace.length, from, notes, chosen) });
   }

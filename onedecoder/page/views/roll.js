@@ -26,6 +26,7 @@ export function roll(label, chosen) {
 
   /** Show { notes, arcs: [{ head, arcs }], chosen, given(note), zoom }. */
   function show(next) {
+    if (!node.clientWidth) return; // another view was opened meanwhile: there is no room to draw in until this one is again
     picture = next;
     const pitches = next.notes.map(({ pitch }) => pitch);
     low = Math.min(55, ...pitches) - 2;

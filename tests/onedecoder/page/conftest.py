@@ -19,6 +19,30 @@ import {{ mock }} from "data:text/javascript;base64,{mock}";
 start(async () => [{engines}]);
 </script>"""
 
+# `hold("trace", …)` keeps such questions waiting, as `held`, until `release()`.
+HELD = """((engine) => {
+  const held = (globalThis.held = []);
+  let names = [];
+  globalThis.hold = (...given) => { names = given; };
+  globalThis.release = () => {
+    names = [];
+    held.splice(0).forEach((go) => go());
+  };
+  const slowly = (asked, ...questions) => {
+    for (const question of questions) {
+      const ask = asked[question].bind(asked);
+      asked[question] = async (...given) => {
+        if (names.includes(question)) await new Promise((go) => held.push(go));
+        return ask(...given);
+      };
+    }
+    return asked;
+  };
+  const { trace } = engine;
+  engine.trace = async (...given) => slowly(await trace(...given), "attention", "head");
+  return slowly(engine, "prompt", "next", "text", "trace");
+})"""
+
 
 @pytest.fixture(scope="session")
 def browser():
@@ -71,6 +95,12 @@ def open_mock(open_file, tmp_path):
         return open_file(path, **settings)
 
     return opened
+
+
+@pytest.fixture
+def open_held(open_mock):
+    """Open an engine whose answers can be held back, as a slow one's come late: `open_held("mock('music')")`."""
+    return lambda engine, **settings: open_mock("", engines=f"{HELD}({engine})", **settings)
 
 
 @pytest.fixture
