@@ -17,6 +17,7 @@ export function gestures(canvas, { over, pick, move, zoom, isZoomed }) {
   const apart = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y);
 
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button) return; // a right click opens the browser's menu
     fingers.set(event.pointerId, spot(event));
     travelled = 0;
     if (isZoomed() || event.pointerType === "mouse") canvas.setPointerCapture(event.pointerId);
@@ -29,7 +30,7 @@ export function gestures(canvas, { over, pick, move, zoom, isZoomed }) {
     travelled += Math.hypot(now.x - before.x, now.y - before.y);
     if (fingers.size === 2) {
       const pair = [...fingers.values()];
-      zoom(apart(pair) / apart(pairBefore), middle(pair));
+      zoom(apart(pair) / Math.max(1, apart(pairBefore)), middle(pair)); // two fingers may meet in one spot
       travelled = Infinity;
     } else if (travelled > CLICK && isZoomed()) move(now.x - before.x, now.y - before.y);
   });

@@ -30,13 +30,14 @@ export function matrix(chosen) {
   /** Show { weights [size, size], names, hidden, row, label }; the zoom stays where the picture has the same size. */
   function show(next) {
     if (!node.clientWidth) return; // another view was opened meanwhile: there is no room to draw in until this one is again
-    const isSame = picture?.names.length === next.names.length;
+    const isFitted = !isZoomed(), isSame = picture?.names.length === next.names.length;
     if (picture?.weights !== next.weights) tiles = null;
     picture = next;
     canvas.setAttribute("aria-label", `${next.label}. ${next.names.length} by ${next.names.length} tokens. `
       + "Arrow keys go from cell to cell, Enter chooses the row, plus and minus zoom.");
     measure();
-    if (!isSame) fit();
+    if (isFitted || !isSame) fit();
+    else zoom(1); // within the room that there is now
     cell = { row: next.row, column: strongest(next) };
     say();
     draw();
@@ -62,17 +63,20 @@ export function matrix(chosen) {
   }
 
   const fitting = () => Math.min(LARGEST_CELL, Math.min(width - margin, height - margin) / picture.names.length);
+  const isZoomed = () => picture !== null && view.scale > fitting() * 1.001;
 
   function fit() {
+    if (!picture) return;
     view = { x: 0, y: 0, scale: fitting() };
     canvas.classList.remove("zoomed");
   }
 
   function zoom(factor, at = { x: (width + margin) / 2, y: (height + margin) / 2 }) {
+    if (!picture) return;
     const scale = Math.max(fitting(), Math.min(LARGEST_CELL, view.scale * factor));
     const x = at.x - margin, y = at.y - margin;
     move(((view.x - x) * scale) / view.scale + x - view.x, ((view.y - y) * scale) / view.scale + y - view.y, scale);
-    canvas.classList.toggle("zoomed", view.scale > fitting());
+    canvas.classList.toggle("zoomed", isZoomed());
   }
 
   /** Move by pixels, as far as the picture goes. */
@@ -160,8 +164,7 @@ export function matrix(chosen) {
   }
 
   gestures(canvas, {
-    move, zoom,
-    isZoomed: () => view.scale > fitting() * 1.001,
+    move, zoom, isZoomed,
     over: (x, y) => {
       const at = picture && cellAt(x, y);
       if (!at) return;
