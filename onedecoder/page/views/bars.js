@@ -5,16 +5,15 @@
  */
 
 import { likeliest } from "onedecoder/engine/sampling.js";
-import { el, percent } from "onedecoder/views/dom.js";
+import { el, percent, replace } from "onedecoder/views/dom.js";
 
 /** Returns { node, show }. `show({ probabilities, plain }, written)` draws them; `pressed(id)` gets what is chosen. */
 export function bars(names, count, pressed = null) {
   const node = el("ol", { class: "bars" });
 
   function show({ probabilities, plain }, written = null) {
-    const buttons = () => [...node.querySelectorAll("button")];
-    const focused = buttons().indexOf(document.activeElement); // one can press Enter for token after token
-    node.replaceChildren(...listed(probabilities, plain, count, written).map((id) => {
+    // The keyboard's place stays: one can press Enter for token after token.
+    replace(node, ...listed(probabilities, plain, count, written).map((id) => {
       const share = probabilities[id];
       const settings = {
         class: `bar${id === written ? " chosen" : ""}${share === 0 ? " out" : ""}`,
@@ -30,7 +29,6 @@ export function bars(names, count, pressed = null) {
         ? el("button", { type: "button", onclick: () => pressed(id, plain), ...settings }, parts)
         : el("div", { role: "img", ...settings }, parts));
     }));
-    buttons()[focused]?.focus();
   }
   return { node, show };
 }

@@ -6,7 +6,7 @@
  * A folder that is pressed opens: the same, product by product. */
 
 import { weightColour } from "onedecoder/views/colour.js";
-import { decimal, el, percent } from "onedecoder/views/dom.js";
+import { decimal, el, percent, replace } from "onedecoder/views/dom.js";
 import { largest, namedStrip, strip } from "onedecoder/views/strip.js";
 
 const FOLDERS = 12; // shown at once; the rest on demand
@@ -32,7 +32,7 @@ export function cabinet(names) {
     const again = () => show(ids, position, head);
 
     top.replaceChildren(namedStrip(`the query of “${names[ids[position]]}”`, `${q.length} numbers: the width of a head`, q));
-    folders.replaceChildren(heading(relative), ...[...shown, ...hidden.slice(0, HIDDEN)].flatMap((place) => [
+    replace(folders, heading(relative), ...[...shown, ...hidden.slice(0, HIDDEN)].flatMap((place) => [
       folder(head, place, scales, { name: names[ids[place]], isItself: place === position, isOpen: place === opened, press: () => {
         opened = place === opened ? null : place;
         again();

@@ -29,6 +29,14 @@ function furnish(node, settings, children) {
   return node;
 }
 
+/** Show other children in a node; the keyboard stays on the button in the same place among them. */
+export function replace(node, ...children) {
+  const buttons = () => [...node.querySelectorAll("button")];
+  const focused = buttons().indexOf(document.activeElement);
+  node.replaceChildren(...children);
+  buttons()[focused]?.focus({ preventScroll: true });
+}
+
 /** A labelled control. The label's words are what a screen reader says of it. */
 export function field(label, control, ...after) {
   return el("label", { class: "field" }, el("span", {}, label), control, ...after);

@@ -3,7 +3,7 @@
  * A line is as thick, beside the thickest one, as the attention is that the row which chose the written word gives to the
  * source word. */
 
-import { el, percent, svg } from "onedecoder/views/dom.js";
+import { el, percent, replace, svg } from "onedecoder/views/dom.js";
 import { lookedAt, shareOf } from "onedecoder/views/words.js";
 
 const ROW = 32; // pixels, as in the style sheet
@@ -28,7 +28,7 @@ export function links(chosen) {
       const row = lookedAt(weights, length, word);
       return given.map((source) => shareOf(row, source));
     });
-    const most = Math.max(...rows.flat(), LEAST);
+    const most = rows.flat().reduce((a, b) => Math.max(a, b), LEAST);
     const chosenAt = written.findIndex(({ from, to }) => from <= place && place < to);
     lines.replaceChildren(...rows.flatMap((row, target) => row.map((share, source) => {
       const strength = share / most;
@@ -42,7 +42,7 @@ export function links(chosen) {
     })).filter(Boolean));
     sources.replaceChildren(...given.map(({ name }, at) => el("li", {},
       el("span", { class: "word", style: { "--share": ((rows[chosenAt]?.[at] ?? 0) / most).toFixed(3) } }, name))));
-    targets.replaceChildren(...written.map(({ name, from }, at) => {
+    replace(targets, ...written.map(({ name, from }, at) => {
       const best = rows[at].indexOf(Math.max(...rows[at]));
       return el("li", {}, el("button", {
         type: "button", class: "word", "aria-pressed": String(at === chosenAt), onclick: () => chosen(from),

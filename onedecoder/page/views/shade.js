@@ -1,7 +1,7 @@
 /* A text shaded by what a chosen word of the written part was written from. For long sources, as articles are. */
 
 import { weightColour, weightInk } from "onedecoder/views/colour.js";
-import { el, percent } from "onedecoder/views/dom.js";
+import { el, percent, replace } from "onedecoder/views/dom.js";
 import { isSpecial } from "onedecoder/views/session.js";
 import { inText, lookedAt, shareOf } from "onedecoder/views/words.js";
 
@@ -32,7 +32,7 @@ export function shadedText(chosen) {
     };
     const special = (word) => (isSpecial(word.name) ? { class: "special" } : {});
     given.replaceChildren(...words.filter(({ to }) => to <= context).map((word) => span(word, special(word))));
-    written.replaceChildren(...words.filter(({ from }) => from >= context).map((word) => el("button", {
+    replace(written, ...words.filter(({ from }) => from >= context).map((word) => el("button", {
       type: "button", "data-place": word.from, "aria-pressed": String(word === now),
       style: { background: weightColour(share(word) / scale), color: weightInk(share(word) / scale) },
     }, inText(word.name))));

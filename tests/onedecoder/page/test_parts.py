@@ -88,6 +88,18 @@ def test_seen_from_far_the_strongest_weight_is_what_is_seen(module):
     assert levels == [[600, 599 * 600 + 123], [300, 299 * 300 + 61], [150, 149 * 150 + 30]]
 
 
+def test_a_long_text_written_from_a_short_one_is_linked(module):
+    """A call takes not as many arguments as there are pairs of words."""
+    written = module(
+        "links.js",
+        "const words = Array.from({ length: 4040 }, (_, at) => ({ name: 'word', from: at, to: at + 1 }));"
+        "const { node, show } = m.links(() => {});"
+        "show(new Float32Array(4040 * 4040), 4040, words, 40, 4039);"
+        "return node.querySelectorAll('.written button').length;",
+    )
+    assert written == 4000
+
+
 def test_events_have_short_names_on_an_axis(module):
     names = [
         "note-on E3",
