@@ -19,7 +19,9 @@ export function tabs(panels, opened) {
       buttons[at].tabIndex = at === chosen ? 0 : -1;
     });
     const button = buttons[chosen];
-    bar.scrollLeft = button.offsetLeft - (bar.clientWidth - button.offsetWidth) / 2; // a phone shows some at a time
+    requestAnimationFrame(() => { // at first the bar is not yet in the page
+      bar.scrollLeft = button.offsetLeft - (bar.clientWidth - button.offsetWidth) / 2; // a phone shows some at a time
+    });
     history.replaceState(null, "", `#${panels[chosen].view.id}`);
     opened();
     return button;

@@ -95,6 +95,16 @@ def test_the_theme_can_be_changed_and_motion_is_left_out_where_it_is_not_wanted(
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != dark
 
 
+def test_a_link_to_a_view_shows_its_tab_on_a_phone(open_mock):
+    tab = open_mock("translation", view="parameters", width=390)
+    tab.wait_for_function(
+        """() => {
+          const { left, right } = document.querySelector("#tab-parameters").getBoundingClientRect();
+          return left >= 0 && right <= innerWidth;
+        }"""
+    )
+
+
 def test_paper_is_light_and_holds_the_open_view_without_its_controls(open_mock, write):
     light = open_mock("music").evaluate("getComputedStyle(document.body).backgroundColor")
     tab = open_mock("music", color_scheme="dark")
