@@ -32,7 +32,7 @@ function build(session, panel) {
   const heads = segments("Head", kinds, session.head, (head) => choose({ head }));
   const subwords = tick("Join subwords to words", session.words, (words) => choose({ words }));
   let words = [], start = 0; // of what is looked at
-  const full = matrix((row) => choose({ place: start + words[row].to - 1 }));
+  const full = matrix((place) => choose({ place }));
   const folders = cabinet(session.engine.names);
   const linked = links((place) => choose({ place: start + place }));
   const shaded = shadedText((place) => choose({ place: start + place }));
@@ -83,6 +83,7 @@ function build(session, panel) {
     full.show({
       weights: picture,
       names: words.map(({ name }) => name),
+      places: words.map(({ to }) => from + to - 1),
       hidden: (row, column) => column > row && (isCopy || !(config.mask === "prefix" && words[column]?.from < context)),
       row: words.findIndex(({ from, to }) => from <= place && place < to),
       label: titleOf(layer, head),

@@ -13,7 +13,7 @@ const LARGEST_CELL = 44;
 const PAD = 7; // pixels behind the last row and column: half a label's height
 const LABELLED = 13; // pixels that a cell needs for its token's name
 
-/** Returns { node, show }. `chosen(row)` is called with the row that is clicked. */
+/** Returns { node, show }. `chosen(place)` is called with the place of the row that is clicked. */
 export function matrix(chosen) {
   const canvas = el("canvas", { class: "matrix", tabindex: "0", role: "img" });
   const readout = el("p", { class: "readout", role: "status" });
@@ -27,7 +27,7 @@ export function matrix(chosen) {
   const whole = el("button", { type: "button", class: "quiet", onclick: () => { fit(); draw(); } }, "All of it");
   const node = el("div", { class: "matrix-box" }, canvas, el("div", { class: "row" }, zoomIn, zoomOut, whole, readout));
 
-  /** Show { weights [size, size], names, hidden, row, label }; the zoom stays where the picture has the same size. */
+  /** Show { weights [size, size], names, places, hidden, row, label }; the zoom stays where the picture has the same size. */
   function show(next) {
     if (!node.clientWidth) return; // another view was opened meanwhile: there is no room to draw in until this one is again
     const isFitted = !isZoomed(), isSame = picture?.names.length === next.names.length;
@@ -174,7 +174,7 @@ export function matrix(chosen) {
     },
     pick: (x, y) => {
       const at = picture && cellAt(x, y);
-      if (at) chosen(at.row);
+      if (at) chosen(picture.places[at.row]);
     },
   });
   canvas.addEventListener("keydown", (event) => {
@@ -182,7 +182,7 @@ export function matrix(chosen) {
     const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     if (event.key === "+" || event.key === "=") zoom(1.6);
     else if (event.key === "-") zoom(1 / 1.6);
-    else if (event.key === "Enter") chosen(cell.row);
+    else if (event.key === "Enter") chosen(picture.places[cell.row]);
     else if (event.key in steps) {
       const last = picture.names.length - 1;
       const [down, right] = steps[event.key];
