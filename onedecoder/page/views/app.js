@@ -128,7 +128,7 @@ function panelOf(view, session) {
     if (nothing.hidden) built.show?.();
   }
   async function update() {
-    if (!node.hidden && nothing.hidden) await built.update?.();
+    if (!node.hidden && nothing.hidden) await built?.update?.();
   }
   // Each view waits for its own answers: a slow one keeps no other view from being shown.
   const updateLater = oneByOne(() => report(update));
