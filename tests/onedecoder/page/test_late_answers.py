@@ -102,7 +102,7 @@ def test_a_bar_counts_for_the_line_that_it_is_drawn_for(open_held):
 
 
 def test_a_bar_counts_for_the_place_that_its_heading_says(open_held, write):
-    tab = open_held("mock('music')")
+    tab = open_held("((engine) => { engine.script.length = 90; return engine; })(mock('music'))")
     tab.get_by_label("Draw at random").uncheck()
     write(tab)
     line = tab.locator("#write .tokens .token")

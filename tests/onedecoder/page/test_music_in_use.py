@@ -1,15 +1,13 @@
 """Music in use: what is heard and said is of the notes that are shown."""
 
-
-def write_surely(tab, write):
-    """Write the likeliest tokens, as far as the engine has them."""
-    tab.get_by_label("Draw at random").uncheck()
-    write(tab)
+GIVEN = "mock('music', { length: 400 })"  # a line of 400 tokens, of which none is to be written
 
 
 def test_a_note_of_the_roll_before_is_no_note_of_a_shorter_line(open_held, write):
-    tab = open_held("mock('music')")
-    write_surely(tab, write)
+    short = "((engine) => { engine.script.length = 45; return engine; })(mock('music'))"
+    tab = open_held(short)
+    tab.get_by_label("Draw at random").uncheck()
+    write(tab)
     tab.locator("#tab-music").click()
     says, roll = tab.locator("#music .hint[role=status]"), tab.locator("#music .roll canvas")
     says.filter(has_text="Choose a note.").wait_for()
@@ -30,10 +28,8 @@ def test_a_note_of_the_roll_before_is_no_note_of_a_shorter_line(open_held, write
     says.filter(has_text="looks most at").wait_for()
 
 
-def test_what_is_said_of_a_note_is_of_its_own_arcs(open_held, write):
-    tab = open_held("mock('music')")
-    write_surely(tab, write)
-    tab.locator("#tab-music").click()
+def test_what_is_said_of_a_note_is_of_its_own_arcs(open_held):
+    tab = open_held(GIVEN, view="music")
     says, roll = tab.locator("#music .hint[role=status]"), tab.locator("#music .roll canvas")
     says.filter(has_text="Choose a note.").wait_for()
     roll.press("End")
@@ -58,10 +54,8 @@ def test_what_is_said_of_a_note_is_of_its_own_arcs(open_held, write):
     assert tab.evaluate("said") == [last, first]
 
 
-def test_a_note_whose_arcs_come_late_is_in_sight_when_the_roll_is_opened_again(open_held, write):
-    tab = open_held("mock('music')")
-    write_surely(tab, write)
-    tab.locator("#tab-music").click()
+def test_a_note_whose_arcs_come_late_is_in_sight_when_the_roll_is_opened_again(open_held):
+    tab = open_held(GIVEN, view="music")
     says = tab.locator("#music .hint[role=status]")
     says.filter(has_text="Choose a note.").wait_for()
     tab.get_by_label("Width of a second").fill("240")
@@ -75,10 +69,8 @@ def test_a_note_whose_arcs_come_late_is_in_sight_when_the_roll_is_opened_again(o
     tab.wait_for_function("() => document.querySelector('#music .roll').scrollLeft > 0")
 
 
-def test_what_plays_ends_with_its_line_in_every_view(open_mock, write):
-    tab = open_mock("music")
-    write_surely(tab, write)
-    tab.locator("#tab-music").click()
+def test_what_plays_ends_with_its_line_in_every_view(open_mock):
+    tab = open_mock("music", "{ length: 400 }", view="music")
     tab.locator("#music .hint", has_text="Choose a note.").wait_for()
     tab.evaluate(
         """() => {
@@ -91,12 +83,13 @@ def test_what_plays_ends_with_its_line_in_every_view(open_mock, write):
     )
     tab.locator("#music").get_by_role("button", name="Play", exact=True).click()
     tab.locator("#tab-write").click()
+    tab.locator("#write .tokens .token").first.click()
     tab.locator("#write").get_by_role("button", name="Begin anew").click()
-    tab.locator("#write .tokens .written").first.wait_for(state="detached")
+    tab.locator("#write .tokens .token:last-child[aria-selected=true]").wait_for()  # as in every line that is begun
     assert tab.evaluate("globalThis.isSilent")
 
 
-def test_a_run_beside_is_asked_for_the_heads_that_it_has(open_mock, write):
+def test_a_run_beside_is_asked_for_the_heads_that_it_has(open_mock):
     smaller = """((engine) => {
       const { trace } = engine;
       engine.about.config = { ...engine.about.config, heads: 2 };
@@ -109,10 +102,8 @@ def test_a_run_beside_is_asked_for_the_heads_that_it_has(open_mock, write):
         return seen;
       };
       return engine;
-    })(mock("music"))"""
-    tab = open_mock("music", engines=f'mock("music"), {smaller}')
-    write_surely(tab, write)
-    tab.locator("#tab-music").click()
+    })(GIVEN)""".replace("GIVEN", GIVEN)
+    tab = open_mock("music", engines=f"{GIVEN}, {smaller}", view="music")
     says = tab.locator("#music .hint[role=status]")
     says.first.filter(has_text="Choose a note.").wait_for()
     tab.locator("#music .roll canvas").first.press("End")
