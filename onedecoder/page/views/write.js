@@ -71,12 +71,14 @@ function build(session, panel, guard) {
     back.disabled = again.disabled = isWriting || ids.length <= context;
   }
 
-  async function update() {
-    const { ids, context, place, hasEnded } = session;
-    const written = ids.slice(context).filter((id) => id !== session.about.end);
+  async function showText() {
+    const written = session.ids.slice(session.context).filter((id) => id !== session.about.end);
     if (!output.hidden) say(written.length ? await session.engine.text(written) : "");
+  }
 
-    if (!ids.length || session.ids !== ids) return; // nothing was given yet, or another line, which has its own update
+  async function showChoices() {
+    const { ids, place, hasEnded } = session;
+    if (!ids.length) return; // nothing was given yet
     likely.node.hidden = hasEnded;
     heading.textContent = hasEnded ? ended(session, session.limit) : "The ten likeliest next tokens";
     if (!hasEnded) likely.show(await session.choose(await session.distribution()), ids, ids.length);
@@ -89,7 +91,7 @@ function build(session, panel, guard) {
     past.show(chosen, ids, place);
     pastBox.hidden = false;
   }
-  return { show, update };
+  return { show, update: () => Promise.all([showText(), showChoices()]) };
 }
 
 /** The likeliest tokens at a place. One that is pressed is written there, while the line is the one they are shown for. */
