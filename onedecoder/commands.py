@@ -48,6 +48,6 @@ def command(arguments: list[str]) -> None:
     if not rest or rest[0] not in TASKS:
         raise UserError(f"onedecoder train {' '.join(rest[:1])}: give one of {', '.join(TASKS)}, then its flags")
     sys.argv[0] += f" {rest[0]}"
-    from onedecoder.training import run_recipe  # noqa: PLC0415 (the Trainer takes seconds to import)
+    from shared.runs.recipe import recipe  # noqa: PLC0415 (the Trainer takes seconds to import)
 
-    run_recipe(rest[0], rest[1:])
+    recipe(TASKS[rest[0]], rest[1:])

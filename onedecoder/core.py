@@ -19,7 +19,7 @@ from shared.model.inspection import attention_weights, copied
 from shared.model.masks import dense_mask
 from shared.model.modeling_onedecoder import relative_scores
 from shared.model.quantized import rounded
-from shared.runs.cli import Parser, as_flags, run
+from shared.runs.cli import Parser, run
 from shared.runs.ensemble import with_ensemble
 from shared.runs.folder import SETTINGS, Run
 from shared.task import Row, Task
@@ -50,7 +50,6 @@ __all__ = [
     "Vocabulary",
     "Written",
     "active",
-    "as_flags",
     "atomic_directory",
     "attention_weights",
     "check_writable",

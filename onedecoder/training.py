@@ -3,29 +3,25 @@
 from pathlib import Path
 from typing import Any
 
-from onedecoder.core import TASKS, UserError, as_flags
+from onedecoder.core import TASKS, UserError
 from onedecoder.decoder import LoadedDecoder, load
 
 
 def train(task: str, **settings: Any) -> LoadedDecoder:
     """Train a decoder for a task of `tasks.TASKS`, as `accelerate launch recipes/TASK.py` does, and load it.
 
-    `settings` are the recipe's flags: `train("translation", max_steps=300, output_dir="outputs/en-de")`. Without data
-    it learns the embedded sample.
+    `settings` are the recipe's flags: `train("translation", max_steps=300, output_dir="outputs/en-de")`. None is no
+    value, as null in a --config: `save_total_limit=None` keeps every checkpoint. Without data it learns the embedded
+    sample.
 
     Raises:
         UserError: an unknown task or setting, or data that cannot be read.
     """
     if task not in TASKS:
         raise UserError(f"unknown task '{task}': give one of {', '.join(TASKS)}")
-    return load(run_recipe(task, as_flags(settings)))
-
-
-def run_recipe(task: str, flags: list[str]) -> Path:
-    """`recipes/TASK.py` with its flags; returns the run's folder."""
     from shared.runs.recipe import recipe  # noqa: PLC0415 (takes seconds to import)
 
-    return recipe(TASKS[task])(flags)
+    return load(recipe(TASKS[task], [], settings))
 
 
 def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:
@@ -36,4 +32,4 @@ def evaluate(run: str | Path, **settings: Any) -> dict[str, Any]:
     """
     from recipes.evaluate import main  # noqa: PLC0415 (as above)
 
-    return main([str(run), *as_flags(settings)])
+    return main([str(run)], settings)

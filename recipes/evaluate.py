@@ -73,8 +73,8 @@ class ScoreArguments(DecoderArguments):
             raise ValueError(f"--eval_batch_size is {self.eval_batch_size}: give 1 or more")
 
 
-def main(arguments: list[str]) -> dict[str, Any]:
-    """Score a run as the flags say; returns the scores."""
+def main(arguments: list[str], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Score a run as the flags, or a Python caller's `settings` in their place, say; returns the scores."""
     # With a run, its task's flags are listed as well.
     first = Parser(GenerationArguments, ScoreArguments, add_help=len(arguments) == 1)
     first.epilog = "More flags, those of a run's task: evaluate.py RUN --help"
@@ -86,12 +86,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
     own = {**asdict(opened.arguments(TASKS)), **asdict(opened.generation), "seed": opened.seed, "load_in_8bit": False}
     known = dict(own)
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
-    config = first.parse_known_args(arguments)[0].config
-    if {*names_of(arguments), *(read_yaml(Path(config), "--config") if config else ())} & {*sources}:
+    given = [*names_of(arguments), *(settings or ())]
+    config = (settings or {}).get("config") or first.parse_known_args(arguments)[0].config
+    if {*given, *(read_yaml(Path(config), "--config") if config else ())} & {*sources}:
         # The data named here instead of those of the training, not beside them.
         known |= dict.fromkeys([*sources, "dataset_config_name"])
-    data, generation, score, _ = parser.parse(arguments, known)
-    generation.check(names_of(arguments))
+    data, generation, score, _ = parser.parse(arguments, known, settings=settings)
+    generation.check(given)
     check_writing(kind, data, generation)
 
     task = opened.task(TASKS, data)
@@ -117,9 +118,9 @@ def main(arguments: list[str]) -> dict[str, Any]:
     if accelerator.is_main_process:
         add_metrics(opened.folder, {name: metrics})
         if (opened.folder / CARD).is_file():
-            settings = {"model": asdict(opened.model), "generation": asdict(opened.generation)}
+            of_training = {"model": asdict(opened.model), "generation": asdict(opened.generation)}
             with in_turn(opened.folder):
-                write_card(opened.folder, model_card(task, settings, read_metrics(opened.folder)))
+                write_card(opened.folder, model_card(task, of_training, read_metrics(opened.folder)))
         print_metrics(opened.folder, {name: metrics})
     return metrics
 

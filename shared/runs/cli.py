@@ -59,40 +59,27 @@ class Parser(HfArgumentParser):
         arguments: list[str],
         base: Mapping[str, Any] | None = None,
         default_config: Callable[[Any], Path | None] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> tuple:
         """One instance of each dataclass, then a namespace of what was added beside them.
 
-        `base` holds settings that stand where neither the config nor the command line says otherwise. Where no
+        `base` holds settings that stand where neither the config nor the command line says otherwise, `settings` what
+        a caller in Python says in the command line's place: None is no value there, as null is in a config. Where no
         --config is given, `default_config` is asked for one, with what is known so far.
 
         Raises:
             UserError: for a flag or a key that is unknown, or has no such value.
         """
-        base = dict(base or {})
-        base_flags = self._flags(base, "the settings")
-        # For --help, which is to show what is so without a flag.
-        self.set_defaults(**{name: value for name, value in base.items() if value is not None})
+        below, above = (dict(base or {}), "the settings"), (dict(settings or {}), "the settings")
+        arguments = [*arguments, *as_flags({"config": above[0].pop("config", None)})]
+        flags = self._flags(below, above)
         # Found before anything is checked: the settings may fit together only with those of the config.
-        config = self.parse_known_args([*base_flags, *arguments])[0].config
+        config = self.parse_known_args([*flags, *arguments])[0].config
         if not config and default_config:
-            config = default_config(self._into_dataclasses([*base_flags, *arguments]))
-        if not config:
-            return self._into_dataclasses([*base_flags, *arguments])
-        settings = read_yaml(Path(config), "--config")
-        config_flags = self._flags(settings, str(config))
-        if none := [name for name, value in settings.items() if value is None]:  # which no flag says
-            self._check_optional(none, str(config))
-            self.set_defaults(**dict.fromkeys(none))
-            base_flags = self._flags({name: value for name, value in base.items() if name not in none}, "the settings")
-        return self._into_dataclasses([*base_flags, *config_flags, *arguments])
-
-    def _check_optional(self, names: Iterable[str], origin: str) -> None:
-        """Refuse keys without a value where nothing is no value."""
-        types = {name: kind for each in self.dataclass_types for name, kind in get_type_hints(each).items()}
-        for name in names:
-            kind = types.get(name, Any)
-            if kind is not Any and type(None) not in get_args(kind):
-                raise UserError(f"'{name}' in {origin} has no value: give one, or leave the line out")
+            config = default_config(self._into_dataclasses([*flags, *arguments]))
+        if config:
+            flags = self._flags(below, (read_yaml(Path(config), "--config"), str(config)), above)
+        return self._into_dataclasses([*flags, *arguments])
 
     def run_of(self, arguments: list[str]) -> str:
         """The `run` that a command line begins with, whose task says which other flags there are.
@@ -115,14 +102,23 @@ class Parser(HfArgumentParser):
             self._refuse(unknown[0].split("=")[0], "flag")
         return tuple(parsed)
 
-    def _flags(self, settings: Mapping[str, Any], origin: str) -> list[str]:
-        for name, value in settings.items():
-            action = self._option_string_actions.get(f"--{name}")
-            if action is None:
-                self._refuse(str(name), f"key in {origin}")
-            if isinstance(value, list) and action.nargs not in ("+", "*"):
-                raise UserError(f"'{name}' in {origin} holds {value}: give one value, not a list")
-        return [*as_flags(settings), "--config="]  # ends a list, which would take in the word that follows
+    def _flags(self, *layers: tuple[Mapping[str, Any], str]) -> list[str]:
+        """Settings, each with its origin, as flags: the later ones beat the earlier ones, also by no value."""
+        types = {name: kind for each in self.dataclass_types for name, kind in get_type_hints(each).items()}
+        joined: dict[str, Any] = {}
+        for settings, origin in layers:
+            for name, value in settings.items():
+                action = self._option_string_actions.get(f"--{name}")
+                if action is None:
+                    self._refuse(str(name), f"key in {origin}")
+                if isinstance(value, list | tuple) and action.nargs not in ("+", "*"):
+                    raise UserError(f"'{name}' in {origin} holds {value}: give one value, not a list")
+                kind = types.get(name, Any)
+                if value is None and kind is not Any and type(None) not in get_args(kind):
+                    raise UserError(f"'{name}' in {origin} has no value: give one, or leave it out")
+            joined |= settings
+        self.set_defaults(**joined)  # no flag says None, and --help is to show what is so without a flag
+        return [*as_flags(joined), "--config="]  # ends a list, which would take in the word that follows
 
     def _refuse(self, name: str, kind: str) -> NoReturn:
         plain = name.lstrip("-").replace("-", "_")
@@ -150,10 +146,10 @@ def names_of(arguments: Iterable[str]) -> list[str]:
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as they stand on a command line."""
+    """Settings as they stand on a command line, which has no words for None."""
     flags = []
     for name, value in settings.items():
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             flags += [f"--{name}", *map(str, value)]
         elif value is not None:
             flags.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")

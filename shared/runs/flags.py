@@ -1,8 +1,10 @@
 """A recipe's flags: which there are, which of them --help shows first, and which cannot be meant together."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from shared.data.arguments import DataArguments, TextDataArguments, WritingArguments
 from shared.errors import ExclusiveSettingsError, UserError
@@ -36,9 +38,9 @@ OF_THE_RUN = (
 
 
 def parse(
-    kind: type[Task], arguments: list[str]
+    kind: type[Task], arguments: list[str], settings: Mapping[str, Any] | None = None
 ) -> tuple[DataArguments, ModelArguments, GenerationArguments, TrainingArguments]:
-    """The settings of one training.
+    """The settings of one training: of flags, or the `settings` that a caller in Python gives in their place.
 
     Raises:
         UserError: for what is unknown or cannot be meant.
@@ -52,8 +54,8 @@ def parse(
         TrainingArguments,
         usage=Usage({*COMMON, *_own(kind)}, _moved),
         without_effect=WITHOUT_EFFECT,
-    ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]))
-    generation.check(names_of(arguments))
+    ).parse(arguments, base, lambda parsed: sample_config(kind, parsed[0]), settings)
+    generation.check([*names_of(arguments), *(settings or ())])
     check_writing(kind, data, generation)
     if not training.do_train:
         for flag in ("resume_from_checkpoint", "overwrite_output_dir"):

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,14 +57,16 @@ class Prepared:
     checkpoint: Path | None
 
 
-def train(kind: type[Task], arguments: list[str]) -> Path:
+def train(kind: type[Task], arguments: list[str], settings: Mapping[str, Any] | None = None) -> Path:
     """Train, score and save one task's decoder, as the flags in `arguments` say; returns the run's folder.
+
+    `settings` are what a caller in Python gives in the flags' place, see `shared.runs.cli.Parser.parse`.
 
     Raises:
         UserError: in one line, for what a person can mend; a run that is finished is then as it was.
         Interrupted: after SIGTERM or SIGINT, with the command that goes on.
     """
-    data, model, generation, training = parse(kind, arguments)
+    data, model, generation, training = parse(kind, arguments, settings)
     folder = Path(training.output_dir)
     set_seed(training.seed)
     with reserved(folder) if training.should_save else nullcontext():
@@ -73,18 +75,18 @@ def train(kind: type[Task], arguments: list[str]) -> Path:
         # What forks must not do so beside a thread.
         with nullcontext() if data.preprocessing_num_workers else compiler_beside(training):
             start = prepare(kind, folder, data, model, training)
-        settings = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
+        used = {"model": asdict(model), "generation": asdict(generation), "training": training.to_sanitized_dict()}
         for name in OF_THE_WEIGHTS:
-            settings["model"][name] = getattr(start.decoder.config, name)
+            used["model"][name] = getattr(start.decoder.config, name)
         trainer = new_trainer(start, training, generation, model.max_length)
         PartialState().wait_for_everyone()  # all have read what they start from, which may be the run that goes now
         if training.should_save:
             clear(folder, start.checkpoint)
-            save_settings(folder, start.task, settings)
+            save_settings(folder, start.task, used)
         metrics = train_and_score(trainer, start, folder)
         if training.should_save:
             add_metrics(folder, metrics)
-            write_card(folder, model_card(start.task, settings, read_metrics(folder)))
+            write_card(folder, model_card(start.task, used, read_metrics(folder)))
             print_metrics(folder, metrics)
         if trainer.hub_model_id is not None:  # so on the one process that pushes
             push(folder, trainer.hub_model_id, training)

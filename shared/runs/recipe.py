@@ -1,9 +1,10 @@
 """What a recipe does with its command line."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.runs.beside import import_beside
 from shared.runs.usage import HELP
@@ -26,19 +27,19 @@ def start(tasks: "Mapping[str, type[Task]]", name: str) -> None:
 
     if beside:
         beside.join()  # two threads that import modules of PyTorch, which import each other, can block each other
-    run(recipe(tasks[name]))
+    run(partial(recipe, tasks[name]))
 
 
-def recipe(kind: "type[Task]") -> Callable[[list[str]], Path]:
-    """Trains, scores and saves a decoder for a task, in a folder that is returned; --help does without the Trainer."""
+def recipe(kind: "type[Task]", arguments: list[str], settings: Mapping[str, Any] | None = None) -> Path:
+    """As `shared.runs.pipeline.train`, but --help does without the Trainer.
 
-    def main(arguments: list[str]) -> Path:
-        if HELP & set(arguments):
-            from shared.runs.flags import parse  # noqa: PLC0415 (as below)
+    Raises:
+        UserError: as there.
+    """
+    if HELP & set(arguments):
+        from shared.runs.flags import parse  # noqa: PLC0415 (as below)
 
-            parse(kind, arguments)
-        from shared.runs.pipeline import train  # noqa: PLC0415 (the Trainer takes seconds to import)
+        parse(kind, arguments)
+    from shared.runs.pipeline import train  # noqa: PLC0415 (the Trainer takes seconds to import)
 
-        return train(kind, arguments)
-
-    return main
+    return train(kind, arguments, settings)

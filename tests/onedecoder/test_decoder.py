@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 from symusic import Score
 
 import onedecoder
@@ -139,12 +140,18 @@ def test_training_and_scoring_are_functions(tmp_path, monkeypatch):
     file.write_text('{"en": "the dog", "de": "der Hund"}\n' * 8)
     decoder = onedecoder.train(
         "translation",
-        **{f"{split}_file": str(file) for split in ("train", "validation", "test")},
+        **{f"{split}_file": (str(file),) for split in ("train", "validation", "test")},
+        **{"save_total_limit": None, "max_predict_samples": 3},
         **{"size": "tiny", "vocab_size": 300, "max_length": 32, "max_steps": 2, "report_to": "none"},
         output_dir=str(tmp_path / "run"),
     )
     assert isinstance(decoder("the dog"), str)
+    settings = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    assert settings["training"]["save_total_limit"] == "None"  # transformers writes it so
+    assert settings["task_arguments"]["train_file"] == [str(file)]
     assert "bleu" in onedecoder.evaluate(tmp_path / "run", max_predict_samples=2)
+    onedecoder.evaluate(tmp_path / "run", max_predict_samples=None, name="all")
+    assert len((tmp_path / "run" / "all" / "outputs.jsonl").read_text().splitlines()) == 8
     with pytest.raises(UserError, match="unknown task 'dancing'"):
         onedecoder.train("dancing")
 

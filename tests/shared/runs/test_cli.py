@@ -109,7 +109,17 @@ def test_nothing_is_a_value_where_it_can_be_one(config):
     assert parse("--config", path, "--limit=7").limit == 7
     assert parse("--config", config("config: null")) == Settings()
     path = config("num_beams:")
-    assert refusal("--config", path) == f"'num_beams' in {path} has no value: give one, or leave the line out"
+    assert refusal("--config", path) == f"'num_beams' in {path} has no value: give one, or leave it out"
+
+
+def test_settings_of_a_caller_beat_the_config_as_flags_do_and_know_none(config):
+    path = config("limit: 3\nnum_beams: 2")
+    said = {"limit": None, "train_file": ("a.txt", "b.txt"), "config": path}
+    assert parse(settings=said, base={"limit": 5}) == Settings(limit=None, num_beams=2, train_file=["a.txt", "b.txt"])
+    assert parse(settings={"limit": None}, default_config=lambda parsed: path) == Settings(limit=None, num_beams=2)
+    assert refusal(settings={"num_beams": None}).startswith("'num_beams' in the settings has no value: give one,")
+    assert "holds (1, 2): give one value" in refusal(settings={"num_beams": (1, 2)})
+    assert "did you mean 'num_beams'?" in refusal(settings={"num_beans": 2})
 
 
 def test_a_list_where_one_value_belongs_is_named_with_its_file(config):

@@ -46,7 +46,7 @@ from shared.runs.pipeline import train
 from tasks.translation import Translation
 
 sys.argv[0] = "recipes/translation.py"
-recipe(Translation)(sys.argv[1:])
+recipe(Translation, sys.argv[1:])
 
 plain = AcceleratorState.__init__
 def as_on_gpus(self, *args, **kwargs):
