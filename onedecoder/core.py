@@ -3,7 +3,7 @@
 from shared.data.arguments import RequestArguments
 from shared.data.sequence import TokenSequence
 from shared.data.vocabulary import TextVocabulary, Vocabulary
-from shared.errors import UserError
+from shared.errors import UserError, first_line
 from shared.files import atomic_directory, check_writable
 from shared.generation.arguments import GenerationArguments
 from shared.generation.cache import KeyValueCache
@@ -22,6 +22,7 @@ from shared.model.quantized import rounded
 from shared.runs.cli import Parser, run
 from shared.runs.ensemble import with_ensemble
 from shared.runs.folder import SETTINGS, Run
+from shared.runs.typed import check_names, check_type, settled
 from shared.task import Row, Task
 from shared.text_task import TextTask
 from shared.writing import Constraint
@@ -52,10 +53,13 @@ __all__ = [
     "active",
     "atomic_directory",
     "attention_weights",
+    "check_names",
+    "check_type",
     "check_writable",
     "compute_dtype",
     "copied",
     "dense_mask",
+    "first_line",
     "generate_best",
     "load_config",
     "load_decoder",
@@ -64,5 +68,6 @@ __all__ = [
     "relative_scores",
     "rounded",
     "run",
+    "settled",
     "with_ensemble",
 ]

@@ -1,9 +1,8 @@
 """A trained decoder to use from Python: text in, text out; music; and what was computed on the way."""
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -23,8 +22,12 @@ from onedecoder.core import (
     TextTask,
     TokenSequence,
     UserError,
+    check_names,
+    check_type,
+    first_line,
     generate_best,
     n_best,
+    settled,
     with_ensemble,
 )
 from onedecoder.naming import token_names
@@ -50,10 +53,17 @@ def load(
     matrices to 8 bits, and with `compile`, which makes a decoding step one call of C++ where there is a compiler.
 
     Raises:
-        UserError: there is no GPT-2 by that name, or a run of the ensemble has another task or vocabulary.
+        UserError: there is no GPT-2 or no device by that name, or a run of the ensemble has another task or
+            vocabulary.
     """
     source = Source.open(str(name))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # no such name, or PyTorch was built without it
+        raise UserError(
+            f"device={device!r}: {first_line(error)}; give 'cpu', or 'cuda' where there is a GPU"
+        ) from error
     task = source.task()
     model = source.decoder(task).to(device).eval()
     others = [ensemble] if isinstance(ensemble, str | Path) else ensemble
@@ -109,22 +119,12 @@ class LoadedDecoder:
         """
         if isinstance(given, str | Path):
             return self([given], seed=seed, **settings)[0]
-        if isinstance(given, Mapping) or not isinstance(given, Iterable):
-            raise UserError(f"a {type(given).__name__} is no input: give a text, a file's name, or a list of them")
+        several = isinstance(given, Iterable) and not isinstance(given, bytes | Mapping)
+        inputs: Any = given if several else [given]  # which is refused
         task, generation = self.asked(settings)
-        rows = self.rows(task, [str(one) for one in given])
+        rows = [task.row(one) for one in inputs]
         outputs = self.write(task, rows, generation, seed=seed).outputs
         return [self._output(task, row, output) for row, output in zip(rows, outputs, strict=True)]
-
-    def rows(self, task: Task, inputs: list[str]) -> list[Row]:
-        """The rows of the `task` that some inputs ask for.
-
-        Raises:
-            UserError: if one of them is empty, or cannot be read.
-        """
-        if task.needs_input and not all(text.strip() for text in inputs):
-            raise UserError(f"nothing to write for: give the {task.name} decoder a text")
-        return [task.request(text) for text in inputs]
 
     def write(
         self,
@@ -135,7 +135,12 @@ class LoadedDecoder:
         seed: int = 0,
         progress: str | None = None,
     ) -> WrittenRows:
-        """What is written for rows of the `task`, which knows what is asked of an output."""
+        """What is written for rows of the `task`, which knows what is asked of an output.
+
+        Raises:
+            UserError: a `seed` that is no integer, or what is asked of an output leaves no room.
+        """
+        check_type("seed", seed, int)
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens) for row in rows]
         constraint = task.constraint()
         with self._autocast():
@@ -158,16 +163,17 @@ class LoadedDecoder:
         removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
         return WrittenRows([task.decode(ids) for ids in written], [*map(cut, rows, prompts)], removed)
 
-    def n_best(self, given: str, count: int = 5, **settings: Any) -> list[ScoredOutput]:
+    def n_best(self, given: str | Path, count: int = 5, **settings: Any) -> list[ScoredOutput]:
         """The `count` best outputs for `given` that beam search finds, the best first.
 
         `settings` are those of a call; `num_beams` is at least `count`.
 
         Raises:
-            UserError: an unknown setting, or what is given cannot be read.
+            UserError: an unknown setting, one of another type, or nothing to write for.
         """
+        check_type("count", count, int)
         task, generation = self.asked({"num_beams": max(count, self.generation.num_beams), **settings})
-        return self.write_n_best(task, [task.request(given)], generation, count)[0]
+        return self.write_n_best(task, [task.row(given)], generation, count)[0]
 
     def write_n_best(
         self, task: Task, rows: list[Row], generation: GenerationArguments, count: int
@@ -178,7 +184,8 @@ class LoadedDecoder:
             UserError: if there are fewer beams, or the task writes window after window.
         """
         if not 0 < count <= generation.num_beams:
-            raise UserError(f"--num_return_sequences {count} needs --num_beams {max(count, 1)} or more")
+            of = f"the {count} best of {generation.num_beams} hypotheses"
+            raise UserError(f"{of}: ask for 1 or more, and for at least as many num_beams")
         prompts = [task.prompt(row, self.max_length, generation.max_new_tokens).context for row in rows]
         with self._autocast():
             found = n_best(self.writer, prompts, generation, task.vocabulary, constraint=task.constraint())
@@ -207,13 +214,12 @@ class LoadedDecoder:
         With `write=False` the line ends where the decoder would begin to write.
 
         Raises:
-            UserError: an unknown setting, or nothing to look into.
+            UserError: an unknown setting, one of another type, or nothing to write for.
         """
+        check_type("seed", seed, int)
         task, generation = self.asked(settings)
         generation = replace(generation, max_new_tokens=min(generation.max_new_tokens, max(1, self.max_length // 2)))
-        if task.needs_input and not str(given).strip():
-            raise UserError(f"nothing to look into: give the {task.name} decoder a text")
-        row = task.request(str(given))
+        row = task.row(given)
         prompt = task.prompt(row, self.max_length, generation.max_new_tokens).context
         line = list(prompt)
         if write:
@@ -232,14 +238,14 @@ class LoadedDecoder:
         start = max(0, len(ids) - self.model.context)
         return Trace(self.model, ids[start:], max(0, context - start), self.names)
 
-    def prompt(self, given: str, new_tokens: int | None = None, **wanted: Any) -> TokenSequence:
+    def prompt(self, given: str | Path, new_tokens: int | None = None, **wanted: Any) -> TokenSequence:
         """The line up to where the decoder writes; `cut` of its tokens did not fit.
 
         Raises:
-            UserError: an unknown setting, or what is given cannot be read.
+            UserError: an unknown setting, one of another type, or nothing to write for.
         """
         task, _ = self.asked(wanted)
-        return task.prompt(task.request(given), self.max_length, new_tokens or self.generation.max_new_tokens)
+        return task.prompt(task.row(given), self.max_length, new_tokens or self.generation.max_new_tokens)
 
     @cached_property
     def names(self) -> list[str]:
@@ -250,21 +256,15 @@ class LoadedDecoder:
         """A task of its own with what is asked of it, and how to write.
 
         Raises:
-            UserError: if a setting is unknown, or cannot be meant.
+            UserError: if a setting is unknown, of another type, or cannot be meant.
         """
         own = {field.name for field in fields(self.task.RequestArguments)}
         writing = {field.name for field in fields(GenerationArguments)}
-        for name in settings:
-            if name not in own | writing:
-                near = difflib.get_close_matches(name, own | writing, n=1)
-                raise UserError(f"unknown setting '{name}'" + (f": did you mean '{near[0]}'?" if near else ""))
-        try:
-            wanted = self.task.RequestArguments(**{name: settings[name] for name in own & {*settings}})
-            generation = replace(self.generation, **{name: settings[name] for name in writing & {*settings}})
-            generation.check(settings)
-        except (ValueError, TypeError) as error:
-            said = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-            raise UserError(f"{error} (in {said})" if isinstance(error, TypeError) else str(error)) from error
+        check_names(settings, own | writing)
+        wanted = settled(self.task.RequestArguments, {name: settings[name] for name in own & {*settings}})
+        of_writing = {name: settings[name] for name in writing & {*settings}}
+        generation = settled(GenerationArguments, {**asdict(self.generation), **of_writing})
+        generation.check(settings)
         return self.task_for(wanted), generation
 
     def task_for(self, wanted: RequestArguments) -> Task:

@@ -55,8 +55,6 @@ class Engine:
             return _line(self.decoder.prompt("").context)
         if len(text) > LONGEST_TEXT:
             raise UserError("The text is longer than a million characters: give a part of it.")
-        if task.needs_input and not text.strip():
-            raise UserError("There is nothing to write for: type a text first.")
         tokens = list(task.separators(task.arguments))
         if separator and not 0 <= separator < len(tokens):
             raise UserError(f"There is no separator {separator}: reload the page.")

@@ -37,7 +37,7 @@ def converse(
             return
         number += 1
         try:
-            rows = decoder.rows(task, [line.rstrip("\n")])
+            rows = [task.row(line.rstrip("\n"))]
             written = decoder.write(task, rows, generation, seed=seed + number)
             if written.cut[0]:
                 print(f"{written.cut[0]} tokens do not fit: the decoder does not see them", file=sys.stderr, flush=True)

@@ -175,8 +175,6 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
     if not 1 <= output.num_samples <= MOST_SAMPLES:
         raise UserError(f"--num_samples is {output.num_samples}: give 1 to {MOST_SAMPLES:,}")
     given = [text for text in inputs if text != "-"]
-    if task.needs_input and not all(text.strip() for text in given):
-        raise UserError("an input is empty: give a text, or leave it out")
     # Path.is_file() raises for a text that is too long for a name.
     files = [text for text in given if os.path.isfile(text)] if task.input_kind != "file" else []  # noqa: PTH113
     if files:
@@ -200,11 +198,7 @@ def requests(task: Task, inputs: list[str], output: OutputArguments) -> list[Row
             given += split(task, sys.stdin.read())
         except UnicodeDecodeError as error:
             raise UserError(f"standard input: {error}; give text in UTF-8") from error
-    if not given and task.needs_input:
-        raise UserError(
-            f"nothing to write for: give the {task.name} run its input as arguments, --input_file or standard input"
-        )
-    return [task.request(text) for text in given or [""] for _ in range(output.num_samples)]
+    return [task.row(text) for text in given or [""] for _ in range(output.num_samples)]
 
 
 def split(task: Task, text: str) -> list[str]:

@@ -152,6 +152,18 @@ class Task(ABC):
             UserError: if the file cannot be read, or the run has not learned what is asked for.
         """
 
+    def row(self, given: str | Path) -> Row:
+        """The `request` for what a user gave.
+
+        Raises:
+            UserError: if it is neither a text nor a file's name, or there is nothing to write for, or as there.
+        """
+        if not isinstance(given, str | Path):
+            raise UserError(f"{type(given).__name__} is no input: give a text or a file's name")
+        if self.needs_input and not str(given).strip():
+            raise UserError(f"nothing to write for in an empty input: give the {self.name} decoder a text")
+        return self.request(str(given))
+
     @classmethod
     def check_reverse(cls, arguments: Any) -> None:
         """Refuse `--rerank_reverse`, unless the task, as its `arguments` say, learns to write sources, too.

@@ -1,6 +1,5 @@
 """Flags and YAML files of the recipes: transformers' names, one-line errors."""
 
-import difflib
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from transformers.utils import logging
 
 from shared.errors import Interrupted, UserError, first_line
 from shared.runs.launch import follow_launcher, leave_group, missing_processes
+from shared.runs.typed import meant
 from shared.runs.usage import EVERY_FLAG, HELP, Usage, describe
 from shared.threads import settle_threads
 
@@ -125,8 +125,7 @@ class Parser(HfArgumentParser):
         if reason := self.without_effect.get(plain):
             raise UserError(f"--{plain} does nothing here, since {reason}: leave it out")
         names = [option.lstrip("-") for option in self._option_string_actions]
-        near = difflib.get_close_matches(plain, names, n=1)
-        raise UserError(f"unknown {kind} '{name}'" + (f": did you mean '{near[0]}'?" if near else " (see --help)"))
+        raise UserError(f"unknown {kind} '{name}'{meant(plain, names) or ' (see --help)'}")
 
 
 class Help(Action):

@@ -23,7 +23,8 @@ from shared.generation.arguments import GenerationArguments
 from shared.model.arguments import ModelArguments
 from shared.model.build import load_decoder
 from shared.model.decoder import Decoder
-from shared.runs.cli import Parser, read_yaml
+from shared.runs.cli import read_yaml
+from shared.runs.typed import settled
 from shared.runs.versions import tell_other_versions, versions
 from shared.task import Task
 
@@ -76,8 +77,8 @@ class Run:
         path = place / SETTINGS
         settings = read_settings(path)
         tell_other_versions(place, settings)
-        model = _typed(ModelArguments, settings["model"], path)
-        return cls(folder, settings, model, _typed(GenerationArguments, settings["generation"], path))
+        model = _settled(ModelArguments, settings["model"], path)
+        return cls(folder, settings, model, _settled(GenerationArguments, settings["generation"], path))
 
     def kind(self, tasks: Mapping[str, type[Task]]) -> type[Task]:
         """The class of the run's task.
@@ -96,7 +97,7 @@ class Run:
         Raises:
             UserError: if its run.yaml names no task, or arguments that it does not have.
         """
-        return _typed(self.kind(tasks).Arguments, self.settings["task_arguments"], self.folder / SETTINGS)
+        return _settled(self.kind(tasks).Arguments, self.settings["task_arguments"], self.folder / SETTINGS)
 
     @property
     def seed(self) -> int:
@@ -154,10 +155,10 @@ class Run:
         return decoder
 
 
-def _typed(kind: type, values: Mapping[str, Any], path: Path) -> Any:
-    """An instance of a dataclass from the settings of a file, checked as flags are."""
+def _settled(kind: type, values: Mapping[str, Any], path: Path) -> Any:
+    """An instance of a dataclass from the settings of a file."""
     try:
-        return Parser(kind).parse([], values)[0]
+        return settled(kind, values)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -44,9 +44,9 @@ OF_FLAGS = [
 ]
 # Inputs of a translation, instead of "a dog".
 OF_INPUTS = [
-    (("",), b"", "an input is empty"),
-    ((" \t",), b"", "an input is empty"),
-    (("a dog", ""), b"", "an input is empty"),
+    (("",), b"", "nothing to write for"),
+    ((" \t",), b"", "nothing to write for"),
+    (("a dog", ""), b"", "nothing to write for"),
     (("\udcff",), b"", "no Unicode"),
     (("a \ud800 dog",), b"", "no Unicode"),
     (("-",), b"\xff\xfe\x00a", "standard input: 'utf-8'"),

@@ -73,7 +73,7 @@ def test_wrong_looks_are_named(run_folders):
     for arguments, message in (
         ([run, "A dog.", "--layer=9"], "the decoder has 2"),
         ([run, "A dog.", "--candidates=0"], "give 1 or more"),
-        ([run], "nothing to look into"),
+        ([run], "nothing to write for"),
         ([run, "A dog.", "--format=gif"], "gif"),
         ([run, "A dog.", "--target_lang=fr"], "has not learned to write it"),
         ([str(run_folders["music"]), "--tempo=90"], "--tempo does nothing here, since no piece is written"),

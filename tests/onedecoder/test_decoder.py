@@ -4,6 +4,7 @@ import sys
 import unicodedata
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -43,7 +44,16 @@ def test_the_same_seed_writes_the_same(translator):
         ({"num_beam": 5}, "did you mean 'num_beams'"),
         ({"seconds": 3}, "unknown setting 'seconds'"),
         ({"temperature": 0}, "temperature"),
-        ({"max_new_tokens": "5"}, "max_new_tokens='5'"),
+        ({"max_new_tokens": "5"}, "max_new_tokens='5' is of another type: give int"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens=2.5"),
+        ({"num_beams": True}, "num_beams=True is of another type"),
+        ({"do_sample": "false"}, "do_sample='false' is of another type: give bool"),
+        ({"do_sample": 1}, "do_sample=1"),
+        ({"num_beams": 2, "early_stopping": "never"}, "early_stopping='never'"),
+        ({"temperature": None}, "temperature=None"),
+        ({"target_prefix": None}, "target_prefix=None is of another type: give str"),
+        ({"target_lang": 3}, "target_lang=3 is of another type: give str or None"),
+        ({"seed": "x"}, "seed='x' is of another type"),
         ({"target_lang": "fr"}, "has not learned to write it"),
     ],
 )
@@ -52,13 +62,29 @@ def test_wrong_settings_are_named(translator, settings, message):
         translator("A dog.", **settings)
 
 
-def test_nothing_is_written_for_nothing(translator):
-    for ask in (translator, translator.trace):
-        with pytest.raises(UserError, match="nothing to"):
+def test_numbers_of_other_kinds_are_numbers(translator):
+    asked = {"do_sample": True, "temperature": 2, "max_new_tokens": np.int64(5)}
+    assert translator("A dog", **asked) == translator("A dog", do_sample=True, temperature=2.0, max_new_tokens=5)
+
+
+def test_nothing_is_written_for_nothing(translator, tmp_path):
+    given = tmp_path / "text.txt"
+    assert translator([]) == [] and translator(given) == translator(str(given))
+    for ask in (translator, translator.trace, translator.n_best, translator.prompt):
+        with pytest.raises(UserError, match="nothing to write for"):
             ask("  ")
-    for wrong in (None, {"title": "x"}, 7):
-        with pytest.raises(UserError, match="is no input: give a text"):
-            translator(wrong)
+        for wrong in (None, {"title": "x"}, 7, b"abc", [1, 2]):
+            with pytest.raises(UserError, match="is no input: give a text"):
+                ask(wrong)
+
+
+def test_the_best_are_as_many_as_are_asked_for(translator):
+    assert len(translator.n_best("A dog", 2, max_new_tokens=3)) == 2
+    for wrong in (-1, 0, 3):
+        with pytest.raises(UserError, match=f"the {wrong} best of 2 hypotheses: ask for 1 or more"):
+            translator.n_best("A dog", wrong, num_beams=2)
+    with pytest.raises(UserError, match="count='2' is of another type"):
+        translator.n_best("A dog", "2")
 
 
 def test_music_is_composed_and_saved(composer, tmp_path):
@@ -119,6 +145,11 @@ def test_what_is_no_decoder_is_named(tmp_path):
     for name in (tmp_path, tmp_path / "nothing", "no/such-decoder"):
         with pytest.raises(UserError, match=str(name)):
             load(name)
+
+
+def test_what_is_no_device_is_named(plain_gpt2):
+    with pytest.raises(UserError, match=r"device='abacus': .*; give 'cpu'"):
+        load(plain_gpt2, device="abacus")
 
 
 def test_names_say_what_a_token_is(translator, composer, decoders):

@@ -245,4 +245,7 @@ def test_the_best_are_listed_with_their_scores(place, python):
     assert "do not fit" not in printed.stderr
     assert "input 1: " in python("generate", place / "run", "I drink " * 200, *flags).stderr
     refused = python("generate", place / "run", "Tee.", "--num_return_sequences=2")
-    assert refused.stderr.splitlines()[-1] == "error: --num_return_sequences 2 needs --num_beams 2 or more"
+    assert (
+        refused.stderr.splitlines()[-1]
+        == "error: the 2 best of 1 hypotheses: ask for 1 or more, and for at least as many num_beams"
+    )

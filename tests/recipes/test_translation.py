@@ -122,7 +122,7 @@ def test_a_look_inside_is_printed_and_drawn(trained, python, tmp_path):
     assert (tmp_path / "attention.png").stat().st_size > 10_000
     refused = python("look", folder, "Tee.", "--layer=9")
     assert refused.stderr.splitlines()[-1] == "error: --layer 9: the decoder has 4; give 1 to 4"
-    assert "nothing to look into" in python("look", folder).stderr
+    assert "nothing to write for" in python("look", folder).stderr
 
 
 def test_the_same_seed_writes_the_same(trained, python):
