@@ -160,7 +160,7 @@ class LoadedDecoder:
             first = task.window(row, prompt.context, (), self.writer.context).ids
             return prompt.cut if first == list(prompt.context) else 0
 
-        removed = constraint.removed / max(constraint.tokens, 1) if constraint else None
+        removed = constraint.removed_share if constraint else None
         return WrittenRows([task.decode(ids) for ids in written], [*map(cut, rows, prompts)], removed)
 
     def n_best(self, given: str | Path, count: int = 5, **settings: Any) -> list[ScoredOutput]:

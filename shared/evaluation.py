@@ -102,8 +102,9 @@ def evaluate(
     outputs = outputs_for(decoder, task, requests, generation, max_length, seed, accelerator, constraint)
     metrics |= task.score(outputs, rows, training_rows)
     if constraint:
-        removed, written = _over_processes(constraint.removed, constraint.tokens)
-        metrics["removed_probability"] = removed / written
+        constraint.removed, written = _over_processes(constraint.removed, constraint.tokens)
+        constraint.tokens = int(written)
+        metrics["removed_probability"] = constraint.removed_share
     if samples is not None and accelerator.is_main_process:
         task.write_outputs(outputs, requests, samples)
         if report := task.report(metrics):

@@ -87,6 +87,11 @@ class Constraint(ABC):
         self.removed, self.tokens, self.narrowed = 0.0, 0, None
         self.stands_for, self.kinds = torch.arange(size), torch.ones(1, size, dtype=torch.bool)
 
+    @property
+    def removed_share(self) -> float:
+        """The mean over the tokens of the probability that was `removed`, from 0 to 1; 0 where nothing was written."""
+        return self.removed / max(self.tokens, 1)
+
     def to(self, device: torch.device | str) -> None:
         """Move every tensor that is an attribute to the device; `new_state` does so first."""
         import torch  # noqa: PLC0415 (as above)
