@@ -18,6 +18,7 @@ from tasks.summarization.ngrams import fragments, novel, repeated, words
 from tasks.summarization.sentences import SENTENCE_END, openings
 
 ROUGE = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+COMPARED = ROUGE[:3]  # by `compare`
 
 
 def score(
@@ -159,22 +160,27 @@ def compare(outputs: Sequence[str], others: Sequence[str], references: Sequence[
     Of 1,000 resamples of the rows with a fixed seed (Koehn 2004, https://aclanthology.org/W04-3250) it is the share
     whose difference lies as far from their mean as what was measured lies from 0.
     """
-    scorer = RougeScorer(ROUGE, tokenizer=STEMMED)
+    scorer = RougeScorer(COMPARED, tokenizer=STEMMED)
     scores = np.array(
         [
-            [[scorer.score(_sentence_lines(reference), _sentence_lines(text))[name].fmeasure for name in ROUGE[:3]]
-             for text in texts]
+            [_f1(scorer, text, reference) for text in texts]
             for reference, *texts in zip(references, outputs, others, strict=True)
         ]
-    )  # fmt: skip
+    )
     ours, other = 100 * scores.mean(0)
     drawn = np.random.default_rng(0).integers(len(scores), size=(1000, len(scores)))
     differences = 100 * (scores[:, 0] - scores[:, 1])[drawn].mean(1)
     extreme = (np.abs(differences - differences.mean(0)) >= np.abs(ours - other)).sum(0)
     return {
         name: {"score": float(ours[index]), "other": float(other[index]), "p_value": float(extreme[index] + 1) / 1001}
-        for index, name in enumerate(ROUGE[:3])
+        for index, name in enumerate(COMPARED)
     }
+
+
+def _f1(scorer: RougeScorer, text: str, reference: str) -> list[float]:
+    """F1 of a text by each of the scorer's measures, in their order."""
+    found = scorer.score(_sentence_lines(reference), _sentence_lines(text))
+    return [found[name].fmeasure for name in scorer.rouge_types]
 
 
 def _sentence_lines(text: str) -> str:

@@ -280,5 +280,13 @@ def test_the_compared_scores_are_those_of_the_scores():
     translations = compare_translations(HYPOTHESES, REFERENCES, REFERENCES)
     assert translations["bleu"]["score"] == pytest.approx(score_translations(HYPOTHESES, REFERENCES)["bleu"])
     summaries, scores = compare_summaries(SUMMARIES, LEADS, LEADS), score_summaries(SUMMARIES, LEADS)
-    assert summaries["rouge2"]["score"] == pytest.approx(scores["rouge2"])
-    assert summaries["rouge2"]["other"] == pytest.approx(100)
+    assert {*summaries} == {"rouge1", "rouge2", "rougeL"}
+    for name, each in summaries.items():
+        assert each["score"] == pytest.approx(scores[name]) and each["other"] == pytest.approx(100)
+
+
+def test_every_summary_is_compared_by_one_look_at_it(monkeypatch):
+    seen, score = [], RougeScorer.score
+    monkeypatch.setattr(RougeScorer, "score", lambda scorer, *texts: seen.append(texts) or score(scorer, *texts))
+    compare_summaries(SUMMARIES, LEADS, LEADS)
+    assert len(seen) == len(SUMMARIES) + len(LEADS)
