@@ -1,9 +1,13 @@
-"""How many threads a process may compute in."""
+"""How many threads a process may compute in, and how many processes."""
 
 import math
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 CGROUPS = Path("/sys/fs/cgroup")
 THREADS = "OMP_NUM_THREADS"
@@ -33,6 +37,17 @@ def processors(cgroups: Path = CGROUPS, own: str | None = None) -> int:
         if quota != "max":
             allowed = min(allowed, max(1, math.floor(int(quota) / int(period))))
     return allowed
+
+
+def spawned_pool() -> "ProcessPoolExecutor":
+    """A process for each of the `processors`, but eight at most: every one of them imports what it needs anew.
+
+    To fork a process with threads instead, as torch and tokenizers start them, may hang.
+    """
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 (which --help does without)
+    from multiprocessing import get_context  # noqa: PLC0415 (as above)
+
+    return ProcessPoolExecutor(min(8, processors()), mp_context=get_context("spawn"))
 
 
 def settle_threads() -> None:

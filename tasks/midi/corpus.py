@@ -8,15 +8,13 @@ voice sings which key from when to when.
 
 import json
 import lzma
-import os
 from argparse import ArgumentParser
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 from tqdm import tqdm
 
 from shared.files import atomic_directory
+from shared.threads import spawned_pool
 from tasks.midi.sample import QUARTER, SCORES, VELOCITIES, Voices
 
 
@@ -56,8 +54,7 @@ def read_score(name: str) -> Voices:
 
 def read_edition() -> list[dict[str, Any]]:
     """{"path", "title": str, "voices"} of each chorale, in the edition's order."""
-    # Spawned: to fork a process with threads, as torch and tokenizers start them, may hang.
-    with ProcessPoolExecutor(min(8, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+    with spawned_pool() as pool:
         read = tqdm(pool.map(read_score, titles(), chunksize=8), desc="chorales", total=len(titles()), unit="score")
         return [
             {"path": path, "title": title, "voices": voices}

@@ -5,12 +5,9 @@ A file takes a few milliseconds. Large folders are read on all cores, and what w
 
 import csv
 import hashlib
-import os
 import random
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,7 @@ from tqdm import tqdm
 from shared.data.loading import SPLITS, quiet
 from shared.errors import UserError
 from shared.files import atomic_directory
+from shared.threads import processors, spawned_pool
 from tasks.midi.codec import VERSION, encode, performance
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.melody import melody_and_performance
@@ -124,12 +122,10 @@ def _read_files(files: list[Path], with_melody: bool) -> pa.Table:
 @contextmanager
 def _processes(files: int) -> Iterator:
     """A `map` over as many processes as pay."""
-    processes = min(8, len(os.sched_getaffinity(0)))
-    if processes == 1 or files <= FEW:
+    if files <= FEW or processors() == 1:
         yield map
         return
-    # Spawned: to fork a process with threads, as torch and tokenizers start them, may hang.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with spawned_pool() as pool:
         yield pool.map
 
 

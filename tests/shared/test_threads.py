@@ -31,6 +31,16 @@ def test_processors_are_those_of_the_least_quota(cores, tmp_path):
     assert processors(tmp_path, "/elsewhere") == 8
 
 
+def test_processes_are_spawned_within_the_quota(cores, monkeypatch):
+    made = []
+    pool = lambda count, mp_context: made.append((count, mp_context.get_start_method()))  # noqa: E731
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", pool)
+    for allowed in (3, 99):
+        monkeypatch.setattr(threads, "processors", lambda allowed=allowed: allowed)
+        threads.spawned_pool()
+    assert made == [(3, "spawn"), (8, "spawn")]
+
+
 @pytest.fixture
 def set_threads(monkeypatch):
     """The number of threads that is set, or None; said by the environment given, with a quota of two CPUs."""

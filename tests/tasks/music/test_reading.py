@@ -156,9 +156,6 @@ def test_many_files_are_read_by_several_processes_to_the_same_rows(folder, monke
     class Pool:
         """Counts what is handed out; to start processes would take seconds."""
 
-        def __init__(self, processes, mp_context):
-            assert processes > 1 and mp_context.get_start_method() == "spawn"
-
         def __enter__(self):
             return self
 
@@ -172,8 +169,11 @@ def test_many_files_are_read_by_several_processes_to_the_same_rows(folder, monke
 
     monkeypatch.setattr(reading, "FEW", 19)
     monkeypatch.setattr(reading, "CHUNK", 3)
-    monkeypatch.setattr(reading, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(4))
+    monkeypatch.setattr(reading, "spawned_pool", Pool)
+    monkeypatch.setattr(reading, "processors", lambda: 1)
+    read_folder(folder)
+    assert not chunks  # a container's quota may leave one of many
+    monkeypatch.setattr(reading, "processors", lambda: 4)
     together, _ = read_folder(folder)
     assert len(chunks) == 7
     assert {split: list(together[split]) for split in together} == {split: list(alone[split]) for split in alone}
