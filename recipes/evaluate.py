@@ -63,14 +63,16 @@ class ScoreArguments(DecoderArguments):
         default=None,
         metadata={"help": "Another run: compare what both have saved under --name, by paired bootstrap resampling."},
     )
-    eval_batch_size: int = field(default=16, metadata={"help": "Packed rows at once."})
+    per_device_eval_batch_size: int = field(
+        default=16, metadata={"help": "Number of packed rows at once on each device (default: the training's)."}
+    )
     seed: int = field(
         default=42, metadata={"help": "Where the random numbers of sampling start (default: the training's)."}
     )
 
     def __post_init__(self) -> None:
-        if self.eval_batch_size < 1:
-            raise ValueError(f"--eval_batch_size is {self.eval_batch_size}: give 1 or more")
+        if self.per_device_eval_batch_size < 1:
+            raise ValueError(f"--per_device_eval_batch_size is {self.per_device_eval_batch_size}: give 1 or more")
 
 
 def main(arguments: list[str], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def main(arguments: list[str], settings: Mapping[str, Any] | None = None) -> dic
     parser = Parser(kind.Arguments, GenerationArguments, ScoreArguments)
     parser.add_argument("run", help="A run's folder, such as outputs/translation.")
     own = {**asdict(opened.arguments(TASKS)), **asdict(opened.generation), "seed": opened.seed, "load_in_8bit": False}
-    known = dict(own)
+    known = own | {"per_device_eval_batch_size": opened.eval_batch_size}
     sources = [name for name in ("train_file", "validation_file", "test_file", "dataset_name") if name in known]
     given = [*names_of(arguments), *(settings or ())]
     config = (settings or {}).get("config") or first.parse_known_args(arguments)[0].config
@@ -151,7 +153,7 @@ def metrics_of(
         packed,
         generation,
         training_rows=training_rows,
-        batch_size=score.eval_batch_size,
+        batch_size=score.per_device_eval_batch_size,
         max_length=opened.model.max_length,
         seed=score.seed,
         accelerator=accelerator,

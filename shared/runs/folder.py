@@ -102,8 +102,16 @@ class Run:
     @property
     def seed(self) -> int:
         """The training's seed, where its settings name one."""
-        seed = self.settings["training"].get("seed")
-        return seed if isinstance(seed, int) else 42
+        return self._of_training("seed", 42)
+
+    @property
+    def eval_batch_size(self) -> int:
+        """The training's --per_device_eval_batch_size: how many packed rows its GPU had room for at once."""
+        return self._of_training("per_device_eval_batch_size", 16)
+
+    def _of_training(self, name: str, default: int) -> int:
+        value = self.settings["training"].get(name)
+        return value if isinstance(value, int) else default
 
     def task(
         self,

@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from onedecoder import load
+from recipes import evaluate as evaluate_module
 from recipes.back_translate import main as back_translate
-from recipes.evaluate import word_of
 from shared.errors import UserError
 from tasks.translation.scores import score
 from tests.onedecoder.conftest import TEXTS, new_run
@@ -86,7 +87,7 @@ def test_two_runs_are_compared_by_what_they_have_saved(place, evaluate):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--eval_batch_size=0"], "--eval_batch_size is 0: give 1 or more"),
+        (["--per_device_eval_batch_size=0"], "--per_device_eval_batch_size is 0: give 1 or more"),
         (["--name=" + "x" * 201], "201 letters: give a shorter --name"),
         (["--outputs=o.txt", "--num_beams=7"], "--outputs o.txt: nothing is written then: leave out --num_beams"),
         (["--outputs=o.txt", "--ensemble", "gone"], "nothing is written then: leave out --ensemble"),
@@ -101,6 +102,19 @@ def test_scores_that_cannot_be_measured_are_refused(place, evaluate, flags, said
     assert {path: path.read_bytes() for path in (place / "run").rglob("*") if path.is_file()} == before
 
 
+def test_rows_are_read_in_the_batches_of_the_training_unless_told_otherwise(place, monkeypatch):
+    run, sizes = shutil.copytree(place / "run", place / "batches"), []
+    settings = yaml.safe_load((run / "run.yaml").read_text(encoding="utf-8"))
+    monkeypatch.setattr(evaluate_module, "evaluate", lambda *_, batch_size, **__: sizes.append(batch_size) or {})
+    flags = [str(run), f"--test_file={place / 'test.jsonl'}", "--name=batches"]
+    evaluate_module.main(flags)
+    settings["training"] = {"per_device_eval_batch_size": 5}
+    (run / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    evaluate_module.main(flags)
+    evaluate_module.main([*flags, "--per_device_eval_batch_size=2"])
+    assert sizes == [16, 5, 2]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -112,8 +126,8 @@ def test_scores_that_cannot_be_measured_are_refused(place, evaluate, flags, said
     ],
 )
 def test_other_values_have_other_names(one, other):
-    assert word_of(one) != word_of(other)
-    assert all(re.fullmatch(r"\w+", word_of(each)) for each in (one, other))
+    assert evaluate_module.word_of(one) != evaluate_module.word_of(other)
+    assert all(re.fullmatch(r"\w+", evaluate_module.word_of(each)) for each in (one, other))
 
 
 @pytest.mark.parametrize("by", ["flag", "dashes", "config"])
