@@ -18,11 +18,10 @@ FOLDER = {
 """Words in reverse order: `one two three <|reverse|> three two one <|endoftext|>`."""
 
 from itertools import permutations
-
-from datasets import Dataset, DatasetDict
+from random import Random
 
 from shared.data.arguments import TextDataArguments
-from shared.data.loading import clean_text, convert_rows, hold_out_validation, load_rows
+from shared.data.loading import clean_text, convert_rows, load_text_rows
 from shared.text_task import TextTask
 
 WORDS = ("one", "two", "three", "four", "five")
@@ -40,13 +39,13 @@ class Reversal(TextTask):
 
     @classmethod
     def load_rows(cls, arguments):
-        if arguments.sample:
-            rows = Dataset.from_list([{"words": " ".join(words)} for words in permutations(WORDS)]).shuffle(seed=0)
-            splits = DatasetDict({"train": rows.select(range(100)), "test": rows.select(range(100, 120))})
-        else:
-            splits = load_rows(**arguments.sources)
-        splits = DatasetDict({name: convert_rows(rows, cls._row, ["words"]) for name, rows in splits.items()})
-        return hold_out_validation(splits, arguments.validation_split_percentage)
+        return load_text_rows(arguments, cls._sample, lambda rows: convert_rows(rows, cls._row, ["words"]))
+
+    @staticmethod
+    def _sample():
+        rows = [{"words": " ".join(words)} for words in permutations(WORDS)]
+        Random(0).shuffle(rows)
+        return {"train": rows[:100], "test": rows[100:]}
 
     @staticmethod
     def _row(row):

@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 from datasets import Dataset, DatasetDict, Features, Value
 
+from shared.data.arguments import TextDataArguments
 from shared.data.validation import check_contents, check_file, csv_columns
 from shared.errors import UserError
 
@@ -30,6 +31,27 @@ FORMATS = {
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 Paths = list[str] | str | None
+
+
+def load_text_rows(
+    arguments: TextDataArguments,
+    sample: Callable[[], Mapping[str, list[dict[str, Any]]]],
+    convert: Callable[[Dataset], Dataset],
+    read: Callable[[list[str], str], Dataset] | None = None,
+) -> DatasetDict:
+    """A task's rows: those that the `arguments` name, see `load_rows`, or else its `sample`; each split by `convert`.
+
+    Where there is no validation split, training rows are held out for it.
+
+    Raises:
+        UserError: if they cannot be read, or not be converted.
+    """
+    if arguments.sample:
+        splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
+    else:
+        splits = load_rows(**arguments.sources, read=read)
+    converted = DatasetDict({split: convert(rows) for split, rows in splits.items()})
+    return hold_out_validation(converted, arguments.validation_split_percentage)
 
 
 def load_rows(

@@ -67,19 +67,12 @@ class LanguageModeling(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: LanguageModelingArguments) -> DatasetDict:
-        from datasets import Dataset, DatasetDict
-
-        from shared.data.loading import hold_out_validation, load_rows
+        from shared.data.loading import load_text_rows
         from tasks.articles.sample import sample
         from tasks.language_modeling.reading import read_documents, text_rows
 
-        if arguments.sample:
-            splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
-        else:
-            splits = load_rows(**arguments.sources, read=read_documents)
         column, joined, parts = arguments.text_column, arguments.concatenate, arguments.article_text
-        splits = DatasetDict({split: text_rows(rows, column, joined, parts) for split, rows in splits.items()})
-        return hold_out_validation(splits, arguments.validation_split_percentage)
+        return load_text_rows(arguments, sample, lambda rows: text_rows(rows, column, joined, parts), read_documents)
 
     @classmethod
     def texts(cls, row: Row, arguments: LanguageModelingArguments) -> tuple[str, str]:

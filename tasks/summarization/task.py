@@ -118,25 +118,19 @@ class Summarization(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: SummarizationArguments) -> DatasetDict:
-        from datasets import Dataset, DatasetDict
-
-        from shared.data.loading import hold_out_validation, load_rows, origin
+        from shared.data.loading import load_text_rows, origin
         from tasks.articles.reading import article_files, article_rows
         from tasks.articles.sample import sample
 
-        if arguments.sample:
-            splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
-        else:
-            splits = load_rows(**arguments.sources, read=article_files)
-        columns = arguments.text_column, arguments.summary_column
-        by_section = arguments.unit == "section"
-        splits = DatasetDict({split: article_rows(rows, *columns, by_section) for split, rows in splits.items()})
-        for rows in splits.values():
+        def convert(rows: Dataset) -> Dataset:
+            rows = article_rows(rows, arguments.text_column, arguments.summary_column, arguments.unit == "section")
             if arguments.truncation == "ranked" and not any(rows["title"]):
                 raise UserError(
                     f"{origin(rows)}: --truncation ranked ranks by the title, and no row has one: --truncation head"
                 )
-        return hold_out_validation(splits, arguments.validation_split_percentage)
+            return rows
+
+        return load_text_rows(arguments, sample, convert, article_files)
 
     @classmethod
     def texts(cls, row: Row, arguments: SummarizationArguments) -> tuple[str, str]:

@@ -101,22 +101,17 @@ class Translation(TextTask):
 
     @classmethod
     def load_rows(cls, arguments: TranslationArguments) -> DatasetDict:
-        from datasets import Dataset, DatasetDict
-
-        from shared.data.loading import hold_out_validation, load_rows
+        from shared.data.loading import load_text_rows
         from tasks.translation.comet import check_installed
         from tasks.translation.reading import read_translation_files, translation_rows
         from tasks.translation.sample import sample
 
         if arguments.comet:
             check_installed(arguments.comet)  # before anything is learned or written
-        if arguments.sample:
-            splits = DatasetDict({split: Dataset.from_list(rows) for split, rows in sample().items()})
-        else:
-            splits = load_rows(**arguments.sources, read=read_translation_files)
         languages = arguments.source_lang, arguments.target_lang
-        splits = DatasetDict({split: translation_rows(rows, *languages) for split, rows in splits.items()})
-        return hold_out_validation(splits, arguments.validation_split_percentage)
+        return load_text_rows(
+            arguments, sample, lambda rows: translation_rows(rows, *languages), read_translation_files
+        )
 
     @classmethod
     def texts(cls, row: Row, arguments: TranslationArguments) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import datasets
 import pytest
 from datasets import Dataset, DatasetDict
 
+from shared.data.arguments import TextDataArguments
 from shared.data.loading import (
     clean_text,
     convert_rows,
@@ -17,6 +18,7 @@ from shared.data.loading import (
     hold_out_validation,
     load_files,
     load_rows,
+    load_text_rows,
     origin,
 )
 from shared.errors import UserError
@@ -212,3 +214,17 @@ def test_convert_rows_skips_counts_and_names_the_row(write, caplog):
 )
 def test_format_suffix(path, suffix):
     assert format_suffix(path) == suffix
+
+
+def test_a_task_reads_its_sample_or_the_files_named_and_holds_out_a_validation_split(write):
+    sample = lambda: {"train": [{"text": "a"}] * 4, "validation": [{"text": "b"}]}  # noqa: E731
+    convert = lambda rows: rows.map(lambda row: {"text": row["text"] * 2}, load_from_cache_file=False)  # noqa: E731
+    embedded = load_text_rows(TextDataArguments(), sample, convert)
+    assert {split: list(rows["text"]) for split, rows in embedded.items()} == {
+        "train": ["aa"] * 4,
+        "validation": ["bb"],
+    }
+    path = write("lines.txt", "x\ny\nx\ny\n")
+    named = load_text_rows(TextDataArguments(train_file=[path], validation_split_percentage=50), sample, convert)
+    assert sorted([*named["train"]["text"], *named["validation"]["text"]]) == ["xx", "xx", "yy", "yy"]
+    assert len(named["validation"]) == 2
