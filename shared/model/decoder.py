@@ -204,7 +204,9 @@ class Decoder(OneDecoderForCausalLM):
         states = mixed + at(places, states)
         return gpt2.ln_f(states + last.mlp(last.ln_2(states)))
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], is_main_process: bool = True, *args: Any, **kwargs: Any
+    ) -> None:
         """As in transformers, in the form that other programs load with the same logits, or not at all.
 
         A decoder that plain GPT-2 can be is saved as one. Any other carries `modeling_onedecoder.py`, which
@@ -215,9 +217,17 @@ class Decoder(OneDecoderForCausalLM):
         """
         if self.rounded:
             raise UserError("a decoder whose weights are rounded to 8 bits is not saved: copy the run that it is of")
-        super().save_pretrained(save_directory, *args, **kwargs)
-        if not kwargs.get("is_main_process", True):
-            return
+        super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
+        if is_main_process:
+            self._save_form(save_directory)
+
+    def _upload_modified_files(self, working_dir: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
+        # `save_pretrained` uploads before it returns, and so before the config would be of the form that loads.
+        self._save_form(working_dir)
+        return super()._upload_modified_files(working_dir, *args, **kwargs)
+
+    def _save_form(self, folder: str | os.PathLike[str]) -> None:
+        """Write the config that other programs read, and what else it takes to load it."""
         settings = self.config.to_dict()
         if self.is_plain_gpt2:
             for name in (*AS_GPT2, "model_type"):
@@ -231,8 +241,8 @@ class Decoder(OneDecoderForCausalLM):
                 "AutoConfig": f"{MODELING_FILE.stem}.{OneDecoderConfig.__name__}",
                 "AutoModelForCausalLM": f"{MODELING_FILE.stem}.{OneDecoderForCausalLM.__name__}",
             }
-            shutil.copy(MODELING_FILE, save_directory)
-        config.save_pretrained(save_directory)
+            shutil.copy(MODELING_FILE, folder)
+        config.save_pretrained(folder)
 
     @property
     def is_plain_gpt2(self) -> bool:

@@ -2,10 +2,13 @@
 all."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 import transformers.dynamic_module_utils
+from huggingface_hub import HfApi
 from torch import nn
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
@@ -171,3 +174,24 @@ def test_weights_that_do_not_fit_their_config_are_refused(new_decoder, tmp_path,
     with pytest.raises(UserError, match="weights do not fit its config") as caught:
         load_decoder(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{}, {"relative_attention": 5}], ids=str)
+def test_what_is_uploaded_is_what_loads(new_decoder, ids, tmp_path, monkeypatch, changes):
+    def commit(_, operations, **options):
+        (tmp_path / "hub").mkdir()
+        for each in operations:
+            shutil.copy(each.path_or_fileobj, tmp_path / "hub" / each.path_in_repo)
+
+    monkeypatch.setattr(HfApi, "create_repo", lambda *_, **options: SimpleNamespace(repo_id="somebody/run"))
+    monkeypatch.setattr(HfApi, "create_commit", commit)
+    decoder = new_weights(new_decoder(**changes))
+    decoder.save_pretrained(tmp_path / "run", push_to_hub=True, repo_id="somebody/run")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "hub", trust_remote_code=bool(changes)).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, decoder(ids).logits)
+
+
+def test_only_the_main_process_writes(new_decoder, tmp_path):
+    new_decoder().save_pretrained(tmp_path / "run", False)
+    assert not list((tmp_path / "run").iterdir())
