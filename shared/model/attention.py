@@ -28,14 +28,14 @@ def attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     places: Tensor | None = None,
-    **kwargs: Any,
+    **_: Any,
 ) -> tuple[Tensor, None]:
     """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
 
     Where `module` has `relative` embeddings, the distance between query and key counts, too. With `places` [N] it is
     [N, H, W], at those of the flattened rows alone.
     """
-    mixed = _mixed(module, query, key, value, mask, dropout, scaling, **kwargs)
+    mixed = _mixed(module, query, key, value, mask, dropout, scaling)
     return mixed if places is None else at(places, mixed), None
 
 
@@ -55,7 +55,6 @@ def _mixed(
     mask: Mask,
     dropout: float,
     scaling: float | None,
-    **kwargs: Any,
 ) -> Tensor:
     """As [B, T, H, W], in the form that the mask asks for."""
     relative = distance_embeddings(module)
@@ -73,7 +72,7 @@ def _mixed(
         return relative_attention(query, key, value, relative, *mask, scale)
     if isinstance(mask, BlockMask):
         return flex_attention(query, key, value, block_mask=mask, scale=scaling).transpose(1, 2)
-    return modeling_onedecoder.attention(module, query, key, value, mask, dropout, scaling, **kwargs)[0]
+    return modeling_onedecoder.attention(module, query, key, value, mask, dropout=dropout, scaling=scaling)[0]
 
 
 AttentionInterface.register(NAME, attention)

@@ -1,7 +1,5 @@
 """GPT-2 with what plain GPT-2 does not know: relative attention, repeating positions, the prefix mask, copy attention.
 
-All of it in `transformers`' own interface.
-
 A run whose decoder has any of them carries a copy of this file, so that
 
     AutoModelForCausalLM.from_pretrained(run, trust_remote_code=True)
@@ -16,25 +14,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, GPT2Config, GPT2LMHeadModel
+from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 from transformers.utils import can_return_tuple
 
+HIDDEN = -1e30  # the score of what is not seen: its weight is 0, and unlike -inf it has a gradient, which is 0 too
+
 
 class OneDecoderConfig(GPT2Config):
-    """GPT-2's config, with four settings more.
-
-    The `mask` ("causal" or "prefix"), the distances of `relative_attention` (0: none), the `position_period` after
-    which position embeddings repeat (0: each position has its own), and the width of `copy_attention` (0: none).
-    """
+    """GPT-2's config, with four settings more."""
 
     model_type = "onedecoder"
 
-    mask: str = "causal"
-    relative_attention: int = 0
-    position_period: int = 0
-    copy_attention: int = 0
+    mask: str = "causal"  # or "prefix"
+    relative_attention: int = 0  # how many distances have embeddings; 0: none
+    position_period: int = 0  # after so many tokens position embeddings repeat; 0: each position has its own
+    copy_attention: int = 0  # the width of its head; 0: none
 
 
 class RepeatingPositions(nn.Embedding):
@@ -49,9 +46,6 @@ class RepeatingPositions(nn.Embedding):
         return super().forward(position_ids % self.num_embeddings)
 
 
-HIDDEN = -1e30  # the score of what is not seen: its weight is 0, and unlike -inf it has a gradient, which is 0 too
-
-
 class CopyAttention(nn.Module):
     """A head that points at earlier tokens of the line, so that the next token may be a copy of one.
 
@@ -63,15 +57,11 @@ class CopyAttention(nn.Module):
     go on alike (as in an induction head). The first of a line has the first alone. A place sees all keys up to its own.
     """
 
-    def __init__(self, width: int, head_width: int, spread: float):
+    def __init__(self, width: int, head_width: int):
         super().__init__()
         self.query = nn.Linear(width, head_width, bias=False)
         self.key = nn.Linear(width, 2 * head_width, bias=False)  # of a token, and of the place before one
         self.gate = nn.Linear(width, 1)
-        for projection in (self.query, self.key):
-            nn.init.normal_(projection.weight, std=spread)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, -2.0)  # the decoder begins nearly as it is without
 
     def scores(self, states: Tensor, keys: Tensor, seen: Tensor) -> Tensor:
         """The scores [..., T, K], in float32 or better, of `states` [..., T, D] over `keys` [..., K, W].
@@ -80,6 +70,21 @@ class CopyAttention(nn.Module):
         """
         scores = self.query(states) @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
         return wide(scores).masked_fill(~seen, HIDDEN)
+
+    def read(self, states: Tensor, tokens: Tensor, padding: Tensor | None, cache: Cache | None) -> tuple[Tensor, ...]:
+        """The keys, tokens and `seen` for `forward` where `states` [B, T, D] of `tokens` [B, T] follow what is cached.
+
+        `padding` [B, K] is 0 on padding. What is kept makes one layer more in transformers' `cache`.
+        """
+        halves, length = self.key(states), tokens.shape[1]
+        if cache is not None:
+            if not isinstance(cache.layers[-1], CopiedTokens):
+                cache.layers.append(CopiedTokens())
+            stored = cache.update(halves[:, None], tokens[:, None, :, None], len(cache.layers) - 1)
+            halves, tokens = stored[0][:, 0], stored[1][:, 0, :, 0]
+        real = torch.ones_like(tokens) if padding is None else padding
+        seen = real[:, None].bool().expand(-1, length, -1).tril(tokens.shape[1] - length)
+        return joined(halves, real.cumsum(-1) == 1), tokens, seen
 
     def forward(self, states: Tensor, logits: Tensor, keys: Tensor, tokens: Tensor, seen: Tensor) -> Tensor:
         """The logarithm [..., T, V] of the mixture, of which `logits` [..., T, V] are the one part.
@@ -109,6 +114,17 @@ def mixture(written: Tensor, copied: Tensor, gate: Tensor) -> Tensor:
     return torch.logaddexp(F.logsigmoid(-gate) + written, F.logsigmoid(gate) + copied)
 
 
+def initialize(module: nn.Module, spread: float) -> None:
+    """Give what plain GPT-2 does not have its initial values, but for those that come from a checkpoint."""
+    if isinstance(module, CopyAttention):
+        init.normal_(module.query.weight, std=spread)
+        init.normal_(module.key.weight, std=spread)
+        init.zeros_(module.gate.weight)
+        init.constant_(module.gate.bias, -2.0)  # the decoder begins nearly as it is without
+    elif isinstance(relative := getattr(module, "relative", None), nn.Parameter):
+        init.zeros_(relative)  # which changes nothing before they have been trained
+
+
 class CopiedTokens(DynamicLayer):
     """What copy attention keeps in transformers' cache: keys [B, 1, T, 2 W] and, as values, token ids [B, 1, T, 1]."""
 
@@ -120,7 +136,8 @@ class CopiedTokens(DynamicLayer):
 class OneDecoderForCausalLM(GPT2LMHeadModel):
     """`GPT2LMHeadModel` with embeddings of distances in every layer, and a context that may read itself both ways.
 
-    With copy attention its logits are log-probabilities.
+    With copy attention its logits are log-probabilities. What its attention looks at is not written out, other than
+    `output_hidden_states`: `shared.model.inspection` computes it for a `Decoder`.
     """
 
     config: OneDecoderConfig
@@ -143,30 +160,36 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         if config.copy_attention:
             self.add_copy_attention(config.copy_attention)
 
+    def initialize_weights(self) -> None:
+        """As in transformers, which calls it for all that a checkpoint lacks, too."""
+        super().initialize_weights()
+        # `_init_weights` is not asked: GPT2Model has its own, and modules without parameters of their own are left out.
+        for module in self.modules():
+            initialize(module, self.config.initializer_range)
+
     @property
     def blocks(self) -> list[GPT2Block]:
         """The layers."""
         return cast("list[GPT2Block]", list(self.transformer.h))  # whose type says that they are modules, no more
 
     def add_relative_attention(self, distances: int) -> None:
-        """Add embeddings [H, distances, W] to every layer (Huang et al. 2018); the last is for all larger distances.
-
-        They start at zero, which changes nothing before they have been trained.
-        """
+        """Add embeddings [H, distances, W] to every layer (Huang et al. 2018); the last is for all larger distances."""
         config = self.config
+        shape = config.n_head, distances, config.n_embd // config.n_head
         for block in self.blocks:
-            weight = block.ln_1.weight
-            shape = config.n_head, distances, config.n_embd // config.n_head
-            block.attn.relative = nn.Parameter(torch.zeros(shape, dtype=weight.dtype, device=weight.device))
+            block.attn.relative = nn.Parameter(block.ln_1.weight.new_empty(shape))
+            initialize(block.attn, config.initializer_range)
         config.relative_attention = distances
 
     def add_copy_attention(self, head_width: int) -> None:
         """Add a head that copies, whose queries and keys have `head_width` numbers."""
         config, weight = self.config, self.transformer.ln_f.weight
-        copying = CopyAttention(config.n_embd, head_width, config.initializer_range)
+        copying = CopyAttention(config.n_embd, head_width)
+        initialize(copying, config.initializer_range)
         self.copying = copying.to(weight.device, weight.dtype)
         config.copy_attention = head_width
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -174,93 +197,77 @@ class OneDecoderForCausalLM(GPT2LMHeadModel):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         prefix: Tensor | None = None,
-        **kwargs: Any,
-    ) -> CausalLMOutputWithCrossAttentions:
-        """As in `GPT2LMHeadModel`, with `prefix`, bool [B, T]: True on the context.
-
-        Under the prefix mask a token of the context sees the whole context. Without `prefix`, everything that is read
-        before the first new token is context, as when `generate` reads a prompt.
-        """
-        started = past_key_values is not None and past_key_values.get_seq_length() > 0
-        padding = attention_mask
-        if self.config.mask == "prefix" and not started:
-            if input_ids is None:
-                raise ValueError("a decoder with the prefix mask reads input_ids, not inputs_embeds")
-            attention_mask = prefix_mask(input_ids, attention_mask, prefix)
-        kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids}
-        if self.copying is not None:
-            return self._copying_forward(self.copying, input_ids, past_key_values, padding, **kwargs)
-        return super().forward(input_ids, past_key_values=past_key_values, **kwargs)
-
-    @can_return_tuple
-    def _copying_forward(
-        self,
-        copying: CopyAttention,
-        input_ids: Tensor | None,
-        past_key_values: Cache | None,
-        padding: Tensor | None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
-        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
-        """As `GPT2LMHeadModel.forward`; `padding` [B, T] is 0 on padding. The cache has one layer more."""
-        if input_ids is None:
-            raise ValueError("a decoder with copy attention reads input_ids, not inputs_embeds")
-        read = self.transformer(input_ids, past_key_values=past_key_values, **kwargs)
-        states, cache = read.last_hidden_state, read.past_key_values
-        halves, tokens = copying.key(states), input_ids
-        if cache is not None:
-            if len(cache.layers) == self.config.n_layer:
-                cache.layers.append(CopiedTokens())
-            stored = cache.update(halves[:, None], tokens[:, None, :, None], self.config.n_layer)
-            halves, tokens = stored[0][:, 0], stored[1][:, 0, :, 0]
-        real = torch.ones_like(tokens) if padding is None else padding
-        seen = real[:, None].bool().expand(-1, input_ids.shape[1], -1).tril(tokens.shape[1] - input_ids.shape[1])
-        keys = joined(halves, real.cumsum(-1) == 1)
+        """As in `GPT2LMHeadModel`, with `prefix`, bool [B, up to T]: True on the context.
+
+        Under the prefix mask a token of the context sees the whole context. Without `prefix`, what stands before a
+        row's first learned label is context or, without `labels`, everything that is read with an empty cache.
+
+        Raises:
+            ValueError: if weights of attention are asked for, or the cache or inputs_embeds are of no use here.
+        """
+        prefixed, copying, cache = self.config.mask == "prefix", self.copying, past_key_values
+        own = prefixed or copying or self.config.relative_attention
+        if kwargs.get("output_attentions", self.config.output_attentions):
+            raise ValueError("weights of attention are not written out: shared.model.inspection computes a Decoder's")
+        if (prefixed or copying) and input_ids is None:
+            raise ValueError("a decoder with the prefix mask or copy attention reads input_ids, not inputs_embeds")
+        if own and cache is not None and cache.is_compileable:
+            raise ValueError("only plain GPT-2 can use a cache that is allocated in advance: give a DynamicCache")
+        kwargs |= {"past_key_values": cache, "attention_mask": attention_mask, "position_ids": position_ids}
+        if prefixed and input_ids is not None and (cache is None or not cache.get_seq_length()):
+            if prefix is None and labels is not None:
+                prefix = (labels != -100).cumsum(-1) == 0
+            kwargs["attention_mask"] = prefix_mask(input_ids, attention_mask, prefix)
+        if copying is None or input_ids is None:
+            return super().forward(input_ids, labels=labels, logits_to_keep=logits_to_keep, **kwargs)
+        read = self.transformer(input_ids, **kwargs)
+        keys, tokens, seen = copying.read(read.last_hidden_state, input_ids, attention_mask, read.past_key_values)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        states = states[:, kept]
+        states = read.last_hidden_state[:, kept]
         logits = copying(states, self.lm_head(states), keys, tokens, seen[:, kept])
         # The cross-entropy of log-probabilities is that of the logits of their distribution.
-        loss = None
-        if labels is not None:
-            size = self.config.vocab_size
-            loss = self.loss_function(logits, labels, vocab_size=size, num_items_in_batch=num_items_in_batch)
-        return CausalLMOutputWithCrossAttentions(
-            loss, logits, past_key_values=cache, hidden_states=read.hidden_states, attentions=read.attentions
-        )
+        loss = None if labels is None else self.loss_function(logits, labels, self.config.vocab_size, **kwargs)
+        return CausalLMOutputWithCrossAttentions(loss, logits, read.past_key_values, read.hidden_states)
+
+    def generate(self, inputs: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; under the prefix mask the prompt alone is context, whatever a step reads anew."""
+        if self.config.mask == "prefix":
+            prompt = kwargs.get("input_ids") if inputs is None else inputs
+            shape = (1, 1) if prompt is None else prompt.shape
+            kwargs.setdefault("prefix", torch.ones(shape, dtype=torch.bool, device=self.device))
+        return super().generate(inputs, *args, **kwargs)  # type: ignore[misc]  # of a model, as its own type says
 
 
 def prefix_mask(input_ids: Tensor, attention_mask: Tensor | None, prefix: Tensor | None) -> Tensor:
     """Which keys each query sees, bool [B, 1, T, T]: the context, and what stands before it.
 
-    `attention_mask` [B, T] is 0 on padding, which only sees itself.
+    `attention_mask` [B, T] is 0 on padding, which only sees itself. What follows a shorter `prefix` is no context.
     """
     length = input_ids.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=input_ids.device).tril()
     context = torch.ones_like(input_ids, dtype=torch.bool) if prefix is None else prefix
-    seen = causal | context[:, None, :]
+    if context.shape[1] > length:
+        raise ValueError("a context is read in one piece, but `prefix` is longer than input_ids")
+    seen = causal | F.pad(context, (0, length - context.shape[1]))[:, None, :]
     if attention_mask is not None:
         seen = seen & attention_mask[:, None, :].bool()
     return (seen | torch.eye(length, dtype=torch.bool, device=input_ids.device))[:, None]
 
 
 def attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **_: Any,
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention of `query` [B, H, T, W] over `key` and `value` [B, H, K, W] as [B, T, H, W].
 
     The queries are the last T of the K places. `mask` is a bool tensor [B, 1, T, K], or None for the causal mask.
-    Where `module` has `relative` embeddings, the distance between query and key counts, too.
+    Where `module` has `relative` embeddings, the distance between query and key counts, too. `options` are those of
+    transformers: the `scaling` of the scores, and the `dropout` of the weights.
     """
-    relative = getattr(module, "relative", None)
+    relative, scaling, dropout = getattr(module, "relative", None), options.get("scaling"), options.get("dropout", 0.0)
     causal = mask is None and query.shape[2] > 1
     if relative is not None:
         scale = query.shape[3] ** -0.5 if scaling is None else scaling
@@ -269,9 +276,6 @@ def attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scaling
     )
     return mixed.transpose(1, 2), None
-
-
-AttentionInterface.register(OneDecoderForCausalLM.attention_name, attention)
 
 
 def relative_scores(query: Tensor, relative: Tensor, keys: int, scaling: float, mask: Tensor | None) -> Tensor:
@@ -285,16 +289,12 @@ def relative_scores(query: Tensor, relative: Tensor, keys: int, scaling: float, 
     distances = torch.arange(keys - 1, -1, -1, device=query.device).clamp(max=relative.shape[1] - 1)
     by_distance = query @ relative[:, distances].to(query.dtype).transpose(1, 2) * scaling
     earlier = torch.ones(length, keys, dtype=torch.bool, device=query.device).tril(keys - length)
+    # From columns by distance, K - 1 … 0, to columns by key; those of keys after the query have no meaning.
+    by_key = F.pad(by_distance, (1, 0)).flatten(-2)[..., length:].unflatten(-1, (length, keys))
     if mask is None:
-        return skew(by_distance).masked_fill(~earlier, -torch.inf)
+        return by_key.masked_fill(~earlier, -torch.inf)
     # A prefix mask also shows later keys: they count as being at distance 0.
-    return torch.where(earlier, skew(by_distance), by_distance[..., -1:]).masked_fill(~mask, -torch.inf)
+    return torch.where(earlier, by_key, by_distance[..., -1:]).masked_fill(~mask, -torch.inf)
 
 
-def skew(scores: Tensor) -> Tensor:
-    """From [..., T, K] by query and distance (K - 1 … 0) to [..., T, K] by query and key.
-
-    Entries for keys after the query have no meaning and must be masked.
-    """
-    length, keys = scores.shape[-2:]
-    return F.pad(scores, (1, 0)).flatten(-2)[..., length:].unflatten(-1, (length, keys))
+AttentionInterface.register(OneDecoderForCausalLM.attention_name, attention)

@@ -17,7 +17,7 @@ from shared.kernels.flex_attention import block_mask
 from shared.kernels.support import fast, warn_once
 from shared.model.attention import attention
 from shared.model.masks import SequenceStarts, choose_mask, dense_mask, sequence_bounds
-from shared.model.modeling_onedecoder import relative_scores, skew
+from shared.model.modeling_onedecoder import relative_scores
 from tests.shared.generation.test_generate import VOCABULARY
 from tests.shared.model.test_decoder import alone, batch_of, logits_of, places
 
@@ -36,12 +36,6 @@ def relative_decoder(new_decoder):
         return decoder
 
     return new
-
-
-def test_skewing_puts_each_distance_at_its_key():
-    """Rows are queries; columns are distances from 3 down to 0, then keys."""
-    by_distance = torch.tensor([[[3, 2, 1, 0], [13, 12, 11, 10], [23, 22, 21, 20], [33, 32, 31, 30]]]).float()
-    assert skew(by_distance)[0].tril().tolist() == [[0, 0, 0, 0], [11, 10, 0, 0], [22, 21, 20, 0], [33, 32, 31, 30]]
 
 
 @pytest.mark.parametrize("masked", [None, "causal", "prefix"])

@@ -16,6 +16,7 @@ from shared.errors import UserError
 from shared.generation import reference
 from shared.generation.arguments import GenerationArguments
 from shared.model.build import load_decoder
+from shared.model.modeling_onedecoder import OneDecoderConfig, OneDecoderForCausalLM
 from tests.shared.generation.test_generate import VOCABULARY
 
 UNKNOWN_TO_GPT2 = [
@@ -176,6 +177,22 @@ def test_weights_that_do_not_fit_their_config_are_refused(new_decoder, tmp_path,
     assert "\n" not in str(caught.value)
 
 
+def test_what_a_checkpoint_lacks_begins_as_if_it_were_added(new_decoder, tmp_path, monkeypatch):
+    plain = new_decoder()
+    plain.save_pretrained(tmp_path)
+    config = OneDecoderConfig.from_pretrained(tmp_path, relative_attention=5, copy_attention=16)
+    # What transformers makes room for and nobody fills would be whatever was in memory.
+    monkeypatch.setattr(torch, "empty_like", lambda *like, **options: torch.full_like(*like, torch.nan, **options))
+    begun = OneDecoderForCausalLM.from_pretrained(tmp_path, config=config)
+    for block in begun.blocks:
+        assert block.attn.relative.shape == (2, 5, 16) and not block.attn.relative.any()
+    assert begun.copying.gate.bias == -2 and not begun.copying.gate.weight.any()
+    for projection in (begun.copying.query, begun.copying.key):
+        assert projection.weight.std().item() == pytest.approx(config.initializer_range, rel=0.1)
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(begun.state_dict()[name], weight)
+
+
 @pytest.mark.parametrize("changes", [{}, {"relative_attention": 5}], ids=str)
 def test_what_is_uploaded_is_what_loads(new_decoder, ids, tmp_path, monkeypatch, changes):
     def commit(_, operations, **options):
@@ -195,3 +212,66 @@ def test_what_is_uploaded_is_what_loads(new_decoder, ids, tmp_path, monkeypatch,
 def test_only_the_main_process_writes(new_decoder, tmp_path):
     new_decoder().save_pretrained(tmp_path / "run", False)
     assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize("changes", [{}, *UNKNOWN_TO_GPT2], ids=str)
+def test_a_cache_that_is_allocated_in_advance_is_right_or_refused(new_decoder, ids, changes):
+    decoder = new_weights(new_decoder(**changes))
+    options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0}
+    if changes in ({}, {"position_period": 4}):
+        expected = decoder.generate(ids, **options)
+        assert torch.equal(decoder.generate(ids, cache_implementation="static", **options), expected)
+    else:
+        with pytest.raises(ValueError, match=r"only plain GPT-2 .* give a DynamicCache"):
+            decoder.generate(ids, cache_implementation="static", **options)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("width", [0, 5])
+def test_with_labels_the_context_ends_at_the_first_learned_one(new_decoder, ids, width):
+    decoder = new_weights(new_decoder(mask="prefix", copy_attention=width))
+    places = torch.arange(9).expand_as(ids)
+    lengths = torch.tensor([[4], [1]])
+    labels = ids.masked_fill(places < lengths, -100).index_fill(1, torch.tensor(6), -100)
+    found = decoder(ids, labels=labels)
+    torch.testing.assert_close(found.logits, decoder(ids, prefix=places < lengths).logits)
+    targets = (labels[:, 1:] >= 0).nonzero()
+    packed = decoder(
+        ids, prefix=places < lengths, labels=labels, target_positions=targets[:, 0] * 9 + targets[:, 1] + 1
+    )
+    torch.testing.assert_close(found.loss, packed.loss)
+
+
+@pytest.mark.parametrize("changes", [each for each in UNKNOWN_TO_GPT2 if "mask" in each], ids=str)
+@pytest.mark.parametrize("options", [{"num_beams": 3}, {"num_return_sequences": 2, "num_beams": 2}, {}], ids=str)
+def test_the_prompt_alone_is_context_without_a_cache_too(new_decoder, ids, changes, options):
+    decoder = new_weights(new_decoder(**changes))
+    options = {"max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, **options}
+    for given in ({"inputs": ids}, {"input_ids": ids}, {}):
+        written = [decoder.generate(**given, use_cache=cached, **options) for cached in (True, False)]
+        assert torch.equal(*written)
+
+
+def test_tokens_that_are_guessed_are_no_context(new_decoder):
+    decoder = new_decoder(mask="prefix")
+    for seed in range(8):
+        torch.manual_seed(seed)
+        prompt = torch.randint(1, 24, (1, 6)).repeat(1, 2)
+        options = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
+        guessed = decoder.generate(prompt, prompt_lookup_num_tokens=3, **options)
+        assert torch.equal(guessed, decoder.generate(prompt, **options))
+
+
+def test_a_context_that_is_read_in_pieces_is_refused(new_decoder, ids):
+    with pytest.raises(ValueError, match="a context is read in one piece"):
+        new_decoder(mask="prefix").generate(ids, prefill_chunk_size=4, max_new_tokens=3)
+
+
+def test_weights_of_attention_are_refused_rather_than_left_out(new_decoder, ids):
+    decoder = new_decoder(relative_attention=5)
+    for model in (decoder, OneDecoderForCausalLM(decoder.config)):
+        with pytest.raises(ValueError, match=r"shared\.model\.inspection computes"):
+            model(ids, output_attentions=True)
+        with pytest.raises(ValueError, match=r"shared\.model\.inspection computes"):
+            model.generate(ids, max_new_tokens=2, return_dict_in_generate=True, output_attentions=True)
+        assert len(model(ids, output_hidden_states=True).hidden_states) == 3
