@@ -1,7 +1,8 @@
 """The GPT-2 core over packed rows, with a loss on the tokens that are learned.
 
 The modules and the weights are those of `transformers`, so GPT-2's published weights load here, and what is saved here
-loads with `AutoModelForCausalLM`. All that GPT2LMHeadModel can do, a `Decoder` can do as well.
+loads with `AutoModelForCausalLM`. A `Decoder` is called as GPT2LMHeadModel is, but for the weights of attention, which
+`shared.model.inspection` computes.
 """
 
 import os
@@ -16,6 +17,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import GPT2Config
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
+from transformers.utils import can_return_tuple
 
 from shared.data.sequence import IGNORED
 from shared.errors import UserError
@@ -60,6 +62,7 @@ class Decoder(OneDecoderForCausalLM):
         """
         self.compiled_body = torch.compile(self.body, **options)
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -73,7 +76,7 @@ class Decoder(OneDecoderForCausalLM):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
-        """As `GPT2LMHeadModel` or, with `target_positions`, the loss of packed rows in nats per learned token.
+        """As its parent or, with `target_positions`, the loss alone of packed rows, in nats per learned token.
 
         Packed rows [B, T] come as `shared.data.packing.collate` makes them: `position_ids` restart with every sequence
         (without them, each row is one), `labels` hold token ids at their own places and `IGNORED` elsewhere (as in

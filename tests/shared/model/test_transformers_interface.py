@@ -275,3 +275,10 @@ def test_weights_of_attention_are_refused_rather_than_left_out(new_decoder, ids)
         with pytest.raises(ValueError, match=r"shared\.model\.inspection computes"):
             model.generate(ids, max_new_tokens=2, return_dict_in_generate=True, output_attentions=True)
         assert len(model(ids, output_hidden_states=True).hidden_states) == 3
+
+
+def test_packed_rows_give_a_tuple_where_one_is_asked_for(new_decoder, ids):
+    decoder = new_decoder()
+    packed = {"input_ids": ids, "labels": ids, "target_positions": torch.arange(1, 9)}
+    (loss,) = decoder(**packed, return_dict=False)
+    assert torch.equal(loss, decoder(**packed).loss)
