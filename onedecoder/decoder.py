@@ -59,11 +59,13 @@ def load(
     source = Source.open(str(name))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # no such name, or PyTorch was built without it
-        raise UserError(
-            f"device={device!r}: {first_line(error)}; give 'cpu', or 'cuda' where there is a GPU"
-        ) from error
+        torch.zeros(1, device=device).item()
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # no such name, PyTorch was built without it, or it holds no numbers
+        said = first_line(error).split(". ")[0]
+        raise UserError(f"device={device!r}: {said}; give 'cpu', or 'cuda' where there is a GPU") from error
     task = source.task()
     model = source.decoder(task).to(device).eval()
     others = [ensemble] if isinstance(ensemble, str | Path) else ensemble
@@ -149,7 +151,7 @@ class LoadedDecoder:
                 task,
                 [prompt.context for prompt in prompts],
                 generation,
-                seed=seed,
+                seed=int(seed),  # a numpy integer cannot hold what is made of it
                 constraint=constraint,
                 progress=progress,
                 rows=rows,
@@ -227,7 +229,7 @@ class LoadedDecoder:
             chosen = generation.rerank_reverse or generation.num_candidates > 1
             rows = [row] if chosen else None  # without them what is written ends with the line
             (written,) = generate_best(
-                self.writer, task, [prompt], generation, seed=seed, constraint=constraint, rows=rows
+                self.writer, task, [prompt], generation, seed=int(seed), constraint=constraint, rows=rows
             )
             ended = len(written) < generation.max_new_tokens and len(prompt) + len(written) < self.model.context
             line += [*written, *([task.vocabulary.end] if ended else [])]
@@ -244,6 +246,7 @@ class LoadedDecoder:
         Raises:
             UserError: an unknown setting, one of another type, or nothing to write for.
         """
+        check_type("new_tokens", new_tokens, int | None)
         task, _ = self.asked(wanted)
         return task.prompt(task.row(given), self.max_length, new_tokens or self.generation.max_new_tokens)
 

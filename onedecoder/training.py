@@ -11,8 +11,8 @@ def train(task: str, **settings: Any) -> LoadedDecoder:
     """Train a decoder for a task of `tasks.TASKS`, as `accelerate launch recipes/TASK.py` does, and load it.
 
     `settings` are the recipe's flags: `train("translation", max_steps=300, output_dir="outputs/en-de")`. None is no
-    value, as null in a --config: `save_total_limit=None` keeps every checkpoint. Without data it learns the embedded
-    sample.
+    value, as null in a --config, and refused where there must be one: `save_total_limit=None` keeps every checkpoint.
+    Without data it learns the embedded sample.
 
     Raises:
         UserError: an unknown task or setting, or data that cannot be read.

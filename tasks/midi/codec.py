@@ -150,6 +150,14 @@ def merged(score: Score, chosen: Collection[int] = ()) -> Score:
     return one_piano(onset, offset, pitch.astype(int), velocity.astype(int))
 
 
+def onsets(score: Score) -> dict[int, int]:
+    """When the notes at each tick of a file begin: in ticks of 10 ms from the first of them, as `merged` rounds it."""
+    exact, heard = (np.concatenate([track.notes.numpy()["time"] for track in each.tracks])
+                    for each in (score, score.to("second")))  # fmt: skip
+    performed = np.rint((heard.astype(float) - heard.min()) * TICKS_PER_SECOND).astype(int)
+    return dict(zip(exact.tolist(), performed.tolist(), strict=True))
+
+
 def sustain(track: Track) -> None:
     """Make the notes of a track as long as the pedal holds them, in its own ticks.
 

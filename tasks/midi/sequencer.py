@@ -30,12 +30,12 @@ def arranged(
     """
     tracks: list[Events]
     if source:
-        resolution, ticks, tracks = source.resolution, source.ticks, [*(given or [source.timing])]
+        resolution, ticks, tracks = source.resolution, source.written.ticks, [*(given or [source.timing])]
     else:
         resolution = RESOLUTION
         tracks = [[(0, mido.MetaMessage("set_tempo", tempo=round(MICROSECONDS / tempo)))]]
 
-        def ticks(performed: np.ndarray) -> np.ndarray:
+        def ticks(performed: np.ndarray | float) -> np.ndarray:
             return np.rint(performed * (tempo / 60 / TICKS_PER_SECOND * RESOLUTION))
 
     used = {channel_of(message) for track in tracks for _, message in track}

@@ -9,7 +9,7 @@ import mido
 import numpy as np
 
 from shared.errors import UserError
-from tasks.midi.codec import DRUMS, SUSTAIN_PEDAL, TEMPO, TICKS_PER_SECOND, UNSOUND, read_pitched
+from tasks.midi.codec import DRUMS, SUSTAIN_PEDAL, TEMPO, TICKS_PER_SECOND, UNSOUND, onsets, read_pitched
 
 MICROSECONDS = 60e6  # of a minute, and so of a beat at one beat a minute
 TIMING = ("set_tempo", "time_signature", "key_signature")
@@ -17,6 +17,40 @@ OF_ALL = (*TIMING, "lyrics", "marker", "text", "copyright")  # what a track says
 
 Events = list[tuple[int, mido.Message | mido.MetaMessage]]
 """A track: messages, each with its time in ticks from the beginning, in the order in which they come."""
+
+
+class Clock:
+    """When a file's ticks are, by its `tempi`, and where a performance begins: at the `first` tick with a note."""
+
+    def __init__(self, resolution: int, tempi: Events, first: int):
+        self.resolution, self.first = resolution, first
+        of_tempo = 1e6 / TICKS_PER_SECOND * resolution
+        changes = {0: MICROSECONDS / TEMPO / of_tempo} | {
+            time: message.tempo / of_tempo for time, message in tempi if message.type == "set_tempo"
+        }
+        self.changes, self.lengths = (np.array(part, dtype=float) for part in zip(*changes.items(), strict=True))
+        self.times = np.append(0, np.cumsum(np.diff(self.changes) * self.lengths[:-1]))
+
+    def time(self, ticks: np.ndarray | int) -> np.ndarray:
+        """The file's ticks in 10 ms from its beginning."""
+        place = np.searchsorted(self.changes, ticks, side="right") - 1
+        return self.times[place] + (ticks - self.changes[place]) * self.lengths[place]
+
+    @property
+    def silence(self) -> float:
+        """The 10 ms before the first note."""
+        return float(self.time(self.first))
+
+    def ticks(self, performed: np.ndarray | float) -> np.ndarray:
+        """A performance's ticks of 10 ms in the file's own."""
+        time = performed + self.silence
+        place = np.searchsorted(self.times, time, side="right") - 1
+        return np.rint(self.changes[place] + (time - self.times[place]) / np.maximum(self.lengths[place], 1e-9))
+
+    def tempo(self, performed: float) -> float:
+        """Beats a minute at a tick of the performance."""
+        place = np.searchsorted(self.changes, self.ticks(performed), side="right") - 1
+        return float(60 * TICKS_PER_SECOND / (self.lengths[place] * self.resolution))
 
 
 class MidiSource:
@@ -36,98 +70,82 @@ class MidiSource:
         except Exception as error:  # mido has no type of its own for a bad file
             raise UserError(f"{path}: {UNSOUND}") from error
         self.resolution = file.ticks_per_beat
-        self.tracks = [events(track) for track in file.tracks]
-        if not any(_is_pitched(event) for track in self.tracks for event in track):
+        self.read = [events(track) for track in file.tracks]
+        if not any(_is_pitched(event) for track in self.read for event in track):
             raise UserError(f"{path}: {UNSOUND}")  # by its header it has fewer tracks
-        self._begin(min(track.notes.numpy()["time"].min() for track in pitched.tracks))
-        if tempo:
-            self._keep_time(tempo)
+        self.onsets = onsets(pitched)
+        self.clock = self.written = Clock(self.resolution, timing_of(self.read), min(self.onsets))
+        self.own_tempo = mido.MetaMessage("set_tempo", tempo=round(MICROSECONDS / tempo)) if tempo else None
+        if self.own_tempo:
+            self.written = Clock(self.resolution, [(0, self.own_tempo)], 0)
+            self.written.first = self._moved(self.clock.first)
 
-    def _begin(self, first: int) -> None:
-        """When in the file each tick is, and a performance begins: with its `first` tick that holds a pitched note."""
-        changes = {0: self._length(MICROSECONDS / TEMPO)} | {
-            time: self._length(message.tempo) for time, message in self.timing if message.type == "set_tempo"
-        }
-        self.first = first
-        self.changes, self.lengths = (np.array(part, dtype=float) for part in zip(*changes.items(), strict=True))
-        self.times = np.append(0, np.cumsum(np.diff(self.changes) * self.lengths[:-1]))
+    def _moved(self, tick: int) -> int:
+        """Where a tick of the file is written, so that it sounds when it did."""
+        return round(float(self.clock.time(tick)) / self.written.lengths[0]) if self.own_tempo else tick
 
-    def _keep_time(self, tempo: float) -> None:
-        message = mido.MetaMessage("set_tempo", tempo=round(MICROSECONDS / tempo))
+    def _kept(self, tracks: list[Events]) -> list[Events]:
+        """Tracks of the file in the time in which they are written."""
+        if not self.own_tempo:
+            return tracks
+        moved = [[(self._moved(time), each) for time, each in track if each.type != "set_tempo"] for track in tracks]
+        return [[(0, self.own_tempo), *moved[0]], *moved[1:]]
 
-        def moved(tick: int) -> int:
-            return round(float(self.time(np.array(tick))) / self._length(message.tempo))
-
-        kept = [[(moved(time), each) for time, each in track if each.type != "set_tempo"] for track in self.tracks]
-        first = moved(self.first)
-        self.tracks = [[(0, message), *kept[0]], *kept[1:]]
-        self._begin(first)
-
-    def _length(self, tempo: float) -> float:
-        """Of a tick of the file, in 10 ms, where a beat lasts `tempo` microseconds."""
-        return tempo / (self.resolution * 1e6 / TICKS_PER_SECOND)
+    @property
+    def tracks(self) -> list[Events]:
+        """The file as it is."""
+        return self._kept(self.read)
 
     @property
     def timing(self) -> Events:
         """The file's tempo, time signatures and keys alone."""
         return timing_of(self.tracks)
 
-    def time(self, ticks: np.ndarray) -> np.ndarray:
-        """The file's ticks in 10 ms from its beginning."""
-        place = np.searchsorted(self.changes, ticks, side="right") - 1
-        return self.times[place] + (ticks - self.changes[place]) * self.lengths[place]
-
     def performed(self, tick: int) -> int:
         """A tick of the file in a performance's, as `codec.merged` rounds it."""
-        return int(np.rint(self.time(np.array(tick)) - self.time(np.array(self.first))))
-
-    def ticks(self, performed: np.ndarray) -> np.ndarray:
-        """A performance's ticks of 10 ms in the file's own."""
-        time = performed + self.time(np.array(self.first))
-        place = np.searchsorted(self.times, time, side="right") - 1
-        return np.rint(self.changes[place] + (time - self.times[place]) / np.maximum(self.lengths[place], 1e-9))
-
-    def tempo(self, performed: float) -> float:
-        """Beats a minute at a tick of the performance."""
-        place = np.searchsorted(self.changes, self.ticks(np.array(performed)), side="right") - 1
-        return 60 * TICKS_PER_SECOND / (self.lengths[place] * self.resolution)
+        return self.onsets.get(tick, round(float(self.clock.time(tick)) - self.clock.silence))
 
     def until(self, performed: int) -> list[Events]:
         """The file up to a tick of the performance, where all that sounds ends and the pedal is let go."""
-        stop = int(self.ticks(np.array(performed)))
-        ended = [_without(track, lambda time, _: self.performed(time) >= performed) for track in self.tracks]
-        return [_ending(track, stop) for track in ended]
+        stop = int(self.clock.ticks(performed))
+        ended = [_without(track, lambda time, _: self.performed(time) >= performed) for track in self.read]
+        return self._kept([_ending(track, stop) for track in ended])
+
+    def without(self, start: int, stop: int) -> list[Events]:
+        """The file without the notes that begin between two ticks of the performance; drums stay."""
+        return self._kept(
+            [
+                _without(track, lambda time, note: note.channel != DRUMS and start <= self.performed(time) < stop)
+                for track in self.read
+            ]
+        )
 
     def alone(self, notes: Container[tuple[int, int]], name: str, stop: int | None) -> list[Events]:
         """The file with these `notes` alone, (tick of the performance, pitch) each, of the tracks of that name.
 
-        Where no track has the name, in any case, those of all tracks stay. They end at the tick `stop`, if it is given.
+        Where no track has the name, in any case, those of all tracks stay. All ends at the tick `stop`, if it is given.
         Where a track loses notes, its pedal goes, which was theirs as well. What tracks without any of the notes say of
         time, words and marks stands on a first track.
         """
-        named = [track for track in self.tracks if _name(track) == name and any(map(_is_pitched, track))]
+        named = [track for track in self.read if _name(track) == name and any(map(_is_pitched, track))]
 
         def gone(time: int, message: mido.Message) -> bool:
             return message.channel == DRUMS or (self.performed(time), message.note) not in notes
 
         kept: list[Events] = []
         others: Events = []
-        for track in self.tracks:
+        for track in self.read:
             left = _without(track, gone) if not named or track in named else []
             if not any(begins(message) for _, message in left):
                 others += [event for event in track if event[1].type in OF_ALL]
                 continue
             if len(left) < len(track):
                 left = [event for event in left if not event[1].is_cc(SUSTAIN_PEDAL)]
-            kept.append(left if stop is None else _ending(left, int(self.ticks(np.array(stop)))))
-        return [sorted(others, key=_time), *kept] if others else kept
-
-    def without(self, start: int, stop: int) -> list[Events]:
-        """The file without the notes that begin between two ticks of the performance; drums stay."""
-        return [
-            _without(track, lambda time, note: note.channel != DRUMS and start <= self.performed(time) < stop)
-            for track in self.tracks
-        ]
+            kept.append(left)
+        found = [sorted(others, key=_time), *kept] if others else kept
+        if stop is not None:
+            found = [_ending(track, int(self.clock.ticks(stop))) for track in found]
+        return self._kept(found)
 
 
 def events(track: mido.MidiTrack) -> Events:
@@ -160,8 +178,9 @@ def _is_pitched(event: tuple[int, mido.Message | mido.MetaMessage]) -> bool:
 
 
 def _name(track: Events) -> str:
-    """What a track is called, in lower case."""
-    return next((message.name.strip().lower() for _, message in track if message.type == "track_name"), "")
+    """What a track is called, in lower case; of several names the last, as symusic reads it."""
+    names = [message.name for _, message in track if message.type == "track_name"]
+    return names[-1].strip().lower() if names else ""
 
 
 def _time(event: tuple[int, mido.Message | mido.MetaMessage]) -> int:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
@@ -57,7 +55,7 @@ def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabu
     if not given or not asked.hole:
         raise UserError("there is no hole to fill: give a MIDI file, and --from and --to in seconds of it")
     whole, source = performance(given), MidiSource(given)
-    silent = float(source.time(np.array(source.first)))
+    silent = source.clock.silence
     start, stop = (max(0, round(time * TICKS_PER_SECOND - silent)) for time in asked.hole)
     if start >= whole.end():
         ends = (whole.end() + silent) / TICKS_PER_SECOND

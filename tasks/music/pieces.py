@@ -40,7 +40,7 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
         return Piece(written, None, _file({"Piano": written}, asked))
     end = int(vocabulary.times(row["given"])[-1])
     if not whole:
-        tempo = source.tempo(end) if source else None
+        tempo = source.written.tempo(end) if source else None
         return Piece(written, None, _file({"Written": written}, asked, tempo=tempo))
     new = later(written, end)
     primer: Tracks = {} if source else {"Primer": given}

@@ -64,7 +64,11 @@ def test_wrong_settings_are_named(translator, settings, message):
 
 def test_numbers_of_other_kinds_are_numbers(translator):
     asked = {"do_sample": True, "temperature": 2, "max_new_tokens": np.int64(5)}
-    assert translator("A dog", **asked) == translator("A dog", do_sample=True, temperature=2.0, max_new_tokens=5)
+    expected = translator("A dog", do_sample=True, temperature=2.0, max_new_tokens=5, seed=3)
+    assert translator("A dog", seed=np.int64(3), **asked) == expected
+    assert translator.trace("A dog", seed=np.int64(3), **asked).ids == translator.trace("A dog", seed=3, **asked).ids
+    with pytest.raises(UserError, match="new_tokens='x' is of another type: give int or None"):
+        translator.prompt("A dog", new_tokens="x")
 
 
 def test_nothing_is_written_for_nothing(translator, tmp_path):
@@ -148,8 +152,10 @@ def test_what_is_no_decoder_is_named(tmp_path):
 
 
 def test_what_is_no_device_is_named(plain_gpt2):
-    with pytest.raises(UserError, match=r"device='abacus': .*; give 'cpu'"):
-        load(plain_gpt2, device="abacus")
+    for device in ("abacus", "mps", "meta"):
+        with pytest.raises(UserError, match=rf"^device='{device}': .*; give 'cpu'") as error:
+            load(plain_gpt2, device=device)
+        assert len(str(error.value)) < 300
 
 
 def test_names_say_what_a_token_is(translator, composer, decoders):

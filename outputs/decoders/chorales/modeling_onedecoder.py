@@ -268,13 +268,13 @@ def attention(
     transformers: the `scaling` of the scores, and the `dropout` of the weights.
     """
     relative, scaling, dropout = getattr(module, "relative", None), options.get("scaling"), options.get("dropout", 0.0)
+    if mask is not None and mask.dtype != torch.bool:  # where eager attention is asked for, it is added to the scores
+        mask = mask == 0
     causal = mask is None and query.shape[2] > 1
     if relative is not None:
         scale = query.shape[3] ** -0.5 if scaling is None else scaling
         mask, causal = relative_scores(query, relative, key.shape[2], scale, mask), False
-    mixed = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scaling
-    )
+    mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale=scaling)
     return mixed.transpose(1, 2), None
 
 

@@ -103,6 +103,10 @@ def test_what_gpt2_does_not_know_loads_with_our_file_and_gives_the_same(new_deco
     with torch.no_grad():
         expected = decoder.packed_logits(ids, prefix)
         torch.testing.assert_close(theirs(ids, prefix=prefix).logits, expected)
+        eager = AutoModelForCausalLM.from_pretrained(
+            tmp_path / "run", trust_remote_code=True, attn_implementation="eager"
+        )
+        torch.testing.assert_close(eager.eval()(ids, prefix=prefix).logits, expected)
         torch.testing.assert_close(decoder(ids, prefix=prefix).logits, expected)
     settings = GenerationArguments(max_new_tokens=12)
     for prompt in ids.tolist():

@@ -64,9 +64,9 @@ def test_times_follow_the_files_tempo_both_ways(tmp_path_factory, tempi, resolut
     score.tracks.append(track)
     path = tmp_path_factory.getbasetemp() / "tempi.mid"
     score.dump_midi(path)
-    source = MidiSource(path)
+    clock = MidiSource(path).clock
     starts = columns(performance(path))[0]
-    expected = source.time(np.arange(1, 9) * resolution) - source.time(np.array(resolution))
+    expected = clock.time(np.arange(1, 9) * resolution) - clock.silence
     assert np.abs(starts - expected).max() <= 0.6  # they are whole hundredths
-    again = source.time(source.ticks(starts)) - source.time(np.array(resolution))
+    again = clock.time(clock.ticks(starts)) - clock.silence
     assert np.abs(again - starts).max() <= 60 / 20 / resolution * 100  # half a tick of the file, at its slowest

@@ -124,4 +124,4 @@ def test_a_tempo_takes_the_place_of_the_files_and_all_sounds_when_it_did(tmp_pat
     assert [message.tempo for track in file.tracks for message in track if message.type == "set_tempo"] == [666667]
     arranged(WRITTEN, plain).save(tmp_path / "alone.mid")  # in the file's time, which two tracks tell
     assert performance(tmp_path / "alone.mid") == PIECE
-    assert source.tempo(0) == source.tempo(10_000) == pytest.approx(90, abs=1e-3)
+    assert source.written.tempo(0) == source.written.tempo(10_000) == pytest.approx(90, abs=1e-3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from symusic import ControlChange, Note, Score, Tempo, TimeSignature, Track
+from symusic import ControlChange, Note, Score, Tempo, TextMeta, TimeSignature, Track
 
 from shared.errors import UserError
 from tasks.midi.codec import columns, decode, encode, merged, one_piano, performance
@@ -162,6 +162,42 @@ def test_a_melody_stays_as_it_stands_in_its_file_whatever_it_is_called(song, nam
     assert [[(c.number, c.value) for c in track.controls] for track in file.tracks[:2]] == [[(7, 90)], []]
     assert [round(tempo.qpm) for tempo in file.tempos] == [60, 90]
     assert columns(made.given)[2].tolist() == [48, 72, 74]
+
+
+@pytest.mark.parametrize("tempo", [None, 4, 97, 300])
+@pytest.mark.parametrize(("resolution", "step"), [(384, 96), (96, 24), (480, 121)])
+def test_no_note_of_a_melody_is_lost_to_rounding(tmp_path, resolution, step, tempo):
+    """Sixteenths at 120 beats a minute are 12.5 ticks of a performance apart."""
+    score = Score(resolution)
+    score.tracks.append(Track("Melody"))
+    score.tracks[0].notes.extend([Note(step * number, step, 60 + number % 7, 80) for number in range(200)])
+    score.dump_midi(tmp_path / "melody.mid")
+    _, _, file = asked_of(tmp_path / "melody.mid", "accompany", tempo=tempo)
+    assert names(file) == ["Melody", "Accompaniment"]
+    if tempo is None:
+        assert notes(file.tracks[0]) == notes(score.tracks[0])
+    assert [note.pitch for note in file.tracks[0].notes] == [note.pitch for note in score.tracks[0].notes]
+    assert file.to("second").tracks[0].end() == pytest.approx(score.to("second").tracks[0].end(), abs=60 / 4 / 96)
+
+
+@pytest.mark.parametrize(("resolution", "step"), [(384, 96), (480, 121)])
+def test_the_notes_of_a_hole_are_those_that_the_line_does_not_show(tmp_path, resolution, step):
+    score = Score(resolution)
+    score.tracks.append(Track("Piano"))
+    score.tracks[0].notes.extend([Note(step * number, step, 60 + number % 7, 80) for number in range(200)])
+    score.dump_midi(tmp_path / "piece.mid")
+    for start in (1.13, 2.0, 5.63):
+        row, _, file = asked_of(tmp_path / "piece.mid", "infill", hole_from=start, hole_to=start + 5)
+        onset = columns(decode(row["given"]))[0]
+        assert len(file.tracks[0].notes) == ((onset < row["hole"][0]) | (onset >= row["hole"][1])).sum()
+
+
+def test_words_behind_the_part_that_is_read_go(song):
+    score = Score(song)
+    score.tracks[1].lyrics.append(TextMeta(9000, "la"))
+    score.dump_midi(song)
+    _, made, _ = asked_of(song, "accompany", prime_seconds=1)
+    assert made.file.length < 5
 
 
 @pytest.mark.parametrize(("intro", "seconds", "length"), [(True, 1.3, 72), (False, 0.8, 120)])
