@@ -61,19 +61,22 @@ function furnish(main, session) {
   return openPanel;
 }
 
-/** Asks for an update as often as one likes: one is made per frame at most, each after the one before has ended. */
-function oneByOne(update) {
+/** Asks for an update as often as one likes: one is made per frame at most, each after the one before has ended.
+ * `waits(true)` is called when the first is asked for, `waits(false)` when the last has ended. */
+function oneByOne(update, waits) {
   let isBusy = false, isStale = false;
   return async () => {
     isStale = true;
     if (isBusy) return;
     isBusy = true;
+    waits(true);
     while (isStale) {
       await new Promise(requestAnimationFrame);
       isStale = false;
       await update();
     }
     isBusy = false;
+    waits(false);
   };
 }
 
@@ -131,7 +134,7 @@ function panelOf(view, session) {
     if (!node.hidden && nothing.hidden) await built?.update?.();
   }
   // Each view waits for its own answers: a slow one keeps no other view from being shown.
-  const updateLater = oneByOne(() => report(update));
+  const updateLater = oneByOne(() => report(update), (isWaiting) => node.classList.toggle("waits", isWaiting));
   return {
     view, node, guard,
     refresh() {

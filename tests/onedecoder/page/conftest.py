@@ -136,9 +136,10 @@ def write():
         told = f"[...document.querySelectorAll('{done}')].map((each) => each.textContent).join()"
         before = tab.evaluate(told)
         button.click()
-        # Before it has begun, the button says the same as at the end.
+        # Before it has begun, the button says the same as at the end. Then the last answers are waited for.
         tab.wait_for_function(
-            f"before => document.querySelector('#{view} button.strong').textContent === 'Write' && {told} !== before",
+            f"before => document.querySelector('#{view} button.strong').textContent === 'Write' && {told} !== before"
+            f" && !document.querySelector('#{view}.waits')",
             arg=before,
         )
 

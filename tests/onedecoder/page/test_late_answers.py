@@ -40,11 +40,13 @@ def test_a_view_that_waits_keeps_no_other_view_from_being_shown(open_held, write
     tab.evaluate("hold('trace')")
     tab.locator("#tab-attention").click()
     tab.wait_for_function("() => held.length")
+    assert tab.locator("#attention").evaluate("node => getComputedStyle(node).cursor") == "progress"
     tab.locator("#tab-parameters").click()
     tab.locator("#parameters tfoot").first.wait_for()
     tab.locator("#tab-attention").click()
     tab.evaluate("release()")
     tab.locator("#attention .folder").first.wait_for()
+    tab.locator("#attention:not(.waits)").wait_for()
 
 
 def test_buttons_and_the_line_follow_before_an_answer_comes(open_held):

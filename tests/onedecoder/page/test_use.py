@@ -19,6 +19,7 @@ def test_the_loop_writes_until_the_end_token_and_shades_each_token(open_mock, wr
     assert tab.get_by_role("button", name="One token").is_disabled()
     tab.get_by_role("button", name="From the start").click()
     written.first.wait_for(state="detached")
+    tab.locator("#write:not(.waits)").wait_for()
     assert output.inner_text() == ""
 
 
