@@ -60,10 +60,8 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.zeros(1, device=device).item()
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # no such name, PyTorch was built without it, or it holds no numbers
+    # There is no such name, PyTorch was built without it, or it holds no numbers.
+    except (RuntimeError, AssertionError) as error:
         said = first_line(error).split(". ")[0]
         raise UserError(f"device={device!r}: {said}; give 'cpu', or 'cuda' where there is a GPU") from error
     task = source.task()

@@ -84,11 +84,10 @@ def score_rows(
     for name in names:
         score = test.get(name, test.get(f"generated_{name}"))
         if score is not None:
-            others = [(column, f"{prefix}_{name}") for prefix, column in beside.items()]
             cells = {
                 column: f"{test[key]:.2f}"
-                for column, key in others
-                if test.get(key) is not None and key != "lead_words"  # which is a limit
+                for prefix, column in beside.items()
+                if test.get(key := f"{prefix}_{name}") is not None and key != "lead_words"  # which is a limit
             }
             yield run_cells | {"score": SHOWN[name], "test": f"{score:.2f}"} | cells
             run_cells = {}

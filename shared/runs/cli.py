@@ -70,8 +70,9 @@ class Parser(HfArgumentParser):
         Raises:
             UserError: for a flag or a key that is unknown, or has no such value.
         """
-        below, above = (dict(base or {}), "the settings"), (dict(settings or {}), "the settings")
-        arguments = [*arguments, *as_flags({"config": above[0].pop("config", None)})]
+        settings = dict(settings or {})
+        arguments = [*arguments, *as_flags({"config": settings.pop("config", None)})]
+        below, above = (base or {}, "the settings"), (settings, "the settings")
         flags = self._flags(below, above)
         # Found before anything is checked: the settings may fit together only with those of the config.
         config = self.parse_known_args([*flags, *arguments])[0].config

@@ -103,7 +103,9 @@ class MidiSource:
 
     def performed(self, tick: int) -> int:
         """A tick of the file in a performance's, as `codec.merged` rounds it."""
-        return self.onsets.get(tick, round(float(self.clock.time(tick)) - self.clock.silence))
+        if tick in self.onsets:
+            return self.onsets[tick]
+        return round(float(self.clock.time(tick)) - self.clock.silence)
 
     def until(self, performed: int) -> list[Events]:
         """The file up to a tick of the performance, where all that sounds ends and the pedal is let go."""

@@ -30,8 +30,7 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
         raise UserError(f"--from and --to are for --job infill: leave them out to {job}, or give a run that infills")
     if asked.prime_seconds and not given:
         raise UserError("--prime_seconds is for a MIDI file: give one, or leave it out")
-    if given:
-        MidiSource(given)  # beside it stands in the end what is written: better refused now
+    source = MidiSource(given) if given else None  # beside it stands in the end what is written: better refused now
     if job == "infill":
         for flag, given_so in {
             "--prime_seconds": asked.prime_seconds,
@@ -39,7 +38,7 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
         }.items():
             if given_so:
                 raise UserError(f"{flag}: a hole is filled in the whole file: leave it out to infill")
-        return _with_hole(given, asked, vocabulary)
+        return _with_hole(given, source, asked, vocabulary)
     if job == "accompany" and not given:
         raise UserError("there is no melody to accompany: give a MIDI file")
     path = {"path": given} if given else {}
@@ -50,12 +49,11 @@ def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vo
     return {"job": job, "given": beginning(events, asked.prime_seconds, vocabulary), **path}
 
 
-def _with_hole(given: str, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
+def _with_hole(given: str, source: MidiSource | None, asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
     """The row that asks for what fills the hole of a file; its ticks count from the first note, as of all pieces."""
-    if not given or not asked.hole:
+    if not source or not asked.hole:
         raise UserError("there is no hole to fill: give a MIDI file, and --from and --to in seconds of it")
-    whole, source = performance(given), MidiSource(given)
-    silent = source.clock.silence
+    whole, silent = performance(given), source.clock.silence
     start, stop = (max(0, round(time * TICKS_PER_SECOND - silent)) for time in asked.hole)
     if start >= whole.end():
         ends = (whole.end() + silent) / TICKS_PER_SECOND

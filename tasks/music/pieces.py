@@ -30,10 +30,12 @@ def piece(row: Row, output: list[int], asked: MusicRequestArguments, vocabulary:
     if row["job"] == "accompany":
         melody = vocabulary.decode(row["given"])
         own = without(written, melody)
-        parts = {"Melody": melody, "Accompaniment": own} if whole else {"Written": written}
         at, sung = row.get("at", 0), None
-        if source and whole:
-            sung = _sung(source, later(parts.pop("Melody"), at), at, asked.prime_seconds)
+        parts = {"Accompaniment": own} if whole else {"Written": written}
+        if whole and source:
+            sung = _sung(source, later(melody, at), at, asked.prime_seconds)
+        elif whole:
+            parts = {"Melody": melody, **parts}
         file = _file({name: later(part, at) for name, part in parts.items()}, asked, source, sung)
         return Piece(together(melody, own) if whole else written, melody, file)
     if not given:

@@ -38,21 +38,15 @@ def test_every_view_shows_itself_and_names_its_section_of_the_article(open_mock,
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} is wider than the window"
 
 
-def test_a_view_that_is_left_before_its_answer_comes_is_drawn_when_it_is_opened_again(open_mock, write):
+def test_a_view_that_is_left_before_its_answer_comes_is_drawn_when_it_is_opened_again(open_held, write):
     """A picture of attention has no room in a hidden panel: what came for it there was drawn backwards, and failed."""
-    tab = open_mock("translation")
+    tab = open_held("mock('translation')")
     write(tab)
-    tab.evaluate(
-        """async () => {
-            const held = [], later = window.setTimeout, open = (view) => document.querySelector(`#tab-${view}`).click();
-            window.setTimeout = (answer) => held.push(answer);
-            open("attention");
-            while (!held.length) await new Promise(requestAnimationFrame);
-            open("way");
-            window.setTimeout = later;
-            held.forEach((answer) => answer());
-        }"""
-    )
+    tab.evaluate("hold('attention')")
+    tab.locator("#tab-attention").click()
+    tab.wait_for_function("() => held.length")
+    tab.locator("#tab-way").click()
+    tab.evaluate("release()")
     tab.locator("#way .way .strip").first.wait_for()
     tab.locator("#tab-attention").click()
     readout = tab.locator("#attention .matrix-box .readout")
