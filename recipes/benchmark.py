@@ -12,7 +12,7 @@ measured, and the whole table at the end:
     mfu, bandwidth     shares of the arithmetic and of the memory's speed that were measured on the device in this run
     mfu_data_sheet     share of the arithmetic that the GPU's data sheet names, where this program knows it
     first_token_s      seconds from a prompt to its first token
-    first_call_s       seconds of the first step or call, which includes compilation; to start, from launch to its end
+    first_call_s       seconds of the first step or call, which includes compilation; to start, from launch to loss
     equal_outputs      share of the outputs (without sampling) that equal this program's
 """
 

@@ -1,4 +1,4 @@
-"""Starting: from the launch of a recipe to the end of its first step, with nothing cached and once more."""
+"""Starting: from the launch of a recipe to its first step's loss, with nothing cached and once more."""
 
 import os
 import subprocess
@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 
 import torch
 
-from recipes.benchmarks.measuring import OURS, Result, timed
+from recipes.benchmarks.measuring import OURS, Result
 from shared.errors import UserError
 from tasks import TASKS
 
@@ -20,7 +21,8 @@ LAUNCHERS = {
     "python": [],
     "accelerate": ["-m", "accelerate.commands.launch", f"--config_file={RECIPES / 'accelerate' / 'one_process.yaml'}"],
 }
-ONE_STEP = ["--max_steps=1", "--eval_strategy=no", "--save_strategy=no", "--do_eval=false", "--do_predict=false"]
+ONE_STEP = ["--max_steps=1", "--logging_steps=1", "--eval_strategy=no", "--save_strategy=no"]
+ONE_STEP += ["--do_eval=false", "--do_predict=false"]
 
 
 @dataclass
@@ -50,24 +52,32 @@ def start_results(cases: StartCases, device: torch.device) -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as folder:
         for note in ("nothing cached", "the second time"):
             yield {
-                "case": f"start {cases.start_recipe} by {cases.start_by}, launch to the end of one step",
+                "case": f"start {cases.start_recipe} by {cases.start_by}, launch to the end of the first step",
                 "system": OURS,
-                "first_call_s": timed(lambda: one_step(cases, Path(folder), device), device)[0],
+                "first_call_s": one_step(cases, Path(folder), device),
                 "note": note,
             }
 
 
-def one_step(cases: StartCases, folder: Path, device: torch.device) -> None:
-    """Launch the recipe for one step, with all its caches in `folder`.
+def one_step(cases: StartCases, folder: Path, device: torch.device) -> float:
+    """Launch the recipe for one step, with all its caches in `folder`: seconds until it says the step's loss.
+
+    What comes after the step (the run is saved, and the program ends) does not count.
 
     Raises:
         UserError: with the last line of what it says, if it fails.
     """
-    environment = {**os.environ, **{name: str(folder / name.lower()) for name in CACHES}}
+    environment = {**os.environ, **{name: str(folder / name.lower()) for name in CACHES}, "PYTHONUNBUFFERED": "1"}
     recipe = cases.start_recipe
     command = [sys.executable, *LAUNCHERS[cases.start_by], str(RECIPES / f"{recipe}.py"), *ONE_STEP]
     command += [f"--output_dir={folder / 'run'}"]
     command += ["--overwrite_output_dir=true", *(["--use_cpu=true"] if device.type == "cpu" else [])]
-    finished = subprocess.run(command, env=environment, cwd=RECIPES.parent, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise UserError(f"{recipe}.py did not start: {(finished.stderr.splitlines() or ['it said nothing'])[-1]}")
+    said, seconds, start = [], 0.0, perf_counter()
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=environment, cwd=RECIPES.parent, text=True, **streams) as launched:
+        for line in launched.stdout or ():
+            said.append(line.strip())
+            seconds = seconds or ("{'loss'" in line) * (perf_counter() - start)
+    if launched.returncode or not seconds:
+        raise UserError(f"{recipe}.py did not start: {(said or ['it said nothing'])[-1]}")
+    return seconds
