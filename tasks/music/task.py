@@ -210,25 +210,36 @@ class Music(MidiTask):
             return [self.request("")] * self.arguments.num_samples
         first = rows.select(range(min(self.arguments.num_samples, len(rows))))
         if job == "accompany":
-            most = FOREVER if self.arguments.whole_songs else self.segment
-            wanted = self.request_arguments
-            return [asking.accompaniment(melody, most, wanted, self.vocabulary) for melody in first["melody"]]
+            return self._melodies(first)
         if job == "infill":
             return [{"job": job, "given": events, "hole": [*self.first_hole]} for events in first["events"]]
         beginnings = [asking.beginning(events, PRIMER_SECONDS, self.vocabulary) for events in first["events"]]
         return [{"job": job, "given": events} for events in beginnings]
 
+    def _melodies(self, rows: Dataset) -> list[Row]:
+        """What is asked for to accompany pieces: their first segments, or all of them."""
+        wanted = self.request_arguments
+        return [asking.accompaniment(melody, self._most, wanted, self.vocabulary) for melody in rows["melody"]]
+
+    @property
+    def _most(self) -> int:
+        """The ticks of a melody that are accompanied when a split is scored, at most."""
+        return FOREVER if self.arguments.whole_songs else self.segment
+
     def score(self, outputs: list[list[int]], rows: Dataset, training_rows: Dataset) -> dict[str, Any]:
         """Features beside those of the split's pieces (and with the melodies accompanied), and what is copied.
 
         What is composed, or goes on from a primer, stands beside as many events of the pieces, from where it begins
-        itself: openings are calmer than whole pieces, and of slow music as many events take longer. What fills a hole
-        stands beside what was there.
+        itself: openings are calmer than whole pieces, and of slow music as many events take longer. What accompanies a
+        melody stands beside what was played to it, what fills a hole beside what was there.
         """
         job, longest = self.arguments.job[0], max(map(len, outputs))
         melodies, real = None, rows["events"]
         if job == "accompany":
-            melodies = [row["given"] for row in self.requests(rows)], rows["melody"]
+            asked = self._melodies(rows)
+            melodies = [row["given"] for row in self.requests(rows)], [row["given"] for row in asked]
+            played = zip(map(self.vocabulary.decode, real), asked, strict=True)
+            real = [self.vocabulary.encode(excerpt(each, row["at"], row["at"] + self._most)) for each, row in played]
         elif self.arguments.from_nothing:
             real = [events[:longest] for events in real]
         elif job == "infill":

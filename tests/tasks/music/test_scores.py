@@ -42,6 +42,16 @@ def test_a_continuation_stands_beside_what_follows_the_primer(rows, settings):
     assert found["real_notes_per_second"] == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_accompaniment_stands_beside_what_was_played_to_the_melody(rows, whole):
+    melodies = [piece(500 + shift, 100, 100) for shift in (0, 3)]  # 2 s of it, from the sixth second on
+    songs = rows.add_column("melody", melodies)
+    played = [piece(0, *[100] * 14, *[10] * (410 if whole else 0))] * 2
+    found = scores("accompany", played, songs, segment_seconds=15, whole_songs=whole)
+    assert found["real_notes_per_second"] == pytest.approx(found["generated_notes_per_second"], rel=0.1)
+    assert (found["real_notes_per_second"] > 3) == whole
+
+
 def test_a_test_piece_may_be_shorter_than_the_primer(rows):
     short = Dataset.from_list([{"path": "short.mid", "events": piece(0, 100, 100)}, rows[0]])
     found = scores("continue", [piece(100, 100)] * 2, short)
