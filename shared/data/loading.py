@@ -10,9 +10,11 @@ from typing import Any
 
 import datasets
 from datasets import Dataset, DatasetDict, Features, Value
+from datasets.exceptions import DatasetGenerationCastError
+from datasets.table import CastError
 
 from shared.data.arguments import TextDataArguments
-from shared.data.validation import check_contents, check_file, csv_columns
+from shared.data.validation import check_columns, check_contents, check_file, csv_columns
 from shared.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,10 @@ FORMATS = {
     ".parquet": "parquet",
     ".txt": "text",
     ".raw": "text",
+}
+DIALECTS: dict[str, dict[str, Any]] = {
+    ".csv": {"delimiter": ","},
+    ".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
 }
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
@@ -91,7 +97,7 @@ def load_files(paths: list[str], split: str, sample_by: str = "line", suffix: st
     `suffix` overrides it where the files' own says something else (`train.de`). CSV and TSV columns are text.
 
     Raises:
-        UserError: if a file is missing, empty, of an unknown format or broken, or if their formats differ.
+        UserError: if a file is missing, empty, of an unknown format or broken, or if their formats or columns differ.
     """
     suffixes = sorted({suffix or format_suffix(path).lower() for path in paths})
     for path in paths:
@@ -109,7 +115,7 @@ def load_files(paths: list[str], split: str, sample_by: str = "line", suffix: st
         if builder == "text":
             options = {"sample_by": sample_by, "encoding": "utf-8-sig"}
         elif builder == "csv":
-            options = _csv_options(paths, suffixes[0])
+            options = _csv_options(paths, DIALECTS[suffixes[0]])
         with quiet():
             # Paths are patterns to datasets: a bracket in a file's name must stand for itself.
             data_files = {split: [escape(str(Path(path).resolve())) for path in paths]}
@@ -121,6 +127,10 @@ def load_files(paths: list[str], split: str, sample_by: str = "line", suffix: st
     except Exception as error:  # many types by builder and fault; each one comes from the files' contents
         for path in paths:
             check_contents(path, builder)
+            if builder == "csv":
+                csv_columns(path, DIALECTS[suffixes[0]], records=None)
+        if builder == "json" and isinstance(error.__cause__ or error, CastError | DatasetGenerationCastError):
+            check_columns(paths)
         raise UserError(f"{', '.join(paths)}: cannot be read as {builder}: {_reason(error)}") from error
     return _named(rows, ", ".join(paths))
 
@@ -245,13 +255,16 @@ def _read_hub(name: str, config: str | None) -> DatasetDict:
     return DatasetDict(rows)
 
 
-def _csv_options(paths: list[str], suffix: str) -> dict[str, Any]:
+def _csv_options(paths: list[str], dialect: dict[str, Any]) -> dict[str, Any]:
     """Every column is text (pandas would guess numbers, chunk by chunk), and "NA" and "null" are words."""
-    dialect: dict[str, Any] = {"delimiter": ","}
-    if suffix == ".tsv":
-        dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
-    columns = {column: Value("string") for path in paths for column in csv_columns(path, dialect)}
-    return {**dialect, "keep_default_na": False, "features": Features(columns)}
+    first, *others = [csv_columns(path, dialect) for path in paths]
+    for path, columns in zip(paths[1:], others, strict=True):
+        if {*columns} != {*first}:
+            raise UserError(
+                f"{path}, line 1: the columns are {', '.join(columns)}, but those of {paths[0]} are "
+                f"{', '.join(first)}; give all files of a split the same columns"
+            )
+    return {**dialect, "keep_default_na": False, "features": Features(dict.fromkeys(first, Value("string")))}
 
 
 def _reason(error: BaseException) -> str:

@@ -5,6 +5,8 @@ import io
 import json
 import lzma
 import zlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +32,24 @@ def check_file(path: str) -> None:
         raise UserError(f"{path}: needs `pip install zstandard`, or another compression (.xz, .gz, .bz2)")
 
 
-def csv_columns(path: str, dialect: dict[str, Any]) -> list[str]:
+def csv_columns(path: str, dialect: dict[str, Any], records: int | None = 1) -> list[str]:
     """The names in the first line.
 
     Raises:
-        UserError: if one has no name or two have the same, or the first record has more fields than these.
+        UserError: if one has no name or two have the same, or one of the first `records` (None: of all) has more
+            fields than these.
     """
     csv.field_size_limit(2**31 - 1)  # articles are longer than its 128 KiB
     with _open(path) as file:
-        records = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), **dialect)
-        columns, first = next(records, []), next(records, [])
-        # pandas would take the first column of such a file for row labels, and shift the others.
-        if len(first) > len(columns):
-            raise UserError(
-                f"{path}, line {records.line_num}: {len(first)} fields under {len(columns)} column names; "
-                "quote fields that hold the separator, and name every column in line 1"
-            )
+        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), **dialect)
+        columns = next(reader, [])
+        for fields in islice(reader, records):
+            # Where the first record has more, pandas would take its first column for row labels, and shift the others.
+            if len(fields) > len(columns):
+                raise UserError(
+                    f"{path}, line {reader.line_num}: {len(fields)} fields under {len(columns)} column names; "
+                    "quote fields that hold the separator, and name every column in line 1"
+                )
     if "" in columns:
         raise UserError(
             f"{path}, line 1: column {columns.index('') + 1} has no name; name it, or write the file without it (in "
@@ -78,20 +82,44 @@ def check_contents(path: str, builder: str) -> None:
                 "convert the file, for instance with iconv"
             ) from error
     if builder == "json":
-        _check_json(path, contents.decode("utf-8-sig"))
+        for _ in _json_rows(path, contents.decode("utf-8-sig")):
+            pass
 
 
-def _check_json(path: str, text: str) -> None:
+def check_columns(paths: list[str]) -> None:
+    """Look for the first row of JSON files with a column that the very first row has not.
+
+    Raises:
+        UserError: that names it, where one is found.
+    """
+    columns: dict[str, Any] = {}
+    for path in paths:
+        with _open(path) as file:
+            text = file.read().decode("utf-8-sig")
+        for number, row in enumerate(_json_rows(path, text), start=1):
+            columns = columns or row
+            if new := next((column for column in row if column not in columns), None):
+                raise UserError(
+                    f"{path}, row {number}: has a column '{new}', but the first row has only {', '.join(columns)}; "
+                    "give all rows of a split the same columns"
+                )
+
+
+def _json_rows(path: str, text: str) -> Iterator[dict[str, Any]]:
     is_array = text.lstrip().startswith("[")
     for number, part in enumerate([text] if is_array else text.split("\n"), start=1):
+        if not part.strip():
+            continue
         try:
-            if part.strip() and not isinstance(json.loads(part), list if is_array else dict):
-                raise UserError(f"{path}, line {number}: is not a JSON object; give one {{…}} per line")
+            rows = json.loads(part) if is_array else [json.loads(part)]
         except json.JSONDecodeError as error:
             raise UserError(
                 f"{path}, line {number + error.lineno - 1}: is not JSON: {error.msg} (column {error.colno}); "
                 "give one {…} per line, or one array of them"
             ) from error
+        if not all(isinstance(row, dict) for row in rows):
+            raise UserError(f"{path}, line {number}: is not a JSON object; give one {{…}} per line")
+        yield from rows
 
 
 def _open(path: str) -> Any:

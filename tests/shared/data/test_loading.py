@@ -97,7 +97,7 @@ FAULTS = {
     "utf16.jsonl": (JSONL.decode().encode("utf-16"), r"utf16\.jsonl, line 1: is not UTF-8"),
     "twice.csv": ("en,de,en\na,b,c\n", r"twice\.csv, line 1: two columns are called 'en'; give each its own name"),
     "shifted.csv": ("en,de\na, b,c\n", r"shifted\.csv, line 2: 3 fields under 2 column names"),
-    "ragged.csv": ("en,de\na,b\nc,d,e\n", r"ragged\.csv: cannot be read as csv: .*line 3, saw 3"),
+    "ragged.csv": ("en,de\na,b\nc,d,e\n", r"ragged\.csv, line 3: 3 fields under 2 column names"),
     "bad.parquet": (b"abc", r"bad\.parquet: cannot be read as parquet"),
     "cut.jsonl.xz": (lzma.compress(JSONL * 9)[:50], r"cut\.jsonl\.xz: cannot be read"),
     "cut.jsonl.gz": (gzip.compress(JSONL * 9)[:50], r"cut\.jsonl\.gz: cannot be read"),
@@ -128,10 +128,30 @@ def test_a_missing_file_and_a_folder(tmp_path):
         load_files([str(tmp_path)], "train")
 
 
-def test_files_that_differ_in_columns(write):
-    paths = [write("a.jsonl", '{"en": "x"}\n'), write("b.jsonl", '{"fr": "x"}\n')]
-    with pytest.raises(UserError, match=r"a\.jsonl, .*b\.jsonl: cannot be read as json: .*fr"):
-        load_files(paths, "train")
+@pytest.mark.parametrize(
+    ("suffix", "first", "second", "message"),
+    [
+        ("csv", "en,de\nx,y\n", "en,fr\nx,y\n", r"b\.csv, line 1: the columns are en, fr, but .*a\.csv are en, de"),
+        ("tsv", "en\tde\nx\ty\n", "en\nx\n", r"b\.tsv, line 1: the columns are en, but .*a\.tsv are en, de"),
+        ("jsonl", '{"en": "x"}\n', '{"fr": "x"}\n', r"b\.jsonl, row 1: has a column 'fr', but .* has only en"),
+        ("json", '[{"en": "x"}]', '[{"en": "x"}, {"fr": "x"}]', r"b\.json, row 2: has a column 'fr', but .* only en"),
+        ("json", "[]", '[{"en": "x"}, {"fr": "x"}]', r"b\.json, row 2: has a column 'fr', but .* only en"),
+    ],
+)
+def test_files_that_differ_in_columns(write, suffix, first, second, message):
+    with pytest.raises(UserError, match=f"{message}; give all .* of a split the same columns"):
+        load_files([write(f"a.{suffix}", first), write(f"b.{suffix}", second)], "train")
+
+
+def test_columns_may_stand_in_another_order(write):
+    paths = [write("a.csv", "en,de\nHi.,Hallo!\n"), write("b.csv", "de,en\nHallo!,Hi.\n")]
+    assert load_files(paths, "train").to_list() == ROWS[:1] * 2
+
+
+def test_rows_that_differ_in_columns_beyond_those_of_which_the_json_builder_takes_them(write):
+    line = json.dumps({"en": "a" * 100_000}).encode() + b"\n"
+    with pytest.raises(UserError, match=r"a\.jsonl, row 251: has a column 'fr', but .* has only en; give all"):
+        load_files([write("a.jsonl", line * 250 + b'{"en": "x", "fr": "y"}\n')], "train")
 
 
 def test_zst_says_what_to_install(write, monkeypatch):
