@@ -14,6 +14,12 @@ const JOBS = { continue: "continue a primer", accompany: "accompany a melody" };
 
 const nameOf = (job, file) => (job === "compose" ? (file ? "compose on from the file" : "compose from nothing") : JOBS[job] ?? job);
 
+/** What was wanted before the files that are not taken. What was chosen meanwhile stays. */
+function withoutRefused({ job, file }) {
+  if (!file?.before) return { job, file };
+  return withoutRefused({ file: file.before.file, job: job === file.job ? file.before.job : job });
+}
+
 /** Returns { parts, read, differs } for `form`: see prompt.js. */
 export function musicPrompt(session, begin, guard, form) {
   const { jobs, melody } = session.about;
@@ -23,26 +29,30 @@ export function musicPrompt(session, begin, guard, form) {
   const name = el("span", { class: "file-name" });
   const drop = el("label", { class: "drop" }, chooser, el("span", {}, "Choose a MIDI file, or drop it here"), name);
   const away = el("button", { type: "button", class: "quiet", onclick: guard(() => want({ file: null })) }, "Without the file");
-  const take = guard(async (chosen) => {
+  let last = null; // of the files that were chosen here: what becomes of it is said, not of one before
+  // Each is guarded for itself: a file that is taken leaves the message of one that was chosen after it.
+  const take = (chosen) => guard(async () => {
     if (!chosen) return;
+    last = chosen;
     if (chosen.size > LARGEST_FILE) {
       throw new EngineError(`${chosen.name} has ${(chosen.size / 1e6).toFixed(1)} MB: give a MIDI file of at most 2 MB.`);
     }
-    const file = { name: chosen.name, bytes: new Uint8Array(await chosen.arrayBuffer()) };
+    const bytes = new Uint8Array(await chosen.arrayBuffer());
+    if (last !== chosen) return;
     // Whoever gives a first file means the job that needs one.
     const before = session.wanted;
     const isMeant = before.file || NEEDS_FILE.has(before.job);
     const job = isMeant ? before.job : jobs.find((each) => NEEDS_FILE.has(each)) ?? before.job;
+    const file = { name: chosen.name, bytes, job, before };
     want({ file, job });
     try {
       await begin();
+      file.before = null; // it is taken
     } catch (error) {
-      // A file that is refused is not the chosen one. What was chosen meanwhile stays.
-      const { wanted } = session;
-      if (wanted.file === file) want({ file: before.file, job: wanted.job === job ? before.job : wanted.job });
-      throw error;
+      if (session.wanted.file === file) want(withoutRefused(session.wanted));
+      if (last === chosen) throw error;
     }
-  });
+  })();
   const offered = melody && el("button", { type: "button", class: "quiet example", onclick: guard(async () => {
     want({ job: "accompany", file: { name: melody.name, bytes: bytesOf(melody.midi) } });
     await begin();

@@ -1,5 +1,7 @@
 """What a visitor does while an answer is awaited, which is held back as a slow server holds it back."""
 
+import pytest
+
 
 def test_a_word_of_a_longer_line_before_is_no_place_of_this_one(open_held, write):
     tab = open_held("mock('translation')")
@@ -151,6 +153,49 @@ def test_a_file_that_is_refused_takes_back_nothing_that_was_chosen_meanwhile(ope
     tab.evaluate("release()")
     tab.locator("#write .token", has_text="<|accompany|>").wait_for()
     assert name.inner_text() == "MThd.mid"
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(5, "This is no MIDI file"), (3_000_000, "second.mid has 3.0 MB: give a MIDI file")]
+)
+def test_of_two_files_that_are_refused_none_is_chosen_and_the_second_has_the_message(open_held, size, said):
+    tab = open_held("mock('music')", view="music")
+    tab.locator("#music .now", has_text="0 notes").wait_for()
+    panel = tab.locator("#music")
+    file, name, job = panel.get_by_label("MIDI file"), panel.locator(".file-name"), panel.get_by_label("Job")
+    tab.evaluate("hold('prompt')")
+    file.set_input_files({"name": "first.mid", "mimeType": "audio/midi", "buffer": b"wrong"})
+    name.filter(has_text="first.mid").wait_for()
+    job.select_option(label="accompany a melody")
+    file.set_input_files({"name": "second.mid", "mimeType": "audio/midi", "buffer": bytes(size)})
+    panel.locator(".file-name:has-text('second.mid'), .message:has-text('second.mid')").wait_for()
+    tab.evaluate("release()")
+    panel.locator(".message", has_text=said).wait_for()
+    tab.wait_for_function("() => document.querySelector('#music .file-name').textContent === ''", timeout=5000)
+    assert said in panel.locator(".message").inner_text()
+    assert job.evaluate("node => node.selectedOptions[0].text") == "accompany a melody"
+
+
+def test_a_file_that_is_read_slowly_does_not_replace_the_one_chosen_after_it(open_held):
+    tab = open_held("mock('music')", view="music")
+    tab.locator("#music .now", has_text="0 notes").wait_for()
+    tab.evaluate(
+        """() => {
+          const { arrayBuffer } = Blob.prototype;
+          const slow = new Promise((go) => { globalThis.read = go; });
+          Blob.prototype.arrayBuffer = async function () {
+            if (this.name === "slow.mid") await slow;
+            return arrayBuffer.call(this);
+          };
+        }"""
+    )
+    name = tab.locator("#music .file-name")
+    for each in ("slow", "quick"):
+        file = {"name": f"{each}.mid", "mimeType": "audio/midi", "buffer": b"MThd"}
+        tab.locator("#music").get_by_label("MIDI file").set_input_files(file)
+    name.filter(has_text="quick.mid").wait_for()
+    tab.evaluate("async () => { read(); await new Promise((go) => setTimeout(go, 50)); }")
+    assert name.inner_text() == "quick.mid"
 
 
 def test_a_line_that_has_become_full_meanwhile_is_asked_for_nothing_more(open_held):
