@@ -122,7 +122,7 @@ def main(arguments: list[str], settings: Mapping[str, Any] | None = None) -> dic
         if (opened.folder / CARD).is_file():
             of_training = {"model": asdict(opened.model), "generation": asdict(opened.generation)}
             with in_turn(opened.folder):
-                write_card(opened.folder, model_card(task, of_training, read_metrics(opened.folder)))
+                write_card(opened.folder, model_card(opened.task(TASKS), of_training, read_metrics(opened.folder)))
         print_metrics(opened.folder, {name: metrics})
     return metrics
 
