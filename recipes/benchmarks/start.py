@@ -60,7 +60,7 @@ def start_results(cases: StartCases, device: torch.device) -> Iterator[Result]:
 
 
 def one_step(cases: StartCases, folder: Path, device: torch.device) -> float:
-    """Launch the recipe for one step, with all its caches in `folder`: seconds until it says the step's loss.
+    """Launch the recipe for one step, with all its caches in `folder`: seconds until it prints the step's loss.
 
     What comes after the step (the run is saved, and the program ends) does not count.
 

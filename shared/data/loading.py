@@ -97,7 +97,8 @@ def load_files(paths: list[str], split: str, sample_by: str = "line", suffix: st
     `suffix` overrides it where the files' own says something else (`train.de`). CSV and TSV columns are text.
 
     Raises:
-        UserError: if a file is missing, empty, of an unknown format or broken, or if their formats or columns differ.
+        UserError: if a file is missing, empty, of an unknown format or broken, if their formats differ, or if one has
+            a column that the first has not (of CSV and TSV, or lacks one).
     """
     suffixes = sorted({suffix or format_suffix(path).lower() for path in paths})
     for path in paths:

@@ -98,7 +98,7 @@ def check_columns(paths: list[str]) -> None:
             text = file.read().decode("utf-8-sig")
         for number, row in enumerate(_json_rows(path, text), start=1):
             columns = columns or row
-            if new := next((column for column in row if column not in columns), None):
+            if (new := next((column for column in row if column not in columns), None)) is not None:
                 raise UserError(
                     f"{path}, row {number}: has a column '{new}', but the first row has only {', '.join(columns)}; "
                     "give all rows of a split the same columns"

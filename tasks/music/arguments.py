@@ -39,7 +39,7 @@ class MusicArguments(WritingArguments):
     hole_seconds: float = field(default=5, metadata={"help": "Seconds of the holes to fill, to infill."})
     future: bool = field(
         default=True,
-        metadata={"help": "To compare: whether validation and test show what comes behind a hole, to infill."},
+        metadata={"help": "To compare: whether likelihoods are with what comes behind a hole, to infill."},
     )
     shuffle_melodies: bool = field(
         default=False,

@@ -28,8 +28,11 @@ export function musicPrompt(session, begin, guard, form) {
   const chooser = el("input", { type: "file", accept: ".mid,.midi,audio/midi", class: "visually-hidden", "aria-label": "MIDI file" });
   const name = el("span", { class: "file-name" });
   const drop = el("label", { class: "drop" }, chooser, el("span", {}, "Choose a MIDI file, or drop it here"), name);
-  const away = el("button", { type: "button", class: "quiet", onclick: guard(() => want({ file: null })) }, "Without the file");
   let last = null; // of the files that were chosen here: what becomes of it is said, not of one before
+  const away = el("button", { type: "button", class: "quiet", onclick: guard(() => {
+    last = null;
+    want({ file: null });
+  }) }, "Without the file");
   // Each is guarded for itself: a file that is taken leaves the message of one that was chosen after it.
   const take = (chosen) => guard(async () => {
     if (!chosen) return;
@@ -54,6 +57,7 @@ export function musicPrompt(session, begin, guard, form) {
     }
   })();
   const offered = melody && el("button", { type: "button", class: "quiet example", onclick: guard(async () => {
+    last = null;
     want({ job: "accompany", file: { name: melody.name, bytes: bytesOf(melody.midi) } });
     await begin();
   }) }, `or take a melody: ${melody.name}`);

@@ -176,8 +176,15 @@ def test_of_two_files_that_are_refused_none_is_chosen_and_the_second_has_the_mes
     assert job.evaluate("node => node.selectedOptions[0].text") == "accompany a melody"
 
 
-def test_a_file_that_is_read_slowly_does_not_replace_the_one_chosen_after_it(open_held):
-    tab = open_held("mock('music')", view="music")
+WITH_MELODY = """((engine) => {
+  engine.about.melody = { name: "melody.mid", midi: btoa("MThd") };
+  return engine;
+})(mock("music"))"""
+
+
+@pytest.mark.parametrize("after", ["quick.mid", "melody.mid"])
+def test_a_file_that_is_read_slowly_does_not_replace_what_was_chosen_after_it(open_held, after):
+    tab = open_held(WITH_MELODY, view="music")
     tab.locator("#music .now", has_text="0 notes").wait_for()
     tab.evaluate(
         """() => {
@@ -189,13 +196,29 @@ def test_a_file_that_is_read_slowly_does_not_replace_the_one_chosen_after_it(ope
           };
         }"""
     )
-    name = tab.locator("#music .file-name")
-    for each in ("slow", "quick"):
-        file = {"name": f"{each}.mid", "mimeType": "audio/midi", "buffer": b"MThd"}
-        tab.locator("#music").get_by_label("MIDI file").set_input_files(file)
-    name.filter(has_text="quick.mid").wait_for()
+    name, melody = tab.locator("#music .file-name"), tab.locator("#music button", has_text="or take a melody")
+    for each in ("slow.mid", after):
+        file = {"name": each, "mimeType": "audio/midi", "buffer": b"MThd"}
+        choose = tab.locator("#music").get_by_label("MIDI file").set_input_files
+        melody.click() if each == "melody.mid" else choose(file)
+    name.filter(has_text=after).wait_for()
     tab.evaluate("async () => { read(); await new Promise((go) => setTimeout(go, 50)); }")
-    assert name.inner_text() == "quick.mid"
+    assert name.inner_text() == after
+
+
+def test_the_refusal_of_a_file_is_not_said_beside_the_melody_that_was_taken_meanwhile(open_held):
+    tab = open_held(WITH_MELODY, view="music")
+    tab.locator("#music .now", has_text="0 notes").wait_for()
+    panel = tab.locator("#music")
+    tab.evaluate("hold('prompt')")
+    panel.get_by_label("MIDI file").set_input_files({"name": "wrong.mid", "mimeType": "audio/midi", "buffer": b"wrong"})
+    tab.wait_for_function("() => held.length")
+    panel.get_by_role("button", name="or take a melody").click()
+    panel.locator(".file-name", has_text="melody.mid").wait_for()
+    tab.evaluate("release()")
+    tab.evaluate("() => new Promise((go) => setTimeout(go, 50))")
+    assert panel.locator(".file-name").inner_text() == "melody.mid"
+    assert panel.locator(".message").is_hidden()
 
 
 def test_a_line_that_has_become_full_meanwhile_is_asked_for_nothing_more(open_held):

@@ -48,7 +48,7 @@ def test_an_accompaniment_stands_beside_what_was_played_to_the_melody(rows, whol
     songs = rows.add_column("melody", melodies)
     played = [piece(0, *[100] * 14, *[10] * (410 if whole else 0))] * 2
     found = scores("accompany", played, songs, segment_seconds=15, whole_songs=whole)
-    assert found["real_notes_per_second"] == pytest.approx(found["generated_notes_per_second"], rel=0.1)
+    assert found["real_notes_per_second"] == pytest.approx(found["generated_notes_per_second"], rel=0.05)
     assert (found["real_notes_per_second"] > 3) == whole
 
 
