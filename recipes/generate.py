@@ -152,7 +152,7 @@ def say_cut(tokens: Iterable[int]) -> None:
 
 def removed_share(removed: float) -> str:
     """How much of the probability was of what may not come, and what to do where that is much."""
-    advice = ": train it longer, or lower --temperature or --top_p"
+    advice = ": train it longer, lower --temperature or --top_p, or give what is more like its training"
     return f"the decoder gave {removed:.2%} of the probability to what may not be written" + advice * (removed > MUCH)
 
 

@@ -52,13 +52,18 @@ def build_prompt(source: Sequence[int], separator: Sequence[int], max_length: in
     return TokenSequence([*kept, *separator], cut=len(source) - len(kept))
 
 
-def windows(tokens: Sequence[int], max_length: int, stride: int, align: int = 1) -> list[TokenSequence]:
+def windows(
+    tokens: Sequence[int], max_length: int, stride: int, align: int = 1, vary_end: bool = False
+) -> list[TokenSequence]:
     """A long text as overlapping windows of at most `max_length` tokens, each new one `stride` tokens further on.
 
     Every token but the first is learned exactly once: what overlaps the window before is context only. A small
     stride gives each token more context (and costs more), as in transformers' guide to the perplexity of
     fixed-length models. Where tokens come in groups of `align` (the voices of a chord), every window begins at the same
     place in a group.
+
+    The last window is as full as the others. With `vary_end`, for training, it has half of the context that it could
+    have: or else all long texts end at the last position, and a decoder takes this position for their end.
     """
     if not 0 < stride <= max_length - align:
         raise ValueError(f"stride {stride} is outside 1 … {max_length - align}")
@@ -67,6 +72,8 @@ def windows(tokens: Sequence[int], max_length: int, stride: int, align: int = 1)
     while learned < len(tokens):
         stop = min(len(tokens), learned + stride if found else max_length)
         start = max(0, -(-(stop - max_length) // align) * align)
+        if vary_end and found and stop == len(tokens):
+            start += (learned - start) // 2 // align * align
         found.append(TokenSequence(tokens[start:learned], tokens[learned:stop]))
         learned = stop
     return found

@@ -107,7 +107,7 @@ class Chorales(MidiTask):
         end = [self.vocabulary.end] if training else []
         line = [self.vocabulary.tokens[COMPOSE], *row["events"], *end]
         lines = {
-            "compose": lambda: windows(line, max_length, max_length - VOICES, VOICES),
+            "compose": lambda: windows(line, max_length, max_length - VOICES, VOICES, vary_end=training),
             "harmonize": lambda: harmonize(row["events"], self.vocabulary, max_length, training),
         }
         return [found for job in self.arguments.job[: None if training else 1] for found in lines[job]()]

@@ -85,7 +85,7 @@ class LanguageModeling(TextTask):
             stride = max_length - 1 if training else max_length // 2
         if not 0 < stride < max_length:
             raise UserError(f"--stride {stride}: give 1 to {max_length - 1}, less than --max_length")
-        return windows([end, *texts[1], end], max_length, stride)
+        return windows([end, *texts[1], end], max_length, stride, vary_end=training)
 
     def prompt(self, row: Row, max_length: int, new_tokens: int) -> TokenSequence:
         """`<|endoftext|>` and the beginning of the text, of which the last tokens are kept if there are too many."""

@@ -21,7 +21,9 @@ def check_learned(job: str, learned: Sequence[str]) -> None:
         UserError: with those that it has.
     """
     if job not in learned:
-        raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {learned[0]}")
+        # Whoever has learned to compose goes on from a file as from what it has composed.
+        near = "compose" if job == "continue" and "compose" in learned else learned[0]
+        raise UserError(f"--job {job}: the run has learned to {' and '.join(learned)}; give --job {near}")
 
 
 class MidiTask(Task):

@@ -106,7 +106,7 @@ class MusicRequestArguments(NotationArguments):
         default=None,
         metadata={
             "help": "compose, continue, accompany or infill (default: with a MIDI file continue or else accompany, if "
-            "learned; with --from and --to infill)."
+            "learned; with --from and --to infill). What composes goes on from a file, too."
         },
     )
     seconds: float | None = field(
@@ -118,7 +118,7 @@ class MusicRequestArguments(NotationArguments):
     )
     prime_seconds: float | None = field(
         default=None,
-        metadata={"help": "Read the first seconds of the MIDI file only (of a melody: from its first note on)."},
+        metadata={"help": "Read the first seconds of the MIDI file only, from its first note on."},
     )
     intro: bool = field(
         default=False,

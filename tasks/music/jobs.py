@@ -23,10 +23,12 @@ JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY, "infil
 SHORTEST_SEGMENT = TICKS_PER_SECOND
 
 
-def compose(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[TokenSequence]:
+def compose(
+    row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None, training: bool
+) -> list[TokenSequence]:
     """Windows over a whole piece; every event is learned once, `stride` of them (by default all) in each window."""
     line = [vocabulary.tokens[COMPOSE], *row["events"], vocabulary.end]
-    return windows(line, max_length, _checked(stride or max_length - 1, max_length))
+    return windows(line, max_length, _checked(stride or max_length - 1, max_length), vary_end=training)
 
 
 def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: int | None) -> list[TokenSequence]:

@@ -100,7 +100,7 @@ class Music(MidiTask):
         """Lines of every job that is learned. Scored is the first only, so that no event counts twice."""
         arguments, stride = self.arguments, self.arguments.stride
         lines: dict[str, Callable[[], Iterable[TokenSequence | None]]] = {
-            "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride),
+            "compose": lambda: jobs.compose(row, self.vocabulary, max_length, stride, training),
             "continue": lambda: jobs.continue_(row, self.vocabulary, max_length, stride),
             "accompany": lambda: jobs.accompany(row, self.vocabulary, max_length, arguments.segment_seconds),
             "infill": lambda: infill(

@@ -97,7 +97,8 @@ def test_windows_begin_at_the_same_place_in_a_group():
 @given(st.integers(0, 200), st.integers(2, 40), st.data())
 def test_windows_learn_every_token_but_the_first_exactly_once(count, max_length, data):
     text, align = list(range(count)), data.draw(st.integers(1, max_length // 2))
-    found = windows(text, max_length, data.draw(st.integers(1, max_length - align)), align)
+    vary = data.draw(st.booleans())
+    found = windows(text, max_length, data.draw(st.integers(1, max_length - align)), align, vary)
     assert [token for window in found for token in window.target] == text[1:]
     for window in found:
         assert len(window) <= max_length
@@ -105,6 +106,13 @@ def test_windows_learn_every_token_but_the_first_exactly_once(count, max_length,
         whole = [*window.context, *window.target]
         assert whole[0] % align == 0
         assert whole == text[whole[0] : whole[0] + len(whole)]
+
+
+def test_long_texts_end_at_many_positions_of_a_line_where_that_is_learned():
+    texts = [list(range(length)) for length in range(65, 200)]
+    for vary, positions in ((False, {63}), (True, set(range(32, 64)))):
+        last = [windows(text, 64, 63, vary_end=vary)[-1] for text in texts]
+        assert {len(window) - 1 for window in last} == positions
 
 
 @pytest.mark.parametrize("stride", [-1, 0, 8])

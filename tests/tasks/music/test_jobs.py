@@ -157,6 +157,7 @@ def test_a_melody_is_given_from_its_first_note_and_its_first_segment_makes_the_l
     [
         (music("accompany"), False, "no melody to accompany"),
         (music("compose", asked={"job": "accompany"}), True, "has learned to compose; give --job compose"),
+        (music("accompany", "compose", asked={"job": "continue"}), True, "accompany and compose; give --job compose"),
         (music("compose", asked={"job": "continue"}), False, "has learned to compose"),
         (music("accompany", "compose", asked={"job": "accompany"}), False, "give a MIDI file"),
     ],
