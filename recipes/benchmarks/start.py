@@ -73,8 +73,9 @@ def one_step(cases: StartCases, folder: Path, device: torch.device) -> float:
     command += [f"--output_dir={folder / 'run'}"]
     command += ["--overwrite_output_dir=true", *(["--use_cpu=true"] if device.type == "cpu" else [])]
     said, seconds, start = [], 0.0, perf_counter()
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, env=environment, cwd=RECIPES.parent, text=True, **streams) as launched:
+    with subprocess.Popen(
+        command, env=environment, cwd=RECIPES.parent, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as launched:
         for line in launched.stdout or ():
             said.append(line.strip())
             seconds = seconds or ("{'loss'" in line) * (perf_counter() - start)
