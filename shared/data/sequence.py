@@ -62,8 +62,8 @@ def windows(
     fixed-length models. Where tokens come in groups of `align` (the voices of a chord), every window begins at the same
     place in a group.
 
-    The last window is as full as the others. With `vary_end`, for training, it has half of the context that it could
-    have: or else all long texts end at the last position, and a decoder takes this position for their end.
+    The last window is as full as the others. With `vary_end`, for training, it has up to half less of context, by the
+    length of the text: or else all long texts end at the last position, and a decoder takes this position for the end.
     """
     if not 0 < stride <= max_length - align:
         raise ValueError(f"stride {stride} is outside 1 … {max_length - align}")
@@ -73,7 +73,7 @@ def windows(
         stop = min(len(tokens), learned + stride if found else max_length)
         start = max(0, -(-(stop - max_length) // align) * align)
         if vary_end and found and stop == len(tokens):
-            start += (learned - start) // 2 // align * align
+            start += (learned - start) * (len(tokens) % 8) // 16 // align * align
         found.append(TokenSequence(tokens[start:learned], tokens[learned:stop]))
         learned = stop
     return found
