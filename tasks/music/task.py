@@ -237,7 +237,8 @@ class Music(MidiTask):
         melodies, real = None, rows["events"]
         if job == "accompany":
             asked = self._melodies(rows)
-            melodies = [row["given"] for row in self.requests(rows)], [row["given"] for row in asked]
+            given = [row["given"] for row in asked]
+            melodies = given[: len(outputs)], given
             played = zip(map(self.vocabulary.decode, real), asked, strict=True)
             real = [self.vocabulary.encode(excerpt(each, row["at"], row["at"] + self._most)) for each, row in played]
         elif self.arguments.from_nothing:
