@@ -92,6 +92,7 @@ class Engine:
         read = len(line.context) - 1
         if row.get("job") != "accompany":
             return _line(line.context, read, len(row["given"] if "given" in row else row["primer"]), "end")
+        read -= 1  # what stands before a melody
         music: Any = task  # whose lines hold a segment of a song
         of, segment = music.vocabulary.decode(row["given"]).end() / TICKS_PER_SECOND, music.arguments.segment_seconds
         seconds = {"count": segment, "of": of} if of > segment else None

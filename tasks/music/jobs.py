@@ -6,21 +6,24 @@
     past <|gap|> future <|infill|>   middle   <|endoftext|>
     └── context: attended to ┘└── learned ────────────────┘
 
-One decoder may learn several: every piece then gives lines of each kind.
+One decoder may learn several: every piece then gives lines of each kind. Where a melody begins, `<|compose|>` stands
+before it, as before a piece's first events: songs begin calmer than they go on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from symusic import Score
 
 from shared.data.sequence import TokenSequence, windows
 from shared.errors import UserError
 from shared.task import Row
-from tasks.midi.codec import TICKS_PER_SECOND, excerpt
+from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
 
 JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY, "infill": INFILL}
 SHORTEST_SEGMENT = TICKS_PER_SECOND
+AROUND = 4  # what is written already, and what is only seen of the melody, of a segment: one part of so many each
 
 
 def compose(
@@ -53,26 +56,72 @@ def continue_(row: Row, vocabulary: MusicVocabulary, max_length: int, stride: in
 def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: float) -> list[TokenSequence | None]:
     """Segments of `seconds`, melody and performance in the same time, where need be halved until they fit a line.
 
-    A note belongs to the segment in which it begins, and ends with it. None for a second of music that does not fit.
+    One of them begins with the melody's first note. The first quarter of each later one, or a little more, has been
+    learned before, and is given with the melody, as it is where a whole song is accompanied (see
+    `tasks.music.windows`):
+
+        ├─────── learned ────────┤
+                         ├ given ┼──── learned ────┤
+                                           ├ given ┼──── learned ────┤
+
+    So every note is learned once. It ends with its segment. None for a second of music that does not fit.
     """
     melody, performance = vocabulary.decode(row["melody"]), vocabulary.decode(row["events"])
     length = round(seconds * TICKS_PER_SECOND)
+    onsets, begins, end = columns(melody)[0], first_onset(melody) or 0, _end(performance)
 
-    def lines(start: int, stop: int) -> Iterator[TokenSequence | None]:
-        source, target = (
-            vocabulary.clocked(vocabulary.encode(excerpt(part, start, stop))) for part in (melody, performance)
-        )
-        line = TokenSequence([*source, vocabulary.tokens[ACCOMPANY]], [*target, vocabulary.end])
+    def learned(first: int, last: int) -> Iterator[tuple[int, int]]:
+        start = new = first
+        while new < last:
+            yield new, start + length
+            new = start + length
+            start = window_start(onsets, new, length // AROUND)
+
+    def lines(new: int, stop: int, past: int) -> Iterator[TokenSequence | None]:
+        start = new if new in (0, begins) else window_start(onsets, new, past)
+        source = segment_of(melody, start, stop, vocabulary)
+        target = vocabulary.clocked(vocabulary.encode(excerpt(performance, start, stop)))
+        given = until(target, new - start, vocabulary)
+        context = [*source, vocabulary.tokens[ACCOMPANY], *target[:given]]
+        line = TokenSequence(context, [*target[given:], vocabulary.end])
         if len(line) <= max_length:
             yield line
-        elif stop - start >= 2 * SHORTEST_SEGMENT:
-            middle = (start + stop) // 2
-            yield from lines(start, middle)
-            yield from lines(middle, stop)
+        elif stop - new >= 2 * SHORTEST_SEGMENT:
+            middle = (new + stop) // 2
+            yield from lines(new, middle, past // 2)
+            yield from lines(middle, stop, past // 2)
         else:
             yield None
 
-    return [line for start in range(0, _end(performance), length) for line in lines(start, start + length)]
+    before = [(new, min(stop, begins)) for new, stop in learned(0, begins)] if begins else []
+    return [line for part in [*before, *learned(begins, end)] for line in lines(*part, length // AROUND)]
+
+
+def window_start(onsets: np.ndarray, now: int, past: int) -> int:
+    """Where a window over a melody begins that shows at least `past` ticks before `now`.
+
+    That is at one of the melody's `onsets` [N], if there is one near: there, a beat is.
+    """
+    near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
+    return int(near[-1]) if near.size else max(0, now - past)
+
+
+def until(events: Sequence[int], ticks: int, vocabulary: MusicVocabulary) -> int:
+    """How many events lead to a time: all before it, and the wait that comes to it."""
+    place = int(np.searchsorted(vocabulary.times(events), ticks)) if ticks else 0
+    return place + bool(ticks and place < len(events) and vocabulary.ticks[events[place]])
+
+
+def segment_of(melody: Score, start: int, stop: int, vocabulary: MusicVocabulary) -> list[int]:
+    """A melody's events from tick `start` to before `stop`, after `<|compose|>` if it begins there."""
+    begin = [vocabulary.tokens[COMPOSE]] if start == first_onset(melody) else []
+    return [*begin, *vocabulary.clocked(vocabulary.encode(excerpt(melody, start, stop)))]
+
+
+def first_onset(melody: Score) -> int | None:
+    """The tick at which a melody's first note begins; None where it has none."""
+    notes = melody.tracks[0].notes
+    return notes[0].time if notes else None
 
 
 def _end(score: Score) -> int:

@@ -10,7 +10,7 @@ decoder. The line that the decoder reads is what was heard, pauses and its own a
 
     <|compose|> phrase, silence, answer, phrase, silence …         of a run that composes
     phrase, silence, answer, phrase, silence … <|continue|> …      of a run that continues
-    the last phrase's melody <|accompany|> …                       of a run that accompanies
+    <|compose|> the last phrase's melody <|accompany|> …           of a run that accompanies
 
 A note that says its length is certain when it has ended, and then all up to the next one that sounds. What the pedal
 still holds when the answer begins ends there.
@@ -25,7 +25,7 @@ from typing import Protocol
 from shared.generation.stream import Stream
 from tasks.midi.codec import TICKS_PER_SECOND, columns, waits
 from tasks.midi.latency import Latencies
-from tasks.midi.vocabulary import MusicVocabulary
+from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
 from tasks.music.grammar import Grammar
 from tasks.music.hearing import Heard, Message, settled, strikes
 from tasks.music.jobs import JOBS
@@ -265,8 +265,9 @@ class Player:
             self.latencies.add(READ, self.clock.now() - self.unread.popleft()[0])
 
     def line(self, events: list[int]) -> list[int]:
-        """What a decoder that composes has before the events, and the others have not."""
-        return [self.separator, *events] if self.manner.job == "compose" else events
+        """The events after what stands where a piece or a melody begins; those before a continuation are none."""
+        begins = self.manner.job == "compose" or (self.manner.job == "accompany" and events)
+        return [self.vocabulary.tokens[COMPOSE], *events] if begins else events
 
     def events(self, until: int, ended: bool = False) -> list[int]:
         """The events before a tick, as many as fill half of the context: what is older is forgotten.
@@ -282,7 +283,7 @@ class Player:
                 score = from_its_first_note(melody, round(self.manner.segment * TICKS_PER_SECOND))
             events = vocabulary.encode(score) if ended else settled(score, ticks, vocabulary)
             if self.manner.job == "accompany":
-                return vocabulary.clocked(events)[:room]
+                return vocabulary.clocked(events)[: room - 1]  # one is for what stands before them
             if ended:
                 events += waits(ticks - int(vocabulary.ticks[events].sum()), vocabulary.shifts)
             if len(events) > room:

@@ -54,7 +54,7 @@ class Music(MidiTask):
         lines = {
             "compose": "<|compose|> events … <|endoftext|>",
             "continue": "primer … <|continue|> continuation …",
-            "accompany": "melody … <|accompany|> performance … <|endoftext|>",
+            "accompany": "<|compose|> melody … <|accompany|> performance … <|endoftext|>",
             "infill": "past … <|gap|> future … <|infill|> middle … <|endoftext|>",
         }
         return "\n    ".join(lines[job] for job in self.arguments.job)
@@ -121,8 +121,7 @@ class Music(MidiTask):
         given, separator = row["given"], self.vocabulary.tokens[JOBS[row["job"]]]
         room = max(max_length - new_tokens, max_length // 2) - 1
         if row["job"] == "accompany":
-            song = self.vocabulary.decode(given)
-            first = self.vocabulary.clocked(self.vocabulary.encode(excerpt(song, 0, self.segment)))
+            first = jobs.segment_of(self.vocabulary.decode(given), 0, self.segment, self.vocabulary)
             shown = first[: room - jobs.splits_a_note(first, room, self.vocabulary)]
             return TokenSequence([*shown, separator], cut=len(first) - len(shown))
         kept = self.vocabulary.ending(given, room)

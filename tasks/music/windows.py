@@ -5,8 +5,8 @@
     last notes                                                                  a composition with lengths
 
 The windows over a melody overlap. Of each but the first, a quarter or a little more is written already, from a note of
-the melody on, and is the beginning of its target. The last quarter is seen, but left to the next window, which sees how
-it goes on:
+the melody on, and is given as in training. The last quarter is seen, but left to the next window, which sees how it
+goes on:
 
     ├────────── to be written ────────────┼── only seen ──┤
                           ├─── written ───┼────── to be written ──────┼── only seen ──┤
@@ -19,11 +19,9 @@ than it is, so that it writes more and more.
 from collections.abc import Sequence
 
 from shared.writing import Window
-from tasks.midi.codec import columns, excerpt, waits
+from tasks.midi.codec import columns, waits
 from tasks.midi.vocabulary import ACCOMPANY, MusicVocabulary
-from tasks.music.jobs import SHORTEST_SEGMENT, splits_a_note
-
-AROUND = 4  # what is written already (at least, and half at most), and what is only seen: one part of so many
+from tasks.music.jobs import AROUND, SHORTEST_SEGMENT, segment_of, splits_a_note, window_start
 
 
 def accompaniment(
@@ -40,9 +38,8 @@ def accompaniment(
     onsets, offsets, *_ = columns(song)
     end, length, past = int(offsets.max(initial=0)), segment, segment // AROUND
     while True:
-        near = onsets[(now - 2 * past < onsets) & (onsets <= now - past)]
-        start = int(near[-1]) if near.size else max(0, now - past)
-        source = vocabulary.clocked(vocabulary.encode(excerpt(song, start, start + length)))
+        start = window_start(onsets, now, past)
+        source = segment_of(song, start, start + length, vocabulary)
         begun = since(events, start, vocabulary)
         target = vocabulary.clocked(begun)
         if len(source) + 1 + len(target) <= half or not past:

@@ -1,7 +1,7 @@
 /**
  * What a person gives, as the line up to where the decoder shall write:
  *
- *     source <separator>      <|endoftext|> text      primer <|continue|>      melody <|accompany|>
+ *     source <separator>    <|endoftext|> text    primer <|continue|>    <|compose|> melody <|accompany|>
  *
  * It leaves room for what is to be written, and at least half of the line to what is given.
  */
@@ -78,9 +78,9 @@ function melodyPrompt({ segmentSeconds, special }, codec, file, room) {
   const again = (notes) => codec.decode(codec.encode(notes)); // so a melody that comes with the data is cut, too
   const whole = again(melodyOf(file)), end = Math.max(0, ...again(fromItsFirstNote(whole, Infinity)).map(({ offset }) => offset));
   const events = codec.melody(fromItsFirstNote(whole, Math.round(segmentSeconds * TICKS_PER_SECOND)));
-  const shown = codec.beginning(events, room), of = end / TICKS_PER_SECOND;
+  const shown = codec.beginning(events, room - 1), of = end / TICKS_PER_SECOND;
   return {
-    ids: [...shown, special.accompany],
+    ids: [special.compose, ...shown, special.accompany],
     read: partOf(events, shown.length, "beginning"),
     seconds: of > segmentSeconds ? { count: segmentSeconds, of } : null,
   };

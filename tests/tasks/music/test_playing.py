@@ -12,7 +12,7 @@ from shared.generation.arguments import GenerationArguments
 from shared.generation.generate import generate
 from shared.generation.stream import Stream
 from tasks.midi.codec import columns, one_piano, waits
-from tasks.midi.vocabulary import LengthsVocabulary, MusicVocabulary
+from tasks.midi.vocabulary import COMPOSE, LengthsVocabulary, MusicVocabulary
 from tasks.music.constraint import EventConstraint
 from tasks.music.jobs import JOBS
 from tasks.music.lengths import LengthsConstraint
@@ -136,7 +136,8 @@ def prompt_of(vocabulary):
     def prompt(job, notes, until):
         separator = vocabulary.tokens[JOBS[job]]
         if job == "accompany":
-            return [*vocabulary.clocked(vocabulary.encode(skyline(piece(notes)))), separator]
+            begin = vocabulary.tokens[COMPOSE]
+            return [begin, *vocabulary.clocked(vocabulary.encode(skyline(piece(notes)))), separator]
         line = vocabulary.encode(piece(notes))
         line += waits(until - int(vocabulary.ticks[line].sum()), vocabulary.shifts)
         return [separator, *line] if job == "compose" else [*line, separator]

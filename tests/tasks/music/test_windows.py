@@ -28,7 +28,7 @@ from tests.tasks.music.test_constraint import in_order, released
 
 CONTEXT = 96
 VOCABULARY = MusicVocabulary()
-CONTINUE, ACCOMPANY = (TOKENIZER[f"<|{job}|>_None"] for job in ("continue", "accompany"))
+COMPOSE, CONTINUE, ACCOMPANY = (TOKENIZER[f"<|{job}|>_None"] for job in ("compose", "continue", "accompany"))
 SAMPLED = GenerationArguments(do_sample=True, max_new_tokens=4000)
 
 
@@ -113,6 +113,7 @@ def test_windows_over_a_song_line_up(decoder, length, segment, gap, seed):
         carried = since(before, start, VOCABULARY)
         assert carried[len(carried) - len(target) :] == target
         assert len(carried) == len(target) or start == now  # more sounds than fits
+        assert (source[:1] == [COMPOSE]) == (start == whole[0][0])
         seen = columns(decode(source))
         first = np.searchsorted(whole[0], start)  # what the window shows is the melody from there on, none left out
         shown = whole[:, first : first + seen.shape[1]]
@@ -202,7 +203,7 @@ def test_a_song_that_fits_into_one_window_is_written_as_in_one(decoder, sample):
     task, melody = music("accompany", segment_seconds=4), song(390)
     few = GenerationArguments(do_sample=sample, max_new_tokens=50)
     (whole,) = write(decoder, task, [asking(melody)], few)
-    prompt = [*melody, ACCOMPANY]
+    prompt = [COMPOSE, *melody, ACCOMPANY]
     assert task.prompt(asking(melody), CONTEXT, 50).context == prompt
     assert [whole] == generate(decoder, [prompt], few, VOCABULARY, constraint=task.constraint())
 
