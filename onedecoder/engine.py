@@ -92,11 +92,11 @@ class Engine:
         read = len(line.context) - 1
         if row.get("job") != "accompany":
             return _line(line.context, read, len(row["given"] if "given" in row else row["primer"]), "end")
-        read -= 1  # what stands before a melody
+        shown = read - 1  # of a melody, before which <|compose|> stands
         music: Any = task  # whose lines hold a segment of a song
         of, segment = music.vocabulary.decode(row["given"]).end() / TICKS_PER_SECOND, music.arguments.segment_seconds
         seconds = {"count": segment, "of": of} if of > segment else None
-        return _line(line.context, read, read + line.cut, "beginning", seconds)
+        return _line(line.context, shown, shown + line.cut, "beginning", seconds)
 
     def next(self, ids: list[int], context: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Scores [V] over what comes next, and which ids a grammar allows (None: any)."""

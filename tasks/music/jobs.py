@@ -81,7 +81,7 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
         start = new if new in (0, begins) else window_start(onsets, new, past)
         source = segment_of(melody, start, stop, vocabulary)
         target = vocabulary.clocked(vocabulary.encode(excerpt(performance, start, stop)))
-        given = until(target, new - start, vocabulary)
+        given = leading_to(target, new - start, vocabulary)
         context = [*source, vocabulary.tokens[ACCOMPANY], *target[:given]]
         line = TokenSequence(context, [*target[given:], vocabulary.end])
         if len(line) <= max_length:
@@ -106,7 +106,7 @@ def window_start(onsets: np.ndarray, now: int, past: int) -> int:
     return int(near[-1]) if near.size else max(0, now - past)
 
 
-def until(events: Sequence[int], ticks: int, vocabulary: MusicVocabulary) -> int:
+def leading_to(events: Sequence[int], ticks: int, vocabulary: MusicVocabulary) -> int:
     """How many events lead to a time: all before it, and the wait that comes to it."""
     place = int(np.searchsorted(vocabulary.times(events), ticks)) if ticks else 0
     return place + bool(ticks and place < len(events) and vocabulary.ticks[events[place]])

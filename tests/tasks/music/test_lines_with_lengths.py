@@ -14,6 +14,7 @@ from tasks.midi.lengths import MEANING, clocked, decode, encode, unclocked
 from tasks.midi.vocabulary import LengthsVocabulary
 from tasks.music import Music
 from tasks.music.arguments import MusicArguments, MusicRequestArguments
+from tasks.music.jobs import leading_to
 from tasks.music.pieces import piece
 from tasks.music.windows import accompaniment, continuation, since
 from tests.contract import Case, TaskContract
@@ -62,6 +63,17 @@ def test_melody_and_performance_of_a_segment_are_in_the_same_time(rows, max_leng
             assert clocked(unclocked(part)) == part and encode(decode(part)) == unclocked(part)
     assert learned == columns(whole).shape[1] or None in lines
     assert all(part[1].max(initial=0) <= 205 for part in found)  # lengths above a second are rounded
+
+
+def test_what_is_read_to_go_on_with_a_song_is_what_is_given_in_training():
+    melody = encode(played([(at, 60, 60 + at // 70 % 12, 64) for at in range(0, 3000, 100)]))
+    whole = encode(played([(at, 40, 50 + at // 50 % 7, 64) for at in range(0, 3000, 50)]))
+    row, most = {"events": whole, "melody": melody}, 4 * len(whole)
+    first, *others = music("accompany", segment_seconds=4).sequences(row, most, training=True)
+    assert accompaniment(melody, [], 2 * most, 400, VOCABULARY).ids == first.context
+    for now, line in zip(range(400, 3000, 300), others, strict=True):
+        written = whole[: leading_to(whole, now, VOCABULARY)]
+        assert accompaniment(melody, written, 2 * most, 400, VOCABULARY).ids == line.context
 
 
 @given(notes, st.floats(0, 1))
