@@ -255,8 +255,9 @@ def shifts_of(ticks: np.ndarray, time_shift: np.ndarray = _TIME_SHIFT) -> tuple[
 
 
 def waits(ticks: int, time_shift: np.ndarray) -> list[int]:
-    """The shifts that take so many ticks; `time_shift` holds their ids, by ticks."""
-    return shifts_of(np.array([ticks]), time_shift)[0].tolist()
+    """The shifts that take so many ticks, as in `shifts_of`; `time_shift` holds their ids, by ticks."""
+    seconds, rest = divmod(int(ticks), TICKS_PER_SECOND)
+    return [int(time_shift[TICKS_PER_SECOND])] * seconds + [int(time_shift[rest])] * (rest > 0)
 
 
 def decode(events: Iterable[int]) -> Score:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from symusic import ControlChange, Note, Score, Tempo, Track
 
 from shared.errors import UserError
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, save
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, save, waits
 from tasks.midi.vocabulary import MusicVocabulary
 
 TICKS = 10  # of the files written here, in 10 ms: 500 to the beat, 120 beats a minute
@@ -243,3 +243,10 @@ def test_seconds_of_events(perform):
     events = encode(perform(([(0, 50, 60, 60), (150, 50, 60, 60)], [])))
     assert seconds(events)[-1] == pytest.approx(2)
     assert len(seconds(events)) == len(events)
+
+
+@given(st.integers(0, 3000))
+def test_a_wait_is_whole_seconds_and_then_what_is_left(ticks):
+    second, rest = TOKENIZER["TimeShift_2.0.50"], names(waits(ticks % TICKS_PER_SECOND, MusicVocabulary.shifts))
+    assert waits(ticks, MusicVocabulary.shifts) == [second] * (ticks // TICKS_PER_SECOND) + ids(*rest)
+    assert MusicVocabulary.ticks[[*waits(ticks, MusicVocabulary.shifts), second]].sum() == ticks + TICKS_PER_SECOND
