@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from shared.errors import UserError
 from shared.task import Row
-from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt, performance
+from tasks.midi.codec import TICKS_PER_SECOND, excerpt, performance
 from tasks.midi.source import MidiSource
 from tasks.midi.task import check_learned
 from tasks.midi.vocabulary import MusicVocabulary
 from tasks.music.arguments import MusicRequestArguments
 from tasks.music.infilling import FOREVER
-from tasks.music.melody import melody_and_performance
+from tasks.music.melody import first_onset, melody_and_performance
 
 
 def request(given: str, learned: Sequence[str], asked: MusicRequestArguments, vocabulary: MusicVocabulary) -> Row:
@@ -68,7 +68,7 @@ def accompaniment(melody: Sequence[int], most: int, asked: MusicRequestArguments
     if asked.prime_seconds:
         most = min(most, round(asked.prime_seconds * TICKS_PER_SECOND))
     whole = vocabulary.decode(melody)
-    start = 0 if asked.intro else int(columns(whole)[0][:1].sum())
+    start = 0 if asked.intro else first_onset(whole) or 0
     given = vocabulary.encode(excerpt(whole, start, start + most))
     return {"job": "accompany", "given": given, "at": start}
 

@@ -20,6 +20,7 @@ from shared.errors import UserError
 from shared.task import Row
 from tasks.midi.codec import TICKS_PER_SECOND, columns, excerpt
 from tasks.midi.vocabulary import ACCOMPANY, COMPOSE, CONTINUE, INFILL, MusicVocabulary
+from tasks.music.melody import first_onset
 
 JOBS = {"compose": COMPOSE, "continue": CONTINUE, "accompany": ACCOMPANY, "infill": INFILL}
 SHORTEST_SEGMENT = TICKS_PER_SECOND
@@ -70,15 +71,17 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
     length = round(seconds * TICKS_PER_SECOND)
     onsets, begins, end = columns(melody)[0], first_onset(melody) or 0, _end(performance)
 
-    def learned(first: int, last: int) -> Iterator[tuple[int, int]]:
-        start = new = first
+    def start_of(new: int, past: int) -> int:
+        return new if new in (0, begins) else window_start(onsets, new, past)
+
+    def learned(new: int, last: int) -> Iterator[tuple[int, int]]:
         while new < last:
-            yield new, start + length
-            new = start + length
-            start = window_start(onsets, new, length // AROUND)
+            stop = start_of(new, length // AROUND) + length
+            yield new, stop
+            new = stop
 
     def lines(new: int, stop: int, past: int) -> Iterator[TokenSequence | None]:
-        start = new if new in (0, begins) else window_start(onsets, new, past)
+        start = start_of(new, past)
         source = segment_of(melody, start, stop, vocabulary)
         target = vocabulary.clocked(vocabulary.encode(excerpt(performance, start, stop)))
         given = leading_to(target, new - start, vocabulary)
@@ -93,7 +96,7 @@ def accompany(row: Row, vocabulary: MusicVocabulary, max_length: int, seconds: f
         else:
             yield None
 
-    before = [(new, min(stop, begins)) for new, stop in learned(0, begins)] if begins else []
+    before = [(new, min(stop, begins)) for new, stop in learned(0, begins)]
     return [line for part in [*before, *learned(begins, end)] for line in lines(*part, length // AROUND)]
 
 
@@ -116,12 +119,6 @@ def segment_of(melody: Score, start: int, stop: int, vocabulary: MusicVocabulary
     """A melody's events from tick `start` to before `stop`, after `<|compose|>` if it begins there."""
     begin = [vocabulary.tokens[COMPOSE]] if start == first_onset(melody) else []
     return [*begin, *vocabulary.clocked(vocabulary.encode(excerpt(melody, start, stop)))]
-
-
-def first_onset(melody: Score) -> int | None:
-    """The tick at which a melody's first note begins; None where it has none."""
-    notes = melody.tracks[0].notes
-    return notes[0].time if notes else None
 
 
 def _end(score: Score) -> int:

@@ -48,6 +48,11 @@ def skyline(score: Score) -> Score:
 
 def from_its_first_note(melody: Score, ticks: int) -> Score:
     """The first `ticks` of a melody, without the rest before it."""
-    notes = melody.tracks[0].notes
-    start = notes[0].time if notes else 0
+    start = first_onset(melody) or 0
     return excerpt(melody, start, start + ticks)
+
+
+def first_onset(melody: Score) -> int | None:
+    """The tick at which a melody's first note begins; None where it has none."""
+    notes = melody.tracks[0].notes
+    return notes[0].time if notes else None

@@ -23,14 +23,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.generation.stream import Stream
-from tasks.midi.codec import TICKS_PER_SECOND, columns, waits
+from tasks.midi.codec import TICKS_PER_SECOND, waits
 from tasks.midi.latency import Latencies
 from tasks.midi.vocabulary import COMPOSE, MusicVocabulary
 from tasks.music.grammar import Grammar
 from tasks.music.hearing import Heard, Message, settled, strikes
 from tasks.music.jobs import JOBS
 from tasks.music.lengths import LengthsConstraint
-from tasks.music.melody import from_its_first_note, skyline
+from tasks.music.melody import first_onset, from_its_first_note, skyline
 from tasks.music.single_row import SingleRowConstraint
 
 PAUSE = 0.001  # seconds between two looks where there is nothing to do
@@ -279,7 +279,7 @@ class Player:
             score, ticks, remembered = heard.score(until), until - heard.first, len(heard.notes)
             if self.manner.job == "accompany":
                 melody = skyline(score)
-                ticks -= int(columns(melody)[0][:1].sum())
+                ticks -= first_onset(melody) or 0
                 score = from_its_first_note(melody, round(self.manner.segment * TICKS_PER_SECOND))
             events = vocabulary.encode(score) if ended else settled(score, ticks, vocabulary)
             if self.manner.job == "accompany":

@@ -1,6 +1,7 @@
 from itertools import chain
 
 import miditok
+import numpy as np
 import pretty_midi
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from symusic import ControlChange, Note, Score, Tempo, Track
 
 from shared.errors import UserError
-from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, save, waits
+from tasks.midi.codec import TICKS_PER_SECOND, TOKENIZER, decode, encode, performance, save, shifts_of, waits
 from tasks.midi.vocabulary import MusicVocabulary
 
 TICKS = 10  # of the files written here, in 10 ms: 500 to the beat, 120 beats a minute
@@ -249,4 +250,5 @@ def test_seconds_of_events(perform):
 def test_a_wait_is_whole_seconds_and_then_what_is_left(ticks):
     second, rest = TOKENIZER["TimeShift_2.0.50"], names(waits(ticks % TICKS_PER_SECOND, MusicVocabulary.shifts))
     assert waits(ticks, MusicVocabulary.shifts) == [second] * (ticks // TICKS_PER_SECOND) + ids(*rest)
+    assert waits(ticks, MusicVocabulary.shifts) == shifts_of(np.array([ticks]))[0].tolist()
     assert MusicVocabulary.ticks[[*waits(ticks, MusicVocabulary.shifts), second]].sum() == ticks + TICKS_PER_SECOND
